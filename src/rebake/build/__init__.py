@@ -1,0 +1,1 @@
+"""Room `build`: plans image builds (pure) and runs them."""

@@ -1,0 +1,1 @@
+"""Room `engine`: finding, running and talking to a Docker engine; base images."""

@@ -1,0 +1,1 @@
+"""Room `history`: what builds did, kept in a SQLite file."""

@@ -1,0 +1,347 @@
+"""Runs other programs: a frozen `Command` in, a frozen `Outcome` out.
+
+The only module that imports `subprocess`. Every child gets a process group of its own, so that
+Ctrl-C reaches it through us and in stages (interrupt, 5 s, kill), and nothing is left running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, NoReturn
+
+import psutil
+
+from rebake.errors import CommandFailed, Interrupted, ProgramMissing, TimedOut
+from rebake.redact import Redactor
+
+OnLine = Callable[[str], None]
+GRACE_S = 5.0  # between the interrupt and the kill of a child
+_TAIL_LINES = 20
+_WINDOWS = sys.platform == "win32"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program with its arguments; never a shell string.
+
+    Attributes:
+        argv: the program and its arguments.
+        cwd: the folder to run in; ours when None.
+        env: variables added to our own environment; a value of None removes one.
+        stdin: text for its standard input; none when None.
+        timeout_s: seconds after which it is stopped and `TimedOut` raised.
+        what: the action in a person's words, for errors.
+    """
+
+    argv: tuple[str, ...]
+    cwd: Path | None = None
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    stdin: str | None = None
+    timeout_s: float | None = None
+    what: str = ""
+
+    @classmethod
+    def of(cls, *words: str | Path, **options: object) -> Command:
+        """Make one from words and paths: `Command.of("docker", "info", cwd=folder)`."""
+        return cls(tuple(str(word) for word in words), **options)  # type: ignore[arg-type]
+
+    def environment(self) -> dict[str, str]:
+        """The child's whole environment."""
+        env = dict(os.environ)
+        for name, value in self.env.items():
+            if value is None:
+                env.pop(name, None)
+            else:
+                env[name] = value
+        return env
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished program left: exit code, output, seconds."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended with 0."""
+        return self.returncode == 0
+
+    def tail(self, lines: int = _TAIL_LINES) -> list[str]:
+        """The last lines of its error output (of its output when that is empty)."""
+        text = self.stderr.strip() or self.stdout.strip()
+        return text.splitlines()[-lines:]
+
+    def check(self, next_step: str = "") -> Outcome:
+        """Return self, or raise `CommandFailed` (redacted) when the exit code is not 0."""
+        if self.ok:
+            return self
+        redactor = Redactor.from_environment()
+        raise CommandFailed(
+            argv=redactor.argv(self.argv),
+            returncode=self.returncode,
+            tail=[redactor.text(line) for line in self.tail()],
+            next_step=next_step,
+        )
+
+
+def which(program: str, path: str | None = None) -> Path | None:
+    """Return where `program` is on PATH, or None."""
+    found = shutil.which(program, path=path)
+    return Path(found) if found else None
+
+
+def run(
+    command: Command,
+    *,
+    on_stdout: OnLine | None = None,
+    on_stderr: OnLine | None = None,
+    inherit: bool = False,
+) -> Outcome:
+    """Run a program to its end and return its outcome, whatever the exit code.
+
+    Args:
+        command: what to run.
+        on_stdout: called with each line of output as it comes (without the line end).
+        on_stderr: the same for the error output.
+        inherit: give the child our own terminal and collect nothing.
+
+    Raises:
+        ProgramMissing: the program is not there.
+        TimedOut: it took longer than `command.timeout_s`; it was stopped.
+        Interrupted: Ctrl-C or SIGTERM came; the child and its children were stopped first.
+    """
+    started = time.monotonic()
+    with _terminate_as_interrupt():
+        child = _spawn(command, inherit=inherit)
+        out, err = _Collector(on_stdout), _Collector(on_stderr)
+        threads = [
+            threading.Thread(target=collector.read, args=(stream,), daemon=True)
+            for collector, stream in ((out, child.stdout), (err, child.stderr))
+            if stream is not None
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            _feed(child, command.stdin)
+            returncode = child.wait(timeout=command.timeout_s)
+            for thread in threads:
+                # A grandchild that lives on (a daemon) may keep the pipe open: do not wait for it.
+                thread.join(timeout=2.0)
+        except subprocess.TimeoutExpired:
+            stop(child)
+            raise TimedOut(_name(command), command.timeout_s or 0.0) from None
+        except KeyboardInterrupt:
+            stop(child)
+            raise Interrupted(_name(command)) from None
+        except BaseException:
+            stop(child)
+            raise
+        finally:
+            _close(child, threads)
+    for collector in (out, err):
+        if collector.failure is not None:
+            raise collector.failure
+    return Outcome(command.argv, returncode, out.text, err.text, time.monotonic() - started)
+
+
+def spawn_background(command: Command, log: Path) -> int:
+    """Start a program that outlives us, detached from our terminal; return its process id.
+
+    Its output is appended to `log`.
+
+    Raises:
+        ProgramMissing: the program is not there.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as sink:
+        child = _popen(
+            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, detached=True
+        )
+    child.returncode = 0  # it is not ours to wait for; keeps Popen's destructor quiet
+    return child.pid
+
+
+def replace(command: Command) -> NoReturn:
+    """Become another program (POSIX), or run it and exit with its code (Windows)."""
+    if _WINDOWS:
+        raise SystemExit(run(command, inherit=True).returncode)
+    os.execvpe(command.argv[0], list(command.argv), command.environment())  # noqa: S606
+
+
+def stop(child: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
+    """Stop a child and all its descendants: interrupt first, kill after `grace_s` seconds."""
+    descendants = _descendants(child.pid)
+    _signal_group(child, interrupt=True)
+    try:
+        child.wait(timeout=grace_s)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):  # a second Ctrl-C means: now
+        _signal_group(child, interrupt=False)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=grace_s)
+    _, alive = psutil.wait_procs(descendants, timeout=0.5)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def stop_pid(pid: int, grace_s: float = GRACE_S) -> bool:
+    """Stop a process by its id: terminate, then kill after `grace_s` seconds.
+
+    Returns whether it is gone.
+    """
+    try:
+        process = psutil.Process(pid)
+        process.terminate()
+        process.wait(timeout=grace_s)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        process.kill()
+        with contextlib.suppress(psutil.Error):
+            process.wait(timeout=grace_s)
+    except psutil.AccessDenied:
+        return False
+    return not psutil.pid_exists(pid)
+
+
+class _Collector:
+    """Reads a stream line by line, keeps the text, and passes each line on."""
+
+    def __init__(self, on_line: OnLine | None) -> None:
+        self._on_line = on_line
+        # With a callback, the listener decides what to keep; we hold the end for error messages.
+        self._lines: deque[str] = deque(maxlen=None if on_line is None else 2000)
+        self.failure: BaseException | None = None
+
+    def read(self, stream: IO[bytes]) -> None:
+        for raw in stream:
+            line = raw.decode("utf-8", errors="replace")
+            self._lines.append(line)
+            if self._on_line is not None and self.failure is None:
+                try:
+                    self._on_line(line.rstrip("\r\n"))
+                except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+                    self.failure = error
+
+    @property
+    def text(self) -> str:
+        return "".join(list(self._lines))
+
+
+def _spawn(command: Command, *, inherit: bool) -> subprocess.Popen[bytes]:
+    if inherit:
+        return _popen(command, stdin=None, stdout=None, stderr=None)
+    stdin = subprocess.DEVNULL if command.stdin is None else subprocess.PIPE
+    return _popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def _popen(
+    command: Command,
+    *,
+    stdin: int | None,
+    stdout: int | IO[bytes] | None,
+    stderr: int | None,
+    detached: bool = False,
+) -> subprocess.Popen[bytes]:
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP
+        if detached:
+            flags |= subprocess.DETACHED_PROCESS
+    try:
+        return subprocess.Popen(
+            list(command.argv),
+            cwd=command.cwd,
+            env=command.environment(),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            creationflags=flags,
+            # A session of its own for a daemon, a group of its own for the rest.
+            start_new_session=detached and not _WINDOWS,
+            process_group=None if detached or _WINDOWS else 0,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        if command.cwd is not None and not command.cwd.is_dir():
+            raise
+        raise ProgramMissing(command.argv[0]) from error
+
+
+def _feed(child: subprocess.Popen[bytes], text: str | None) -> None:
+    if text is None or child.stdin is None:
+        return
+    with contextlib.suppress(BrokenPipeError):  # it ended before it read all: its code tells
+        child.stdin.write(text.encode())
+        child.stdin.close()
+
+
+def _close(child: subprocess.Popen[bytes], threads: Sequence[threading.Thread]) -> None:
+    if any(thread.is_alive() for thread in threads):
+        return  # closing under a reader would block; the thread is a daemon
+    for stream in (child.stdin, child.stdout, child.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _signal_group(child: subprocess.Popen[bytes], *, interrupt: bool) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError, OSError):
+        if sys.platform == "win32":
+            if interrupt:
+                child.send_signal(signal.CTRL_BREAK_EVENT)
+            else:
+                child.kill()
+        else:
+            os.killpg(child.pid, signal.SIGINT if interrupt else signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C while a child runs, so that the child is stopped too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handler(_signum: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, handler)
+    # A shell that starts us in the background sets SIGINT to "ignored": take it back, or
+    # `kill -INT` would do nothing.
+    before_int = signal.getsignal(signal.SIGINT)
+    if before_int is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if before_int is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, before_int)
+
+
+def _name(command: Command) -> str:
+    return command.what or " ".join(Redactor.from_environment().argv(command.argv[:3]))

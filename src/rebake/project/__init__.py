@@ -1,0 +1,1 @@
+"""Room `project`: what is in this repository."""

@@ -1,0 +1,61 @@
+"""Masks secrets in everything that is printed, stored or raised.
+
+What counts as a secret: the values of environment variables whose names say so, and what
+stands behind well-known markers (`user:password@`, `token=`, `Authorization:`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+MASK = "***"
+_SHORTEST = 6  # a shorter value would mask ordinary words
+
+_SECRET_NAME = re.compile(
+    r"(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_KEY|CREDENTIAL|_AUTH$|ACCESS_KEY)",
+    re.IGNORECASE,
+)
+_PATTERNS = (
+    re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
+    re.compile(r"(?i)(?<=authorization: )(?:\S+ )?\S+"),
+    re.compile(r"(?i)(?<=_authtoken=)\S+"),
+    re.compile(r"(?i)\b(?<=token=)[^\s&'\"]+"),
+    re.compile(r"(?i)\b(?<=password=)[^\s&'\"]+"),
+)
+
+
+class Redactor:
+    """Replaces known secret values and secret-looking text by `***`."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        # The longest first, so that a secret that holds another one is masked whole.
+        self._secrets = sorted({s for s in secrets if len(s) >= _SHORTEST}, key=len, reverse=True)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Redactor:
+        """Make one that knows the values of all secret-sounding environment variables."""
+        env = os.environ if environ is None else environ
+        return cls(
+            value
+            for name, value in env.items()
+            if _SECRET_NAME.search(name) and not _is_path(value)
+        )
+
+    def text(self, text: str) -> str:
+        """Return `text` with secrets masked."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        for pattern in _PATTERNS:
+            text = pattern.sub(MASK, text)
+        return text
+
+    def argv(self, argv: Sequence[str]) -> list[str]:
+        """Return the command line with secrets masked."""
+        return [self.text(word) for word in argv]
+
+
+def _is_path(value: str) -> bool:
+    # SECRET_FILE=/run/secrets/x names a file: the path itself is no secret.
+    return value.startswith(("/", "./", "~"))

@@ -1,0 +1,121 @@
+"""Frozen results that rooms of different floors hand to one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+SCHEMA_VERSION = 1
+
+Mode = Literal["dev", "prod"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an image build, as BuildKit reported it. Times are seconds from the start."""
+
+    digest: str
+    name: str
+    started_s: float | None = None
+    ended_s: float | None = None
+    cached: bool = False
+    error: str = ""
+    inputs: tuple[str, ...] = ()
+    bytes: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran; 0 for a step that did not run."""
+        if self.started_s is None or self.ended_s is None:
+            return 0.0
+        return self.ended_s - self.started_s
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One service's image after a build."""
+
+    service: str
+    ref: str
+    digest: str
+    bytes: int
+    build_id: str
+    built: bool
+    seconds: float
+
+    def document(self) -> dict[str, object]:
+        """The part of `--json` for this image."""
+        return {
+            "ref": self.ref,
+            "digest": self.digest,
+            "bytes": self.bytes,
+            "build_id": self.build_id,
+            "built": self.built,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What one build did: its images, its steps, and why anything was skipped."""
+
+    images: Mapping[str, ImageResult]
+    steps: tuple[Step, ...]
+    seconds: float
+    skipped: str = ""
+    mode: Mode = "prod"
+
+    def document(self) -> dict[str, object]:
+        """The `--json` document of build, rebuild and prod."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "images": {name: image.document() for name, image in self.images.items()},
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """One service of a running stack."""
+
+    name: str
+    state: str
+    health: str
+    url: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it runs and, where it has a health check, is healthy."""
+        return self.state == "running" and self.health in {"", "healthy"}
+
+
+@dataclass(frozen=True)
+class StackResult:
+    """A stack that is up: where to reach it and what runs."""
+
+    mode: Mode
+    urls: Mapping[str, str]
+    services: tuple[ServiceState, ...]
+    engine: str
+    seconds: float
+    notes: tuple[str, ...] = ()
+    images: Mapping[str, ImageResult] = field(default_factory=dict)
+
+    def document(self) -> dict[str, object]:
+        """The `--json` document of dev, prod and up."""
+        doc: dict[str, object] = {
+            "schema_version": SCHEMA_VERSION,
+            "mode": self.mode,
+            "urls": dict(self.urls),
+            "services": {
+                s.name: {"state": s.state, "health": s.health, "url": s.url} for s in self.services
+            },
+            "engine": self.engine,
+            "seconds": round(self.seconds, 3),
+        }
+        if self.notes:
+            doc["notes"] = list(self.notes)
+        if self.images:
+            doc["images"] = {name: image.document() for name, image in self.images.items()}
+        return doc

@@ -1,0 +1,1 @@
+"""Room `stack`: the containers, or native processes, that dev and prod run."""

@@ -1,0 +1,1 @@
+"""Room `tasks`: the Invoke tasks, one file a noun."""
