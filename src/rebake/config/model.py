@@ -1,0 +1,127 @@
+"""The typed form of rebake.toml; `defaults.toml` beside this file has the values and words."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, field_validator
+
+SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$")
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+ServiceName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*$", max_length=40)
+]
+ImageRef = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9][A-Za-z0-9._/-]*(?::[0-9]+/[A-Za-z0-9._/-]+)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?$"
+    ),
+]
+RelativePath = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Table(BaseModel):
+    """A table of rebake.toml: frozen, and no key that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ProjectTable(Table):
+    """`[project]`."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _slug(cls, value: str) -> str:
+        if value and not SLUG.match(value):
+            msg = "lower-case letters, digits and dashes, 40 at most, no dash at the ends"
+            raise ValueError(msg)
+        return value
+
+
+class EngineTable(Table):
+    """`[engine]`."""
+
+    kind: Literal["auto", "system", "private", "native"]
+    start_timeout_s: PositiveInt
+
+
+class BaseImagesTable(Table):
+    """`[base_images]`."""
+
+    rust: ImageRef
+    bun: ImageRef
+    source: Literal["auto", "pull", "make"]
+    retries: Annotated[int, Field(ge=0, le=20)]
+
+
+class BackendTable(Table):
+    """`[backend]`."""
+
+    path: RelativePath
+    services: Annotated[tuple[ServiceName, ...], Field(min_length=1, strict=False)]
+
+
+class UiTable(Table):
+    """`[ui]`."""
+
+    path: RelativePath
+    manager: Literal["bun"]
+
+
+class DockerTable(Table):
+    """`[docker]`."""
+
+    compose_prod: RelativePath
+    compose_dev: RelativePath
+    bake: RelativePath
+
+
+class BuildTable(Table):
+    """`[build]`."""
+
+    min_free_bytes: Annotated[int, Field(ge=0)]
+
+
+class StackTable(Table):
+    """`[prod]`."""
+
+    address: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+$")]
+    start_timeout_s: PositiveInt
+    ports: dict[ServiceName, Port]
+
+
+class DevTable(StackTable):
+    """`[dev]`."""
+
+    watch: Literal["auto", "events", "polling"]
+
+
+class HistoryTable(Table):
+    """`[history]`."""
+
+    keep: Annotated[int, Field(ge=10)]
+
+
+class Config(Table):
+    """All of rebake.toml."""
+
+    project: ProjectTable
+    engine: EngineTable
+    base_images: BaseImagesTable
+    backend: BackendTable
+    ui: UiTable
+    docker: DockerTable
+    build: BuildTable
+    dev: DevTable
+    prod: StackTable
+    history: HistoryTable
+    aliases: dict[str, ServiceName]
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """All services: the backend's, then the UI."""
+        return (*self.backend.services, "ui")

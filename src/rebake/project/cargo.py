@@ -1,0 +1,100 @@
+"""Reads the backend's cargo workspace: its members and the binaries they make.
+
+Source of the rules: The Cargo Book, "Cargo Targets" (auto-discovered binaries) and "Workspaces".
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rebake.errors import ProjectError
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One binary of the workspace and the package that makes it."""
+
+    name: str
+    package: str
+    crate: Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A cargo workspace."""
+
+    root: Path
+    members: tuple[Path, ...]
+    binaries: tuple[Binary, ...]
+    rust_version: str | None
+
+    def binary(self, name: str) -> Binary | None:
+        """The binary of that name, or None."""
+        return next((b for b in self.binaries if b.name == name), None)
+
+
+def read_workspace(root: Path) -> Workspace:
+    """Read the workspace (or single package) in `root`.
+
+    Raises:
+        ProjectError: a manifest is missing, does not parse, or names a member that is not there.
+    """
+    manifest = root / "Cargo.toml"
+    document = read_manifest(manifest)
+    table = document.get("workspace", {})
+    patterns = table.get("members", []) if "workspace" in document else []
+    excluded = {root / path for path in table.get("exclude", [])}
+    members: list[Path] = [root] if "package" in document else []
+    for pattern in patterns:
+        found = sorted(p for p in root.glob(pattern) if (p / "Cargo.toml").is_file())
+        if not found:
+            raise ProjectError(manifest, f"workspace member {pattern!r} has no Cargo.toml")
+        members += [p for p in found if p not in excluded]
+    if not members:
+        raise ProjectError(manifest, "has neither [package] nor workspace members")
+    binaries = [b for member in members for b in _binaries(member)]
+    package = table.get("package", {}) or document.get("package", {})
+    version = package.get("rust-version")
+    return Workspace(
+        root, tuple(members), tuple(binaries), version if isinstance(version, str) else None
+    )
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Parse one Cargo.toml.
+
+    Raises:
+        ProjectError: it is not there or is not TOML; with the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ProjectError(
+            path, "is not there", "set backend.path in rebake.toml to the workspace's folder"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectError(path, f"can't be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"at line (\d+)", str(error))
+        message = re.sub(r" \(at .*\)$", "", str(error))
+        raise ProjectError(
+            path,
+            f"does not parse: {message}",
+            "mend that line; nothing was built",
+            int(found[1]) if found else None,
+        ) from error
+
+
+def _binaries(crate: Path) -> list[Binary]:
+    document = read_manifest(crate / "Cargo.toml")
+    package = document.get("package", {}).get("name", crate.name)
+    names = [entry["name"] for entry in document.get("bin", []) if "name" in entry]
+    if not names:
+        if (crate / "src" / "main.rs").is_file():
+            names.append(package)
+        names += [path.stem for path in sorted((crate / "src" / "bin").glob("*.rs"))]
+    return [Binary(name, package, crate) for name in names]

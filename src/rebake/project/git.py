@@ -1,0 +1,41 @@
+"""What git says of this worktree; everything works without git too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rebake.errors import ProgramMissing, TimedOut
+from rebake.process import Command, run
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The commit that is checked out, and whether files differ from it."""
+
+    head: str
+    dirty: bool
+
+
+def read_state(root: Path) -> GitState | None:
+    """Return the state of the worktree, or None where there is no git or no commit."""
+    command = Command.of(
+        "git", "-C", root, "status", "--porcelain=v2", "--branch", "--untracked-files=normal",
+        env={"GIT_OPTIONAL_LOCKS": "0"}, timeout_s=10.0,
+    )  # fmt: skip
+    try:
+        outcome = run(command)
+    except (ProgramMissing, TimedOut):
+        return None
+    return parse_status(outcome.stdout) if outcome.ok else None
+
+
+def parse_status(text: str) -> GitState | None:
+    """Read the output of `git status --porcelain=v2 --branch`."""
+    head, dirty = "", False
+    for line in text.splitlines():
+        if line.startswith("# branch.oid "):
+            head = line.removeprefix("# branch.oid ")
+        elif not line.startswith("#"):
+            dirty = True
+    return None if head in {"", "(initial)"} else GitState(head, dirty)

@@ -1,0 +1,138 @@
+"""The project at hand: its folders, its names, and the services that it has."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import platformdirs
+
+from rebake.config.load import Loaded, find_root, load
+from rebake.config.model import Config
+from rebake.errors import ProjectError, UnknownName
+from rebake.project.cargo import Workspace, read_workspace
+from rebake.results import Mode
+
+_STATE_HOME = "REBAKE_STATE_HOME"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A repository with a rebake.toml."""
+
+    root: Path
+    loaded: Loaded
+
+    @property
+    def config(self) -> Config:
+        """The effective configuration."""
+        return self.loaded.config
+
+    @cached_property
+    def slug(self) -> str:
+        """The project's name, fit for image names, caches and Compose."""
+        return self.config.project.name or slugify(self.root.name)
+
+    @cached_property
+    def worktree_id(self) -> str:
+        """Eight hex digits of this folder's path: two checkouts never share containers."""
+        return hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:8]
+
+    @property
+    def name(self) -> str:
+        """The unique name of this worktree's images, containers and volumes."""
+        return f"{self.slug}-{self.worktree_id}"
+
+    def compose_name(self, mode: Mode) -> str:
+        """The Compose project name of a stack."""
+        return f"{self.name}-{mode}"
+
+    def compose_file(self, mode: Mode) -> Path:
+        """The compose file of a mode."""
+        docker = self.config.docker
+        return self.root / (docker.compose_prod if mode == "prod" else docker.compose_dev)
+
+    @property
+    def bake_file(self) -> Path:
+        """The bake file."""
+        return self.root / self.config.docker.bake
+
+    @property
+    def backend(self) -> Path:
+        """The cargo workspace's folder."""
+        return self.root / self.config.backend.path
+
+    @property
+    def ui(self) -> Path:
+        """The UI's folder."""
+        return self.root / self.config.ui.path
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The cargo workspace; read once.
+
+        Raises:
+            ProjectError: it can't be used, or a configured service has no binary in it.
+        """
+        workspace = read_workspace(self.backend)
+        names = [binary.name for binary in workspace.binaries]
+        for service in self.config.backend.services:
+            if service not in names:
+                raise ProjectError(
+                    self.root / "rebake.toml",
+                    f"backend.services: {service!r} is no binary of {self.backend / 'Cargo.toml'}",
+                    f"its binaries are {', '.join(names) or 'none'}",
+                )
+        return workspace
+
+    @property
+    def state(self) -> Path:
+        """The folder for what is kept about this worktree, outside the repository."""
+        home = os.environ.get(_STATE_HOME)
+        base = Path(home) if home else platformdirs.user_state_path("rebake")
+        return base / "projects" / self.name
+
+    def services(self, asked: Sequence[str] = ()) -> tuple[str, ...]:
+        """Resolve names and aliases of services; all of them when none is asked.
+
+        Raises:
+            UnknownName: a name is neither a service nor an alias.
+        """
+        if not asked:
+            return self.config.services
+        found: list[str] = []
+        for word in asked:
+            name = self.config.aliases.get(word, word)
+            if name not in self.config.services:
+                raise UnknownName("service", word, [*self.config.services, *self.config.aliases])
+            if name not in found:
+                found.append(name)
+        return tuple(found)
+
+
+def open_project(start: Path | None = None, **flags: object) -> Project:
+    """Find and load the project at or above `start` (the current folder by default).
+
+    Raises:
+        NotAProject: there is no rebake.toml.
+        ConfigError: its configuration has faults.
+    """
+    root = find_root((start or Path.cwd()).resolve())
+    given = {key: value for key, value in flags.items() if value is not None}
+    return Project(root, load(root, flags=given))
+
+
+def slugify(text: str) -> str:
+    """Make a slug of any text: ASCII letters, digits and dashes.
+
+    Text with nothing to keep (`日本`) becomes a digest, since Compose refuses an empty name.
+    """
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-")[:40].strip("-")
+    return slug or "p" + hashlib.sha256(text.encode()).hexdigest()[:8]
