@@ -1,0 +1,54 @@
+import { useEffect, useState } from "react";
+import type { ItemsApi, ServerVersion } from "../api/client.ts";
+import { BUILD_ID } from "./build-id.ts";
+
+/** Ids are long; their beginning tells builds apart, the whole is in the tooltip and the DOM. */
+function Id({ label, id }: { readonly label: string; readonly id: string }) {
+  return (
+    <span>
+      {label}{" "}
+      <code title={id} data-id={id}>
+        {id.length > 16 ? `${id.slice(0, 12)}…` : id}
+      </code>
+    </span>
+  );
+}
+
+export function Footer({ api }: { readonly api: ItemsApi }) {
+  const [server, setServer] = useState<ServerVersion | null>(null);
+
+  useEffect(() => {
+    let current = new AbortController();
+    const ask = async () => {
+      current.abort();
+      current = new AbortController();
+      const { signal } = current;
+      const version = await api.version(signal);
+      if (!signal.aborted) setServer(version.ok ? version.value : null);
+    };
+    void ask();
+    // A new server may have been deployed while the page was in the background.
+    window.addEventListener("focus", ask);
+    return () => {
+      current.abort();
+      window.removeEventListener("focus", ask);
+    };
+  }, [api]);
+
+  return (
+    <footer className="footer" data-testid="footer">
+      <Id label="Build" id={BUILD_ID} />
+      {server !== null && (
+        <span data-testid="server-version">
+          Server {server.version}
+          {server.build_id !== null && (
+            <>
+              {" · "}
+              <Id label="build" id={server.build_id} />
+            </>
+          )}
+        </span>
+      )}
+    </footer>
+  );
+}
