@@ -1,0 +1,125 @@
+// The production images: `docker buildx bake -f docker/docker-bake.hcl` from the project's root.
+// `invoke build` uses this very file.
+
+variable "PROJECT" {
+  description = "Prefix of the image names"
+  default     = "rebake-app"
+}
+
+variable "CACHE_ID" {
+  description = "Prefix of the cache mounts: one for each repository"
+  default     = "rebake-app"
+}
+
+variable "TAG" {
+  default = "prod"
+}
+
+variable "RUST_IMAGE" {
+  default = "rust:1.97-slim-trixie"
+}
+
+variable "BUN_IMAGE" {
+  default = "oven/bun:1.4.5-slim"
+}
+
+variable "REBAKE_HOST_SETTINGS" {
+  description = "Folder with the host's CA bundle and package-manager settings"
+  default     = "docker/host-settings"
+}
+
+group "default" {
+  targets = ["api", "worker", "ui"]
+}
+
+group "deps" {
+  targets = ["backend-deps", "ui-deps"]
+}
+
+group "dev" {
+  targets = ["backend-dev", "ui-dev"]
+}
+
+target "_common" {
+  contexts = { tools = "docker/tools" }
+  secret = [
+    "id=ca,src=${REBAKE_HOST_SETTINGS}/ca.pem",
+    "id=cargo-config,src=${REBAKE_HOST_SETTINGS}/cargo-config.toml",
+    "id=npmrc,src=${REBAKE_HOST_SETTINGS}/npmrc",
+    "id=apt-sources,src=${REBAKE_HOST_SETTINGS}/apt-sources.sources",
+    "id=apt-config,src=${REBAKE_HOST_SETTINGS}/apt.conf",
+  ]
+  // A local image needs no attestation: it would give each build a new digest.
+  attest = ["type=provenance,disabled=true"]
+}
+
+target "_backend" {
+  inherits = ["_common"]
+  context  = "backend"
+  args = {
+    CACHE_ID   = CACHE_ID
+    RUST_IMAGE = RUST_IMAGE
+  }
+}
+
+target "_ui" {
+  inherits = ["_common"]
+  context  = "ui"
+  args = {
+    BUN_IMAGE = BUN_IMAGE
+    CACHE_ID  = CACHE_ID
+  }
+}
+
+// The services: one builder stage, a thin image each.
+target "api" {
+  inherits = ["_backend"]
+  target   = "prod"
+  args     = { SERVICE = "api" }
+  tags     = ["${PROJECT}-api:${TAG}"]
+}
+
+target "worker" {
+  inherits = ["_backend"]
+  target   = "prod"
+  args     = { SERVICE = "worker" }
+  tags     = ["${PROJECT}-worker:${TAG}"]
+}
+
+target "web" {
+  inherits = ["_backend"]
+  target   = "prod"
+  args     = { SERVICE = "web" }
+  output   = ["type=cacheonly"]
+}
+
+target "ui" {
+  inherits = ["_ui"]
+  target   = "prod"
+  contexts = { server = "target:web" }
+  tags     = ["${PROJECT}-ui:${TAG}"]
+}
+
+target "backend-deps" {
+  inherits = ["_backend"]
+  target   = "deps"
+  output   = ["type=cacheonly"]
+}
+
+target "ui-deps" {
+  inherits = ["_ui"]
+  target   = "deps"
+  output   = ["type=cacheonly"]
+}
+
+target "backend-dev" {
+  inherits = ["_backend"]
+  target   = "dev"
+  tags     = ["${PROJECT}-backend:dev"]
+}
+
+target "ui-dev" {
+  inherits = ["_ui"]
+  target   = "dev"
+  tags     = ["${PROJECT}-ui:dev"]
+}
