@@ -26,6 +26,7 @@ export function App({ api, ...options }: AppProps) {
   );
   const snapshot = useSyncExternalStore(store.subscribe, store.snapshot);
   const main = useRef<HTMLElement>(null);
+  const list = useRef<HTMLElement>(null);
 
   useEffect(() => store.start(), [store]);
   useEffect(() => writeFilterToUrl(snapshot.filter), [snapshot.filter]);
@@ -33,6 +34,12 @@ export function App({ api, ...options }: AppProps) {
   const focusNewTitle = useCallback(() => {
     main.current?.querySelector<HTMLElement>("[name=title]")?.focus();
   }, []);
+
+  // The button goes away with the failure, and must not take the focus along.
+  const retry = (again: () => void) => () => {
+    list.current?.focus();
+    again();
+  };
 
   return (
     <Announcer>
@@ -43,19 +50,21 @@ export function App({ api, ...options }: AppProps) {
         <main ref={main}>
           <NewItem store={store} />
           <section
+            ref={list}
             className="list"
+            tabIndex={-1}
             aria-label="Items"
             aria-busy={snapshot.phase.kind === "loading"}
           >
             <div className="toolbar">
               <FilterBar value={snapshot.filter} onChange={store.setFilter} />
-              <p className="count" data-testid="count">
+              <p className="count" role="status" data-testid="count">
                 {countText(snapshot)}
               </p>
             </div>
             {snapshot.stale !== null && (
               <FailureNotice failure={snapshot.stale} title="Not up to date" testId="error">
-                <Retry onClick={() => void store.refresh()} />
+                <Retry onClick={retry(store.refresh)} />
               </FailureNotice>
             )}
             {snapshot.phase.kind === "loading" && <Loading />}
@@ -65,7 +74,7 @@ export function App({ api, ...options }: AppProps) {
                 title="The items could not be loaded"
                 testId="error"
               >
-                <Retry onClick={store.reload} />
+                <Retry onClick={retry(store.reload)} />
               </FailureNotice>
             )}
             {snapshot.phase.kind === "ready" && (
