@@ -43,11 +43,11 @@ group "dev" {
 target "_common" {
   contexts = { tools = "docker/tools" }
   secret = [
-    "id=ca,src=${REBAKE_HOST_SETTINGS}/ca.pem",
-    "id=cargo-config,src=${REBAKE_HOST_SETTINGS}/cargo-config.toml",
-    "id=npmrc,src=${REBAKE_HOST_SETTINGS}/npmrc",
-    "id=apt-sources,src=${REBAKE_HOST_SETTINGS}/apt-sources.sources",
-    "id=apt-config,src=${REBAKE_HOST_SETTINGS}/apt.conf",
+    "id=ca,\"src=${REBAKE_HOST_SETTINGS}/ca.pem\"",
+    "id=cargo-config,\"src=${REBAKE_HOST_SETTINGS}/cargo-config.toml\"",
+    "id=npmrc,\"src=${REBAKE_HOST_SETTINGS}/npmrc\"",
+    "id=apt-sources,\"src=${REBAKE_HOST_SETTINGS}/apt-sources.sources\"",
+    "id=apt-config,\"src=${REBAKE_HOST_SETTINGS}/apt.conf\"",
   ]
   // A local image needs no attestation: it would give each build a new digest.
   attest = ["type=provenance,disabled=true"]
@@ -115,11 +115,11 @@ target "ui-deps" {
 target "backend-dev" {
   inherits = ["_backend"]
   target   = "dev"
-  tags     = ["${PROJECT}-backend:dev"]
+  tags     = ["${PROJECT}-dev-backend:dev"]
 }
 
 target "ui-dev" {
   inherits = ["_ui"]
   target   = "dev"
-  tags     = ["${PROJECT}-ui:dev"]
+  tags     = ["${PROJECT}-dev-ui:dev"]
 }

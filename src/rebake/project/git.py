@@ -39,3 +39,23 @@ def parse_status(text: str) -> GitState | None:
         elif not line.startswith("#"):
             dirty = True
     return None if head in {"", "(initial)"} else GitState(head, dirty)
+
+
+def common_dir(root: Path) -> Path | None:
+    """Return the folder that all worktrees of this repository share, or None without git.
+
+    Read from the files themselves (gitrepository-layout(5)), since it is asked at each build.
+    """
+    for folder in (root, *root.parents):
+        entry = folder / ".git"
+        if entry.is_dir():
+            return entry.resolve()
+        if entry.is_file():
+            try:
+                target = entry.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+                private = (folder / target).resolve()
+                shared = (private / "commondir").read_text(encoding="utf-8").strip()
+            except OSError:
+                return None
+            return (private / shared).resolve()
+    return None

@@ -17,6 +17,7 @@ from rebake.config.load import Loaded, find_root, load
 from rebake.config.model import Config
 from rebake.errors import ProjectError, UnknownName
 from rebake.project.cargo import Workspace, read_workspace
+from rebake.project.git import common_dir
 from rebake.results import Mode
 
 _STATE_HOME = "REBAKE_STATE_HOME"
@@ -49,9 +50,19 @@ class Project:
         """The unique name of this worktree's images, containers and volumes."""
         return f"{self.slug}-{self.worktree_id}"
 
+    @cached_property
+    def cache_id(self) -> str:
+        """The unique name of this repository's cache mounts: its worktrees share them.
+
+        Sharing is safe, since the build shows cargo a time for each content
+        (docker/tools/fresh-sources); two projects never share.
+        """
+        shared = common_dir(self.root) or self.root.resolve()
+        return f"{self.slug}-{hashlib.sha256(os.fsencode(shared)).hexdigest()[:8]}"
+
     def compose_name(self, mode: Mode) -> str:
-        """The Compose project name of a stack."""
-        return f"{self.name}-{mode}"
+        """The Compose project name of a stack, which is also the prefix of its images."""
+        return self.name if mode == "prod" else f"{self.name}-dev"
 
     def compose_file(self, mode: Mode) -> Path:
         """The compose file of a mode."""
