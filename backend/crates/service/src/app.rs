@@ -1,0 +1,119 @@
+//! What a service is, seen from here.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::environment::{ConfigError, Environment, Variable};
+use crate::metrics::Metrics;
+
+/// Any error that nobody reacts to except by reporting it.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type Probe = Arc<dyn Fn() -> BoxFuture<Result<(), BoxError>> + Send + Sync>;
+pub(crate) type Details = Arc<dyn Fn() -> BoxFuture<Map<String, Value>> + Send + Sync>;
+type Background = Box<dyn FnOnce(CancellationToken) -> BoxFuture<()> + Send>;
+
+/// A program of this workspace.
+pub trait Service {
+    /// Its name, which is also the binary's.
+    const NAME: &'static str;
+    /// Its version.
+    const VERSION: &'static str;
+    /// What it does, in one line.
+    const ABOUT: &'static str;
+    /// The variable with the address to listen on.
+    const ADDRESS: Variable;
+    /// The other variables that it reads, for the help text.
+    const VARIABLES: &'static [Variable];
+
+    /// What it is configured with.
+    type Config: Send;
+
+    /// Reads the configuration. No effects: a wrong value is found before anything has started.
+    fn configure(environment: &Environment) -> Result<Self::Config, ConfigError>;
+
+    /// Opens what the service needs and says how it answers.
+    fn start(
+        config: Self::Config,
+        metrics: &Metrics,
+    ) -> impl Future<Output = Result<App, BoxError>> + Send;
+}
+
+/// A service that is ready to be run.
+pub struct App {
+    pub(crate) routes: Router,
+    pub(crate) ready: Probe,
+    pub(crate) details: Details,
+    pub(crate) background: Option<Background>,
+    pub(crate) cleanup: BoxFuture<()>,
+}
+
+impl App {
+    /// A service that answers these routes, depends on nothing and does nothing on its own.
+    #[must_use]
+    pub fn new(routes: Router) -> Self {
+        Self {
+            routes,
+            ready: Arc::new(|| Box::pin(async { Ok(()) })),
+            details: Arc::new(|| Box::pin(async { Map::new() })),
+            background: None,
+            cleanup: Box::pin(async {}),
+        }
+    }
+
+    /// What tells whether everything is usable that the service depends on.
+    #[must_use]
+    pub fn ready<F, R>(mut self, probe: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.ready = Arc::new(move || Box::pin(probe()));
+        self
+    }
+
+    /// What `/version` says beside name, version and build id.
+    #[must_use]
+    pub fn details<F, R>(mut self, details: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Map<String, Value>> + Send + 'static,
+    {
+        self.details = Arc::new(move || Box::pin(details()));
+        self
+    }
+
+    /// Work that goes on while the service runs. It has to return soon after the token is cancelled,
+    /// and not before.
+    #[must_use]
+    pub fn background<F, R>(mut self, work: F) -> Self
+    where
+        F: FnOnce(CancellationToken) -> R + Send + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.background = Some(Box::new(move |stop| Box::pin(work(stop))));
+        self
+    }
+
+    /// What is left to do once the last request is answered and the background work has ended.
+    #[must_use]
+    pub fn cleanup(mut self, cleanup: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.cleanup = Box::pin(cleanup);
+        self
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}
