@@ -1,0 +1,170 @@
+"""The pure parts of scripts/bootstrap.py."""
+
+import ast
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bootstrap.py"
+
+
+@pytest.fixture(scope="module")
+def bootstrap() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bootstrap", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], ["invoke", "--list"]),
+        (["dev"], ["invoke", "dev"]),
+        (["prod", "--json"], ["invoke", "prod", "--json"]),
+        (["benchmark", "--quick"], ["invoke", "benchmark", "--quick"]),
+        (["no-such-task"], ["invoke", "no-such-task"]),
+        (["--version"], ["invoke", "--version"]),
+        (["test"], ["nox", "-s", "lint", "test", "e2e"]),
+        (["test", "--", "-k", "x"], ["nox", "-s", "lint", "test", "e2e", "--", "-k", "x"]),
+        (["lint"], ["nox", "-s", "lint"]),
+        (["lint(rust)"], ["nox", "-s", "lint(rust)"]),
+        (["e2e", "--", "-x"], ["nox", "-s", "e2e", "--", "-x"]),
+    ],
+)
+def test_each_name_goes_to_its_program(
+    bootstrap: ModuleType, argv: list[str], expected: list[str]
+) -> None:
+    assert bootstrap.passed_on(argv) == expected
+
+
+def test_python_38_can_read_it_and_it_needs_nothing_but_the_standard_library() -> None:
+    tree = ast.parse(SCRIPT.read_text(encoding="utf-8"), feature_version=(3, 8))
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert imported <= set(sys.stdlib_module_names)
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
+    tree = ast.parse(SCRIPT.read_text(encoding="utf-8"))
+    at_the_top = {
+        alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names
+    }
+    assert at_the_top == {"contextlib", "hashlib", "os", "signal", "sys", "time"}
+
+
+def test_an_old_python_is_told_what_to_do(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    monkeypatch.setenv("PATH", "")
+    assert bootstrap.main(["dev"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Python 3.11 or newer is needed; this is 3.9.2" in err
+    assert "next: install one" in err
+
+
+def test_an_old_python_names_a_newer_one_that_is_there(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    newer = tmp_path / "python3.12"
+    newer.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["scripts/bootstrap.py", "dev"])
+    assert f"next: {newer} scripts/bootstrap.py dev" in bootstrap.too_old()
+
+
+def test_what_belongs_to_other_environments_is_left_out(bootstrap: ModuleType) -> None:
+    dirty = {"VIRTUAL_ENV": "/v", "PYTHONHOME": "/p", "PYTHONPATH": "/q", "HOME": "/h"}
+    assert bootstrap.clean_environment(dirty) == {"HOME": "/h"}
+
+
+def test_nox_is_never_given_both_colour_variables(bootstrap: ModuleType) -> None:
+    both = {"NO_COLOR": "1", "FORCE_COLOR": "1"}
+    assert bootstrap.clean_environment(both) == {"NO_COLOR": "1"}
+
+
+def _project(folder: Path, text: str = '[project]\nname = "x"\n') -> str:
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+def test_only_what_decides_the_installation_counts_as_requirements(
+    bootstrap: ModuleType, tmp_path: Path
+) -> None:
+    first = bootstrap.requirements_of(_project(tmp_path))
+    lint = bootstrap.requirements_of(
+        _project(tmp_path, '[project]\nname = "x"\n[tool.ruff]\nline-length = 90\n')
+    )
+    more = bootstrap.requirements_of(
+        _project(tmp_path, '[project]\nname = "x"\ndependencies = ["y"]\n')
+    )
+    assert first == lint != more
+
+
+def test_a_pyproject_that_does_not_parse_is_one_clear_error(
+    bootstrap: ModuleType, tmp_path: Path
+) -> None:
+    with pytest.raises(bootstrap.SetupError, match=r"pyproject\.toml: .*line 1"):
+        bootstrap.requirements_of(_project(tmp_path, "[project\n"))
+
+
+def test_a_wrong_folder_is_one_clear_error(bootstrap: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(bootstrap.SetupError, match="belongs into a rebake project"):
+        bootstrap.digest_of(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["", "nonsense\n", "root=/a\n", "\x00\xff"])
+def test_a_stamp_that_is_not_whole_counts_as_none(
+    bootstrap: ModuleType, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / bootstrap.STAMP).write_text(text, encoding="latin-1")
+    assert bootstrap.read_stamp(str(tmp_path)) == {}
+
+
+def test_wheels_that_the_project_carries_are_offered(bootstrap: ModuleType, tmp_path: Path) -> None:
+    assert bootstrap.what_to_install(str(tmp_path)) == ["-e", ".[dev]"]
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels" / "rebake-1.0-py3-none-any.whl").touch()
+    assert bootstrap.what_to_install(str(tmp_path)) == [
+        *("--find-links", str(tmp_path / "wheels")),
+        *("-e", ".[dev]"),
+    ]
+
+
+def test_without_ensurepip_uv_comes_first_and_then_virtualenv(
+    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("uv", "virtualenv"):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "venv" or None)
+    assert [name for name, _ in bootstrap.ways_to_make("/v")] == ["uv", "virtualenv"]
+
+
+def test_without_any_way_the_exact_command_is_named(
+    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "apt-get").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    assert list(bootstrap.ways_to_make("/v")) == []
+    package = f"python3.{sys.version_info[1]}-venv"
+    assert f"next: sudo apt-get install -y {package}" in bootstrap.no_way_to_make()
