@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO, NoReturn
+from typing import IO, NoReturn, Self
 
 import psutil
 
@@ -128,7 +128,7 @@ def run(
         Interrupted: Ctrl-C or SIGTERM came; the child and its children were stopped first.
     """
     started = time.monotonic()
-    with _terminate_as_interrupt():
+    with terminate_as_interrupt():
         child = _spawn(command, inherit=inherit)
         out, err = _Collector(on_stdout), _Collector(on_stderr)
         threads = [
@@ -159,6 +159,118 @@ def run(
         if collector.failure is not None:
             raise collector.failure
     return Outcome(command.argv, returncode, out.text, err.text, time.monotonic() - started)
+
+
+class Running:
+    """A program that runs beside us; `start` makes it. Leaving a `with` block stops it."""
+
+    def __init__(
+        self,
+        command: Command,
+        child: subprocess.Popen[bytes],
+        readers: Sequence[tuple[_Collector, threading.Thread]] = (),
+    ) -> None:
+        self.command = command
+        self._child = child
+        self._readers = readers
+        self._stopped = False
+
+    @property
+    def pid(self) -> int:
+        """Its process id; on POSIX also the id of its process group."""
+        return self._child.pid
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        return self._child.poll()
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Wait for its end and for the last of its output, and return the exit code.
+
+        Raises:
+            TimedOut: it still runs after `timeout_s`; it goes on.
+        """
+        try:
+            returncode = self._child.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise TimedOut(_name(self.command), timeout_s or 0.0) from None
+        self._end_reading()
+        for collector, _ in self._readers:
+            if collector.failure is not None:
+                raise collector.failure
+        return returncode
+
+    def stop(self, grace_s: float = GRACE_S) -> int:
+        """Stop it and all its descendants (interrupt, then kill); return the exit code.
+
+        After its end: stop what it left behind in its process group.
+        """
+        if not self._stopped:  # later its group's number may be another program's
+            stop(self._child, grace_s)
+            self._stopped = True
+            self._end_reading()
+        returncode = self._child.poll()
+        return -signal.SIGTERM if returncode is None else returncode
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _end_reading(self) -> None:
+        threads = [thread for _, thread in self._readers]
+        for thread in threads:
+            thread.join(timeout=2.0)
+        _close(self._child, threads)
+
+
+def start(
+    command: Command,
+    *,
+    on_stdout: OnLine | None = None,
+    on_stderr: OnLine | None = None,
+    log: Path | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Running:
+    """Start a program that runs beside us until it ends or is stopped.
+
+    Args:
+        command: what to run; `stdin` and `timeout_s` are not used.
+        on_stdout: called with each line of output, in a thread of its own; thrown away when None.
+        on_stderr: the same for the error output.
+        log: a file that both outputs are appended to, instead of the callbacks.
+        pass_fds: descriptors that it inherits under the same numbers (POSIX).
+
+    Raises:
+        ProgramMissing: the program is not there.
+    """
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as sink:
+            child = _popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                pass_fds=pass_fds,
+            )
+        return Running(command, child)
+    child = _popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if on_stdout is None else subprocess.PIPE,
+        stderr=subprocess.DEVNULL if on_stderr is None else subprocess.PIPE,
+        pass_fds=pass_fds,
+    )
+    readers = []
+    for stream, on_line in ((child.stdout, on_stdout), (child.stderr, on_stderr)):
+        if stream is not None:
+            collector = _Collector(on_line)
+            thread = threading.Thread(target=collector.read, args=(stream,), daemon=True)
+            thread.start()
+            readers.append((collector, thread))
+    return Running(command, child, readers)
 
 
 def spawn_background(command: Command, log: Path) -> int:
@@ -199,6 +311,9 @@ def stop(child: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
+    if not _WINDOWS:  # what lost its parent is no descendant any more, but still in the group
+        _wait_for_group(child.pid, min(grace_s, 0.5))
+        _signal_group(child, interrupt=False)
 
 
 def stop_pid(pid: int, grace_s: float = GRACE_S) -> bool:
@@ -259,6 +374,7 @@ def _popen(
     stdout: int | IO[bytes] | None,
     stderr: int | None,
     detached: bool = False,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     flags = 0
     if sys.platform == "win32":
@@ -277,6 +393,7 @@ def _popen(
             # A session of its own for a daemon, a group of its own for the rest.
             start_new_session=detached and not _WINDOWS,
             process_group=None if detached or _WINDOWS else 0,
+            pass_fds=pass_fds,
         )
     except (FileNotFoundError, PermissionError) as error:
         if command.cwd is not None and not command.cwd.is_dir():
@@ -308,6 +425,14 @@ def _descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
+def _wait_for_group(group: int, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    with contextlib.suppress(OSError):  # an empty group is an error
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            time.sleep(0.01)
+
+
 def _signal_group(child: subprocess.Popen[bytes], *, interrupt: bool) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError, OSError):
         if sys.platform == "win32":
@@ -320,8 +445,11 @@ def _signal_group(child: subprocess.Popen[bytes], *, interrupt: bool) -> None:
 
 
 @contextlib.contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C while a child runs, so that the child is stopped too."""
+def terminate_as_interrupt() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM too (main thread only), so that children are stopped.
+
+    `run` does so by itself; it is for those who wait for a `Running`.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
