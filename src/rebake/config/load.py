@@ -325,7 +325,10 @@ def _cross_check(config: Config, places: Mapping[str, _Place]) -> Iterator[Probl
                     f"did you mean {match[0]}?" if match else "",
                 )
         taken: dict[int, str] = {}
-        for name, port in ports.items():
+        # Those that somebody set come last: the fault is named where it was made.
+        given = sorted(ports, key=lambda name: places[f"{mode}.ports.{name}"].text != "")
+        for name in given:
+            port = ports[name]
             if port in taken:
                 yield problem(f"{mode}.ports.{name}", f"port {port} is {taken[port]}'s already")
             taken[port] = name

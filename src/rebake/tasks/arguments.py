@@ -1,0 +1,59 @@
+"""Optional positional words for Invoke tasks: `invoke build api worker`.
+
+Invoke 3 knows only required positional arguments, one word each. `Words` is an argument that takes
+any number of words, none too; words that name another task still begin that task, so that
+`invoke down up` goes on to work. Invoke has no hook for this: two methods of its parser are
+wrapped, once, and fall through to the original for every other argument.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.parser import Argument
+from invoke.parser.parser import ParseMachine
+
+
+class Words(Argument):
+    """An argument that takes any number of positional words."""
+
+    def __init__(self, name: str, help_text: str) -> None:
+        super().__init__(name=name, kind=list, positional=True, help=help_text)
+        self.open = True  # still taking words
+
+    @property
+    def value(self) -> Any:
+        """None while it takes words, which makes the parser offer them; then the list."""
+        return None if self.open else list(self._value or [])
+
+    @value.setter
+    def value(self, word: str) -> None:
+        self._value = [*(self._value or []), word]
+        self.raw_value = word
+
+
+def _close(machine: Any) -> None:
+    if machine.context is not None:
+        for argument in machine.context.positional_args:
+            if isinstance(argument, Words):
+                argument.open = False
+
+
+def install() -> None:
+    """Teach Invoke's parser about `Words`; doing it twice changes nothing."""
+    if getattr(ParseMachine, "knows_words", False):
+        return
+    handle, complete = ParseMachine.handle, ParseMachine.complete_context
+
+    def handle_word(self: Any, token: str) -> None:
+        if token in self.contexts and not self.waiting_for_flag_value:
+            _close(self)
+        handle(self, token)
+
+    def complete_context(self: Any) -> None:
+        _close(self)
+        complete(self)
+
+    ParseMachine.handle = handle_word
+    ParseMachine.complete_context = complete_context
+    ParseMachine.knows_words = True

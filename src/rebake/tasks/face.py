@@ -1,0 +1,140 @@
+"""The one wrapper around every task: common flags, errors and exit codes.
+
+A task is a plain function of a `Session` and its own flags. The decorator adds the flags that all
+tasks share, opens the session, shows errors in one form, and turns them into exit codes.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from invoke import Context, Task
+from invoke.exceptions import Exit
+from invoke.parser import Argument
+
+from rebake.errors import EXIT_INTERRUPTED, Interrupted, RebakeError, UsageError
+from rebake.tasks import arguments
+from rebake.tasks.session import Session
+
+Body = Callable[..., dict[str, object] | None]
+
+_PROGRESS = ("auto", "plain", "quiet")
+_COMMON_HELP = {
+    "json": "one JSON document on stdout; everything else goes to stderr",
+    "dry_run": "show the commands that would run, change nothing",
+    "progress": "auto (a line a step), plain (all output), quiet (errors only)",
+}
+arguments.install()
+
+
+class RebakeTask(Task):
+    """A task whose services are optional positional words."""
+
+    words: tuple[str, str] | None = None
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """The arguments as Invoke makes them, with the words in front."""
+        found: list[Argument] = super().get_arguments(ignore_unknown_help)
+        if self.words:
+            name, text = self.words
+            found = [a for a in found if a.name != name]
+            found.insert(0, arguments.Words(name, text))
+        return found
+
+
+def task(
+    name: str,
+    *,
+    words: tuple[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+    short: tuple[str, ...] = (),
+    common: bool = True,
+) -> Callable[[Body], Task]:
+    """Make a function an Invoke task.
+
+    Args:
+        name: the task's name on the command line.
+        words: name and help of the parameter that takes any number of words.
+        flags: help for each of the function's own flags.
+        short: further names of the task.
+        common: whether it takes --json, --dry-run and --progress.
+    """
+
+    def decorate(body: Body) -> Task:
+        own = list(inspect.signature(body).parameters.values())[1:]
+
+        @functools.wraps(body)
+        def wrapper(_context: Context, **given: Any) -> None:
+            _run(body, name, given)
+
+        shared = (
+            [_flag("json", default=False), _flag("dry_run", default=False), _flag("progress", "")]
+            if common
+            else []
+        )
+        wrapper.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD), *own, *shared]
+        )
+        help_texts = dict(flags or {})
+        if common:
+            help_texts |= {key.replace("_", "-"): text for key, text in _COMMON_HELP.items()}
+        made = RebakeTask(
+            wrapper, name=name, aliases=short, help=help_texts, auto_shortflags=False
+        )
+        made.words = words
+        if words:
+            made.help.pop(words[0], None)
+        return made
+
+    return decorate
+
+
+def _flag(name: str, default: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+
+
+def _run(body: Body, name: str, given: dict[str, Any]) -> None:
+    as_json = bool(given.pop("json", False))
+    dry_run = bool(given.pop("dry_run", False))
+    progress = str(given.pop("progress", "") or os.environ.get("REBAKE_PROGRESS", "") or "auto")
+    from rebake.report import terminal
+
+    try:
+        if progress not in _PROGRESS:
+            raise UsageError(f"--progress {progress!r}", f"one of {', '.join(_PROGRESS)}")
+        with Session(name, progress=progress, as_json=as_json, dry_run=dry_run) as session:
+            document = body(session, **given)
+            if as_json and document is not None:
+                from rebake.report.json import write_document
+
+                write_document(document)
+    except RebakeError as error:
+        terminal.error(error)
+        raise Exit(code=error.exit_code) from None
+    except KeyboardInterrupt:
+        terminal.error(Interrupted(name))
+        raise Exit(code=EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        # The reader went away (`| head`): no fault, but stdout must not be flushed again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Exit(code=0) from None
+
+
+def number(flag: str, text: object, *, least: int = 0) -> int:
+    """Read a flag's whole number.
+
+    Raises:
+        UsageError: it is none, or too small.
+    """
+    try:
+        value = int(str(text))
+    except ValueError:
+        raise UsageError(f"--{flag} {text!r} is not a whole number") from None
+    if value < least:
+        raise UsageError(f"--{flag} {value}: at least {least}")
+    return value

@@ -1,0 +1,150 @@
+"""rebake.toml: every fault is named with its file, line, key, what was expected, what is near."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rebake.config.load import defaults_text, find_root, load
+from rebake.errors import ConfigError, NotAProject, ProjectError
+
+NOBODY = Path("no-user-settings.toml")
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "rebake.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def faults(folder: Path, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, environ=environ, user=NOBODY)
+    assert caught.value.exit_code == 2
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, ""), environ={}, user=NOBODY)
+    assert loaded.config.services == ("api", "worker", "ui")
+    assert set(loaded.sources.values()) == {"default"}
+
+
+def test_every_default_has_a_comment() -> None:
+    previous = ""
+    for line in defaults_text().splitlines():
+        if "=" in line and not line.startswith(("#", "[")):
+            assert previous.strip(), f"{line} follows an empty line"
+        previous = line
+    assert tomllib.loads(defaults_text())
+
+
+def test_precedence_and_sources(tmp_path: Path) -> None:
+    user = tmp_path / "user.toml"
+    user.write_text('[engine]\nkind = "private"\nstart_timeout_s = 7\n[base_images]\nretries = 1\n')
+    project = write(tmp_path, '[engine]\nkind = "system"\n[prod.ports]\nui = 81\n')
+    loaded = load(
+        project,
+        environ={"REBAKE_ENGINE_KIND": "native", "REBAKE_BACKEND_SERVICES": "api, worker"},
+        flags={"dev.watch": "polling"},
+        user=user,
+    )
+    assert loaded.config.engine.kind == "native"
+    assert loaded.config.engine.start_timeout_s == 7
+    assert loaded.config.base_images.retries == 1
+    assert loaded.config.prod.ports == {"ui": 81, "api": 8001, "worker": 8002}
+    assert loaded.config.dev.watch == "polling"
+    assert loaded.sources["engine.kind"] == "environment"
+    assert loaded.sources["engine.start_timeout_s"] == str(user)
+    assert loaded.sources["prod.ports.ui"] == str(project / "rebake.toml")
+    assert loaded.sources["dev.watch"] == "flag"
+    assert loaded.sources["prod.address"] == "default"
+
+
+def test_unknown_keys_and_wrong_types_all_at_once(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path,
+        '[engine]\nkidn = "auto"\nstart_timeout_s = "x"\n\n[backend]\nservices = []\n'
+        '[ui]\nmanager = "yarn"\n',
+    )
+    file = folder / "rebake.toml"
+    assert faults(folder) == [
+        f"{file}:2: engine.kidn: unknown key; did you mean engine.kind?",
+        f"{file}:3: engine.start_timeout_s: 'x' can't be used; expected a whole number",
+        f"{file}:6: backend.services: [] can't be used; expected at least one entry",
+        f"{file}:8: ui.manager: 'yarn' can't be used; expected \"bun\"",
+    ]
+
+
+def test_a_key_in_the_wrong_table_is_found(tmp_path: Path) -> None:
+    folder = write(tmp_path, "retries = 4\n")
+    assert faults(folder) == [
+        f"{folder / 'rebake.toml'}:1: retries: unknown key; did you mean base_images.retries?"
+    ]
+
+
+def test_a_table_given_as_a_value(tmp_path: Path) -> None:
+    folder = write(tmp_path, "engine = 3\n")
+    assert faults(folder) == [
+        f"{folder / 'rebake.toml'}:1: engine: is a table, not a value; expected [engine]"
+    ]
+
+
+def test_an_unknown_variable_names_the_nearest(tmp_path: Path) -> None:
+    assert faults(write(tmp_path, ""), REBAKE_ENGINE_KIMD="auto") == [
+        "environment: REBAKE_ENGINE_KIMD: unknown variable; did you mean REBAKE_ENGINE_KIND?"
+    ]
+
+
+def test_a_wrong_number_in_the_environment(tmp_path: Path) -> None:
+    assert faults(write(tmp_path, ""), REBAKE_BASE_IMAGES_RETRIES="many") == [
+        "environment: base_images.retries: 'many' can't be used; expected a whole number"
+    ]
+
+
+@pytest.mark.parametrize("path", ["../elsewhere", "/etc", "-rf"])
+def test_paths_stay_inside_the_project(tmp_path: Path, path: str) -> None:
+    folder = write(tmp_path, f'[backend]\npath = "{path}"\n')
+    assert faults(folder) == [
+        f"{folder / 'rebake.toml'}:2: backend.path: {path!r} leaves the project; "
+        "expected a path inside the project's folder"
+    ]
+
+
+def test_ports_of_services_that_are_not_there(tmp_path: Path) -> None:
+    folder = write(tmp_path, "[dev.ports]\napii = 5000\nui = 5174\n")
+    file = folder / "rebake.toml"
+    nearest, taken = faults(folder)
+    assert nearest.startswith(f"{file}:2: dev.ports.apii: no such service; expected one of api")
+    assert nearest.endswith("did you mean api?")
+    assert taken == f"{file}:3: dev.ports.ui: port 5174 is api's already"
+
+
+@pytest.mark.parametrize("name", ["-rf", "Über", "a b", "x" * 41, "$(id)"])
+def test_hostile_names_are_refused(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path, f'[project]\nname = "{name}"\n')
+    (fault,) = faults(folder)
+    assert fault.startswith(f"{folder / 'rebake.toml'}:2: project.name: {name!r} can't be used")
+
+
+def test_not_toml(tmp_path: Path) -> None:
+    folder = write(tmp_path, "[engine]\nkind = \n")
+    with pytest.raises(ProjectError) as caught:
+        load(folder, environ={}, user=NOBODY)
+    assert str(caught.value).startswith(f"{folder / 'rebake.toml'}:2: is not valid TOML")
+    assert caught.value.exit_code == 2
+
+
+def test_find_root_looks_upwards(tmp_path: Path) -> None:
+    write(tmp_path, "")
+    deep = tmp_path / "backend" / "crates"
+    deep.mkdir(parents=True)
+    assert find_root(deep) == tmp_path
+
+
+def test_a_wrong_folder(tmp_path: Path) -> None:
+    with pytest.raises(NotAProject) as caught:
+        find_root(tmp_path)
+    assert caught.value.exit_code == 2
+    assert str(tmp_path) in str(caught.value)

@@ -1,0 +1,62 @@
+"""The project: names that never collide, services by name and alias."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rebake.config.model import SLUG
+from rebake.errors import UnknownName
+from rebake.project.project import open_project, slugify
+
+
+def make(folder: Path, text: str = "") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rebake.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_two_folders_of_one_name_never_share_a_name(tmp_path: Path) -> None:
+    one = open_project(make(tmp_path / "a" / "shop"))
+    two = open_project(make(tmp_path / "b" / "shop"))
+    assert one.slug == two.slug == "shop"
+    assert one.name != two.name
+    assert one.cache_id != two.cache_id
+    assert one.compose_name("dev") == f"{one.name}-dev"
+
+
+def test_worktrees_share_their_cache_mounts_but_no_containers(tmp_path: Path) -> None:
+    main = make(tmp_path / "shop", '[project]\nname = "shop"\n')
+    private = main / ".git" / "worktrees" / "fix"
+    private.mkdir(parents=True)
+    (private / "commondir").write_text("../..\n")
+    tree = make(tmp_path / "fix", '[project]\nname = "shop"\n')
+    (tree / ".git").write_text(f"gitdir: {private}\n")
+    assert open_project(main).cache_id == open_project(tree).cache_id
+    assert open_project(main).name != open_project(tree).name
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [("a b,ü", "a-b-u"), ("My Shop", "my-shop"), ("--x--", "x"), ("日本", "p")],
+)
+def test_slugify(text: str, slug: str) -> None:
+    made = slugify(text)
+    assert made == slug or (slug == "p" and made.startswith("p") and len(made) == 9)
+
+
+@given(st.text())
+def test_every_text_becomes_a_valid_slug(text: str) -> None:
+    assert SLUG.match(slugify(text))
+
+
+def test_services_by_name_and_alias(tmp_path: Path) -> None:
+    project = open_project(make(tmp_path, '[aliases]\nw = "worker"\n'))
+    assert project.services() == ("api", "worker", "ui")
+    assert project.services(["w", "ui", "worker"]) == ("worker", "ui")
+    with pytest.raises(UnknownName) as caught:
+        project.services(["wroker"])
+    assert str(caught.value) == "no service named 'wroker'\n  next: did you mean worker?"
