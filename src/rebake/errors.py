@@ -463,3 +463,10 @@ class Interrupted(RebakeError):
     def what(self) -> str:
         """What was under way."""
         return "interrupted" + (f" during {self.during}" if self.during else "")
+
+
+@dataclass(eq=False)
+class CannotRun(NoEngine):
+    """This machine could have an engine of ours, but we are not allowed or not able to run one."""
+
+    code: ClassVar[str] = "cannot-run"

@@ -1,0 +1,408 @@
+"""Fetches packages of the machine's distribution into a folder, with nothing installed.
+
+apt works with a root of its own (lists, archives, an empty status file), so the system's state
+is neither read nor changed; apt's own settings (proxies, certificates) hold, and so do its
+signature checks, always.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cmp_to_key
+from pathlib import Path
+
+from rebake import process
+from rebake.engine import apt_sources
+from rebake.engine.apt_sources import Source
+from rebake.errors import CannotRun, NoEngine
+from rebake.process import Command
+
+Say = Callable[[str], None]
+_APT_TIMEOUT_S = 300.0
+# What every system has, or what only an installation (not a program that runs) needs.
+_NOT_NEEDED = frozenset(
+    "libc6 libgcc-s1 debconf debconf-2.0 cdebconf systemd systemd-standalone-sysusers "
+    "systemd-sysusers sysvinit-utils init-system-helpers adduser netbase lsb-base apt python3 dpkg "
+    "perl perl-base perl:any".split()
+)
+
+
+@dataclass(frozen=True)
+class Package:
+    """One version of a package in the archive.
+
+    Attributes:
+        depends: for each dependency its alternatives, each (name, operator, version).
+        size: bytes to download.
+        installed: bytes when unpacked.
+    """
+
+    name: str
+    version: str
+    depends: tuple[tuple[tuple[str, str, str], ...], ...]
+    size: int
+    installed: int
+    sha256: str
+    filename: str
+
+    @property
+    def file_name(self) -> str:
+        """The name that `apt-get download` gives to the file."""
+        architecture = self.filename.rsplit("_", 1)[-1]
+        return f"{self.name}_{self.version.replace(':', '%3a')}_{architecture}"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A private apt root in `folder` that reads `sources`."""
+
+    folder: Path
+    sources: tuple[Source, ...]
+
+    @property
+    def config(self) -> Path:
+        """The apt configuration, given with `-c`: it is read after the system's own."""
+        return self.folder / "apt.conf"
+
+    @property
+    def debs(self) -> Path:
+        """Where downloaded packages are kept."""
+        return self.folder / "debs"
+
+    def write(self) -> None:
+        """Write the root: folders, sources and configuration."""
+        for name in ("lists/partial", "cache/archives/partial", "sources", "preferences", "debs"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "status").touch()
+        (self.folder / "sources/rebake.sources").write_text(
+            apt_sources.render(self.sources), encoding="utf-8"
+        )
+        self.config.write_text(apt_config(self.folder), encoding="utf-8")
+
+    def apt(self, program: str, *words: str, cwd: Path | None = None) -> Command:
+        """Return a command of apt (`apt-get`, `apt-cache`) on this root."""
+        return Command.of(
+            program,
+            "-q",
+            "-c",
+            str(self.config),
+            *words,
+            cwd=cwd,
+            env={"LC_ALL": "C.UTF-8", "APT_CONFIG": None},
+            timeout_s=_APT_TIMEOUT_S,
+            what=f"{program} {words[0]}",
+        )
+
+    def fetched(self) -> tuple[str, ...]:
+        """The suites whose (verified) release files are here."""
+        return tuple(
+            source.suite
+            for source in self.sources
+            if list((self.folder / "lists").glob(f"*_dists_{source.suite}_*Release"))
+        )
+
+
+def apt_config(folder: Path) -> str:
+    """Return the apt configuration of a private root in `folder`."""
+    quoted = str(folder).replace('"', "")
+    return "\n".join(
+        [
+            # Hooks of the system would act on the system.
+            "#clear APT::Update::Pre-Invoke;",
+            "#clear APT::Update::Post-Invoke;",
+            "#clear APT::Update::Post-Invoke-Success;",
+            "#clear DPkg::Pre-Install-Pkgs;",
+            "#clear DPkg::Post-Invoke;",
+            "#clear Acquire::IndexTargets::deb::DEP-11;",
+            "#clear Acquire::IndexTargets::deb::DEP-11-icons-small;",
+            "#clear Acquire::IndexTargets::deb::CNF;",
+            "#clear Acquire::IndexTargets::deb::Contents-deb;",
+            'Dir::Etc::sourcelist "/dev/null";',
+            f'Dir::Etc::sourceparts "{quoted}/sources";',
+            'Dir::Etc::preferences "/dev/null";',
+            f'Dir::Etc::preferencesparts "{quoted}/preferences";',
+            f'Dir::State::lists "{quoted}/lists";',
+            f'Dir::State::status "{quoted}/status";',
+            f'Dir::State::extended_states "{quoted}/extended";',
+            f'Dir::Cache "{quoted}/cache";',
+            'Dir::Cache::pkgcache "pkgcache.bin";',
+            'Dir::Cache::srcpkgcache "srcpkgcache.bin";',
+            'Acquire::Languages "none";',
+            'Acquire::Retries "3";',
+            'APT::Sandbox::User "root";',
+            "",
+        ]
+    )
+
+
+def open_archive(folder: Path, sources: Sequence[Source], say: Say) -> Archive:
+    """Make a private root and bring its lists up to date, with signatures verified.
+
+    Where a newer suite is signed with keys that this machine does not have, the archive's keyring
+    package is taken (verified with the machine's keys) and used for a second try.
+
+    Raises:
+        NoEngine: not one suite could be fetched and verified.
+    """
+    archive = Archive(folder, tuple(sources))
+    archive.write()
+    wanted = {source.suite for source in sources}
+    say(f"reading the package lists of {', '.join(s.suite for s in sources)}")
+    outcome = process.run(archive.apt("apt-get", "update"))
+    missing = wanted - set(archive.fetched())
+    if missing and archive.fetched():
+        keyring = _newer_keyring(archive, say)
+        if keyring is not None:
+            renewed = tuple(replace(source, signed_by=str(keyring)) for source in sources)
+            archive = replace(archive, sources=renewed)
+            archive.write()
+            outcome = process.run(archive.apt("apt-get", "update"))
+    if not archive.fetched():
+        raise NoEngine(
+            "no package list could be fetched and verified",
+            tried=tuple(outcome.tail(6)),
+            next_step="check that `apt-get update` works on this machine",
+        )
+    return archive
+
+
+def query(archive: Archive, names: Iterable[str]) -> dict[str, list[Package]]:
+    """Return every version of the named packages, newest first; unknown names are left out."""
+    wanted = sorted(set(names))
+    outcome = process.run(archive.apt("apt-cache", "show", *wanted))
+    found: dict[str, list[Package]] = {}
+    for package in parse_packages(outcome.stdout):
+        versions = found.setdefault(package.name, [])
+        if package.version not in {other.version for other in versions}:
+            versions.append(package)
+    for versions in found.values():
+        versions.sort(key=cmp_to_key(lambda a, b: compare(b.version, a.version)))
+    return found
+
+
+def resolve(archive: Archive, names: Sequence[str], libc: str) -> tuple[Package, ...]:
+    """Choose, for every name and what it depends on, the newest version that runs with `libc`.
+
+    Raises:
+        CannotRun: a package has no version that does.
+    """
+    known: dict[str, list[Package]] = {}
+    asked: set[str] = set()
+    while True:
+        chosen, missing = choose(known, names, libc)
+        ask = missing - asked
+        if not ask:
+            break
+        known.update(query(archive, ask))
+        asked |= ask
+    unmet = sorted(missing)
+    if unmet:
+        raise CannotRun(
+            f"the package archive has no {', '.join(unmet)} that runs with this C library ({libc})",
+            next_step="install Docker with the system's package manager, or a newer system",
+        )
+    return chosen
+
+
+def choose(
+    known: Mapping[str, Sequence[Package]], names: Sequence[str], libc: str
+) -> tuple[tuple[Package, ...], set[str]]:
+    """The pure half of `resolve`: what is chosen so far, and which names must be looked up."""
+    chosen: dict[str, Package] = {}
+    missing: set[str] = set()
+    pins: dict[str, str] = {}
+    queue = list(names)
+    while queue:
+        name = queue.pop(0)
+        if name in chosen:
+            continue
+        candidates = [
+            package
+            for package in known.get(name, ())
+            if runs_with(package, libc) and pins.get(name, package.version) == package.version
+        ]
+        if not candidates:
+            missing.add(name)
+            continue
+        chosen[name] = candidates[0]
+        for alternatives in candidates[0].depends:
+            if any(alternative[0] in _NOT_NEEDED for alternative in alternatives):
+                continue
+            dependency, operator, version = alternatives[0]
+            if operator == "=":
+                pins[dependency] = version
+            queue.append(dependency)
+    return tuple(sorted(chosen.values(), key=lambda p: p.name)), missing
+
+
+def runs_with(package: Package, libc: str) -> bool:
+    """Tell whether the package's binaries run with version `libc` of the C library."""
+    return all(
+        compare(version, libc) <= 0
+        for alternatives in package.depends
+        for name, operator, version in alternatives
+        if name == "libc6" and operator in {">=", ">>"}
+    )
+
+
+def download(archive: Archive, packages: Sequence[Package]) -> list[Path]:
+    """Return the package files, downloading those that are not here whole; sums are checked.
+
+    Raises:
+        CommandFailed: the download failed.
+    """
+    files = [archive.debs / package.file_name for package in packages]
+    absent = [
+        package
+        for package, file in zip(packages, files, strict=True)
+        if not _is_whole(file, package.sha256)
+    ]
+    if absent:
+        specs = [f"{package.name}={package.version}" for package in absent]
+        command = archive.apt("apt-get", "download", *specs, cwd=archive.debs)
+        process.run(command).check("check that `apt-get update` works on this machine")
+    return files
+
+
+def unpack(files: Sequence[Path], folder: Path) -> None:
+    """Unpack package files into `folder`, several at a time; nothing of them is run.
+
+    Raises:
+        CommandFailed: a package is damaged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # The largest first, or it is alone at the end.
+    ordered = sorted(files, key=lambda file: -file.stat().st_size)
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for outcome in pool.map(
+            lambda file: process.run(Command.of("dpkg-deb", "-x", file, folder)), ordered
+        ):
+            outcome.check("the package is damaged; remove it and try again")
+
+
+def parse_packages(text: str) -> list[Package]:
+    """Read what `apt-cache show` prints."""
+    packages = []
+    for stanza in text.split("\n\n"):
+        fields = dict(
+            (name, value.strip())
+            for name, separator, value in (line.partition(":") for line in stanza.splitlines())
+            if separator and not name.startswith((" ", "\t"))
+        )
+        if "Package" not in fields or "Filename" not in fields:
+            continue
+        depends = ",".join(fields[name] for name in ("Pre-Depends", "Depends") if fields.get(name))
+        packages.append(
+            Package(
+                name=fields["Package"],
+                version=fields["Version"],
+                depends=parse_depends(depends),
+                size=int(fields.get("Size", "0")),
+                installed=int(fields.get("Installed-Size", "0")) * 1024,
+                sha256=fields.get("SHA256", ""),
+                filename=fields["Filename"],
+            )
+        )
+    return packages
+
+
+def parse_depends(text: str) -> tuple[tuple[tuple[str, str, str], ...], ...]:
+    """Read a dependency line: `a (>= 1) | b, c`."""
+    pattern = re.compile(r"\s*([^\s(\[]+)\s*(?:\(\s*([<>=]+)\s*([^)\s]+)\s*\))?")
+    found = []
+    for group in text.split(","):
+        matches = [pattern.match(word) for word in group.split("|")]
+        alternatives = tuple((m[1], m[2] or "", m[3] or "") for m in matches if m)
+        if alternatives:
+            found.append(alternatives)
+    return tuple(found)
+
+
+def compare(one: str, other: str) -> int:
+    """Compare two Debian versions as dpkg does: negative, 0 or positive."""
+    epoch_a, upstream_a, revision_a = _split(one)
+    epoch_b, upstream_b, revision_b = _split(other)
+    return (
+        (epoch_a > epoch_b) - (epoch_a < epoch_b)
+        or _compare_part(upstream_a, upstream_b)
+        or _compare_part(revision_a, revision_b)
+    )
+
+
+def libc_version() -> str:
+    """Return the version of this machine's GNU C library, empty when it has another one."""
+    try:
+        value = os.confstr("CS_GNU_LIBC_VERSION") or ""  # "glibc 2.36"
+    except (AttributeError, ValueError, OSError):
+        return ""
+    return value.removeprefix("glibc").strip()
+
+
+def _newer_keyring(archive: Archive, say: Say) -> Path | None:
+    """Unpack the newest verified `debian-archive-keyring` and return its keyring."""
+    versions = query(archive, ["debian-archive-keyring"]).get("debian-archive-keyring")
+    if not versions:
+        return None
+    say("fetching the archive's keyring, verified with this machine's keys")
+    folder = archive.folder / "keyring"
+    shutil.rmtree(folder, ignore_errors=True)
+    unpack(download(archive, versions[:1]), folder)
+    for name in ("debian-archive-keyring.pgp", "debian-archive-keyring.gpg"):
+        file = folder / "usr/share/keyrings" / name
+        if file.is_file():
+            return file.resolve()
+    return None
+
+
+def _is_whole(file: Path, sha256: str) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def _split(version: str) -> tuple[int, str, str]:
+    epoch, separator, rest = version.partition(":")
+    if not separator:
+        epoch, rest = "0", version
+    upstream, _, revision = rest.rpartition("-") if "-" in rest else (rest, "", "")
+    return int(epoch) if epoch.isdigit() else 0, upstream, revision
+
+
+def _order(character: str) -> int:
+    if character == "~":
+        return -1
+    if character.isalpha():
+        return ord(character)
+    return ord(character) + 256
+
+
+def _compare_part(one: str, other: str) -> int:
+    while one or other:
+        text_a, one = _take(one, digits=False)
+        text_b, other = _take(other, digits=False)
+        for index in range(max(len(text_a), len(text_b))):
+            order_a = _order(text_a[index]) if index < len(text_a) else 0
+            order_b = _order(text_b[index]) if index < len(text_b) else 0
+            if order_a != order_b:
+                return order_a - order_b
+        number_a, one = _take(one, digits=True)
+        number_b, other = _take(other, digits=True)
+        difference = int(number_a or "0") - int(number_b or "0")
+        if difference:
+            return difference
+    return 0
+
+
+def _take(text: str, *, digits: bool) -> tuple[str, str]:
+    end = 0
+    while end < len(text) and text[end].isdigit() == digits:
+        end += 1
+    return text[:end], text[end:]

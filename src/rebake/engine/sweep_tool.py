@@ -1,0 +1,148 @@
+"""Ends what a private engine left: its processes, its containers' processes, its mounts.
+
+A program of its own (standard library only), since it runs as root, perhaps through sudo.
+It acts only on what names the engine's folder or its runtime folder.
+
+    python -I sweep_tool.py sweep FOLDER RUNTIME
+    python -I sweep_tool.py delete FOLDER RUNTIME
+    python -I sweep_tool.py own UID GID PATH
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+MARKER = ".rebake-engine"  # stands in every folder of ours; without it nothing is deleted
+_ENGINE_PROGRAMS = {
+    "dockerd",
+    "containerd",
+    "containerd-shim-runc-v2",
+    "docker-proxy",
+    "runc",
+}
+_MNT_DETACH = 2
+_LIMIT_S = 10.0
+_PATIENCE_S = 0.05
+_WORDS = {"sweep": 3, "delete": 3, "own": 4}
+
+
+def is_engine_process(argv: list[str], folder: str) -> bool:
+    """Tell whether a command line is one of the engine's programs (not of its clients)."""
+    if not argv:
+        return False
+    program = Path(argv[0])
+    return program.name in _ENGINE_PROGRAMS and _below(argv[0], f"{folder}/programs")
+
+
+def is_container_process(mountinfo: str, folder: str) -> bool:
+    """Tell whether a process lives in a container whose root is in `folder`."""
+    for line in mountinfo.splitlines():
+        fields = line.split(" ")
+        if len(fields) > 4 and fields[4] == "/":
+            options = unescape(fields[-1])
+            return f"={folder}/" in options or f":{folder}/" in options
+    return False
+
+
+def mounts_below(mountinfo: str, folders: list[str]) -> list[str]:
+    """Return the mount points below the folders, the deepest first."""
+    points = [
+        unescape(fields[4])
+        for fields in (line.split(" ") for line in mountinfo.splitlines())
+        if len(fields) > 4
+    ]
+    ours = [point for point in points if any(_below(point, folder) for folder in folders)]
+    return sorted(ours, key=lambda point: -point.count("/"))
+
+
+def unescape(text: str) -> str:
+    r"""Undo the kernel's escapes in mountinfo (`\040` for a space)."""
+    for code in ("\\040", "\\011", "\\012", "\\054", "\\134"):
+        text = text.replace(code, chr(int(code[1:], 8)))
+    return text
+
+
+def sweep(folder: str, runtime: str) -> None:
+    """Kill the engine's processes and its containers', then take their mounts away."""
+    deadline = time.monotonic() + _LIMIT_S
+    while pids := _processes(folder):
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes {pids} can't be ended")
+        time.sleep(_PATIENCE_S)
+    libc = ctypes.CDLL(None, use_errno=True)
+    for point in mounts_below(_read("/proc/self/mountinfo"), [folder, runtime]):
+        libc.umount2(os.fsencode(point), _MNT_DETACH)
+
+
+def delete(folder: str, runtime: str) -> None:
+    """Sweep, then delete both folders; only folders that bear our marker."""
+    if not Path(folder, MARKER).is_file():
+        raise PermissionError(f"{folder} has no {MARKER} file: it is not ours")
+    sweep(folder, runtime)
+    left = mounts_below(_read("/proc/self/mountinfo"), [folder, runtime])
+    if left:
+        raise PermissionError(f"still mounted: {', '.join(left)}")
+    if runtime != folder and not _below(runtime, folder) and Path(runtime, MARKER).is_file():
+        shutil.rmtree(runtime)
+    shutil.rmtree(folder)
+
+
+def own(uid: str, gid: str, path: str) -> None:
+    """Give a socket to the user, and to nobody else."""
+    os.chmod(path, 0o600)  # noqa: PTH101
+    os.chown(path, int(uid), int(gid))
+
+
+def _processes(folder: str) -> list[int]:
+    found = []
+    for entry in os.listdir("/proc"):  # noqa: PTH208
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        argv = _read(f"/proc/{entry}/cmdline").split("\0")
+        if is_engine_process(argv, folder) or is_container_process(
+            _read(f"/proc/{entry}/mountinfo"), folder
+        ):
+            if " Z " in _read(f"/proc/{entry}/stat").rpartition(")")[2][:4]:
+                continue  # already dead, its parent has not looked yet
+            found.append(int(entry))
+    return found
+
+
+def _below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:  # noqa: PTH123
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def main(words: list[str]) -> int:
+    """Run one of the commands; return the exit code."""
+    if not words or _WORDS.get(words[0]) != len(words):
+        sys.stderr.write(f"{__doc__}\n")
+        return 2
+    try:
+        {"sweep": sweep, "delete": delete, "own": own}[words[0]](*words[1:])
+    except OSError as error:
+        sys.stderr.write(f"{words[0]}: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
