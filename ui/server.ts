@@ -4,17 +4,20 @@
  *   HOST        where to listen           127.0.0.1
  *   PORT                                  5173
  *   API_URL     where the API is          http://127.0.0.1:8080
- *   UI_POLLING  1: look at the files instead of waiting for events (see tools/polling.ts)
+ *   UI_POLLING  1: look at the files instead of waiting for events (see tools/mirror.ts)
  *
  * `--healthcheck` asks a running server whether it is well: exit code 0 or 1.
  */
 
 import { join } from "node:path";
-import { startPolling } from "./tools/polling.ts";
+import { type Mirror, startMirror } from "./tools/mirror.ts";
 import { createProxy } from "./tools/proxy.ts";
 
 /** How long requests that are under way may take to finish when the server is told to stop. */
 const GRACE_MS = 500;
+
+/** What the page is made of, and the settings that it is compiled with. */
+const SOURCES = ["index.html", "public", "src", "package.json", "tsconfig.json"];
 
 export interface DevServerOptions {
   readonly host: string;
@@ -46,9 +49,18 @@ export function optionsFrom(env: Readonly<Record<string, string | undefined>>): 
   return { host: HOST || "127.0.0.1", port, apiUrl, polling: UI_POLLING === "1" };
 }
 
+/** Not a static import: a health check needs no page, and the mirror's is at another place. */
+async function loadPage(mirror: Mirror | null): Promise<Bun.HTMLBundle> {
+  const path = join(mirror?.root ?? import.meta.dir, "index.html");
+  const { default: page } = (await import(path)) as { readonly default: Bun.HTMLBundle };
+  return page;
+}
+
 export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
-  // Here and not at the top: a health check needs no bundle.
-  const { default: page } = await import("./index.html");
+  const mirror = options.polling
+    ? await startMirror({ from: import.meta.dir, names: SOURCES })
+    : null;
+  const page = await loadPage(mirror);
   const proxy = createProxy({
     apiUrl: options.apiUrl,
     clientOf: (request) => server.requestIP(request)?.address ?? null,
@@ -68,14 +80,13 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     },
     fetch: () => new Response("Not found\n", { status: 404 }),
   });
-  const stopPolling = options.polling
-    ? startPolling(["src", "public", "index.html"].map((name) => join(import.meta.dir, name)))
-    : () => undefined;
   return {
     url: server.url,
     async stop() {
-      stopPolling();
-      await Promise.race([server.stop(), Bun.sleep(GRACE_MS)]);
+      await Promise.all([
+        Promise.race([server.stop(), Bun.sleep(GRACE_MS)]),
+        mirror?.stop(),
+      ]);
       // Browsers hold their hot-reload socket open for good.
       void server.stop(true);
     },
