@@ -1,0 +1,180 @@
+"""What the history keeps about one build, as frozen records.
+
+`FileDigest` is here, and not with the code that makes it, because the builder (above) and the
+store both need it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rebake.results import Mode
+
+Outcome = Literal["done", "failed", "interrupted"]
+FileKind = Literal["file", "exec", "link"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """One file of a build's context.
+
+    Attributes:
+        path: relative to the context, with `/`.
+        sha256: hex digest of the content; of the target's text and a line end for a link.
+        size: bytes of the content, or of the target's text.
+        kind: `exec` is a file with the owner's execute bit; `link` a symbolic link.
+    """
+
+    path: str
+    sha256: str
+    size: int
+    kind: FileKind = "file"
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One step of the build. Times in seconds from the build's first step.
+
+    `target` holds the bake targets that share it, with commas; `inputs` the digests of the steps
+    that it is made from.
+    """
+
+    digest: str
+    name: str
+    kind: str = "other"
+    stage: str = ""
+    target: str = ""
+    started_s: float | None = None
+    ended_s: float | None = None
+    cached: bool = False
+    error: str = ""
+    bytes: int = 0
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran; 0 for a step that did not run."""
+        if self.started_s is None or self.ended_s is None:
+            return 0.0
+        return self.ended_s - self.started_s
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer of an image: its digest and its bytes (unpacked or not, as `created_by` says)."""
+
+    digest: str
+    bytes: int = 0
+    created_by: str = ""
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One service's image after the build. `built` is false where an older one was kept."""
+
+    service: str
+    ref: str
+    digest: str
+    bytes: int
+    build_id: str
+    built: bool = True
+    seconds: float = 0.0
+    layers: tuple[LayerRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """One build: what went in, what it did, what came out.
+
+    Attributes:
+        project: the project's id, the same in all its worktrees.
+        worktree: the folder it was built in.
+        mode: `dev` or `prod`.
+        targets: the bake targets, in order.
+        started_at: seconds since 1970.
+        seconds: of the whole build, as the user waited.
+        outcome: how it ended.
+        rebake_version: ours.
+        engine: versions by name: `engine`, `buildx`, `buildkit`, `compose`.
+        git_head: the commit; empty outside of git.
+        git_dirty: whether the worktree differed from it.
+        skipped: why nothing was built; empty when something was.
+        context_bytes: bytes sent to the builder.
+        downloaded_bytes: bytes pulled from registries.
+        steps: in order of appearance.
+        images: one for each service.
+        inputs: the files of each context, by the context's name (`backend`, `ui`).
+        arguments: build arguments by name. Values of secret-sounding names are stored as a keyed
+            digest only, all others redacted.
+        settings: whatever else decides the result (toolchain, linker, profile), by name.
+        base_images: digest of each base image, by its reference.
+    """
+
+    project: str
+    worktree: str
+    mode: Mode
+    targets: tuple[str, ...]
+    started_at: float
+    seconds: float
+    outcome: Outcome
+    rebake_version: str = ""
+    engine: Mapping[str, str] = field(default_factory=dict)
+    git_head: str = ""
+    git_dirty: bool = False
+    skipped: str = ""
+    context_bytes: int = 0
+    downloaded_bytes: int = 0
+    steps: tuple[StepRecord, ...] = ()
+    images: tuple[ImageRecord, ...] = ()
+    inputs: Mapping[str, tuple[FileDigest, ...]] = field(default_factory=dict)
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    base_images: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredBuild:
+    """A build as the history gives it back.
+
+    `inputs_digest` stands for all input files at once (see `history.trees.inputs_digest`): two
+    builds with the same one had the same files. `record.inputs` is empty unless the whole build
+    was asked for (`History.build`).
+    """
+
+    id: int
+    record: BuildRecord
+    inputs_digest: str
+
+    def image(self, service: str) -> ImageRecord | None:
+        """The image of a service, or None when this build had nothing to do with it."""
+        return next((i for i in self.record.images if i.service == service), None)
+
+
+@dataclass(frozen=True)
+class BuildSummary:
+    """One line of a list of builds: enough to show it and to draw trends."""
+
+    id: int
+    project: str
+    worktree: str
+    mode: Mode
+    targets: tuple[str, ...]
+    started_at: float
+    seconds: float
+    outcome: Outcome
+    skipped: str
+    steps: int
+    cached_steps: int
+    context_bytes: int
+    downloaded_bytes: int
+    git_head: str
+    git_dirty: bool
+    inputs_digest: str
+
+
+def keyed_digest(key: bytes, value: str) -> str:
+    """Return a short digest of a secret value that only this database's key can make again."""
+    return "keyed:" + hashlib.blake2b(value.encode(), key=key, digest_size=8).hexdigest()

@@ -1,0 +1,167 @@
+"""The history of builds: one SQLite file, written once a build, read by `why` and reports."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from rebake.history import reading, trees, writing
+from rebake.history.cleaning import Cleaner
+from rebake.history.database import Opened, is_corrupt, open_database
+from rebake.history.records import BuildRecord, BuildSummary, Outcome, StoredBuild
+from rebake.redact import Redactor
+from rebake.results import Mode
+
+_T = TypeVar("_T")
+_SLACK = 20  # prune waits until a 20th more than asked for is there: it walks every object
+
+
+def _ignore(_text: str) -> None:
+    return
+
+
+class History:
+    """The builds of all projects of this user. A context manager.
+
+    Args:
+        path: the SQLite file, for instance `user_state_path("rebake") / "history.sqlite3"`.
+        on_note: called with one line for a person when the file was damaged or can't be written.
+        redactor: masks secrets in all text before it is stored; the environment's by default.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_note: Callable[[str], None] = _ignore,
+        redactor: Redactor | None = None,
+    ) -> None:
+        self._path = path
+        self._on_note = on_note
+        self._redactor = Redactor.from_environment() if redactor is None else redactor
+        self._opened: Opened | None = None
+
+    def __enter__(self) -> Self:
+        self._db  # noqa: B018 - open it now, so that notes come early
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the next call opens it again."""
+        if self._opened is not None:
+            self._opened.connection.close()
+            self._opened = None
+
+    @property
+    def persistent(self) -> bool:
+        """Whether records survive this process."""
+        return self._open().persistent
+
+    def record(self, build: BuildRecord) -> int:
+        """Store one build and return its id; 0 when it could not be stored (a note says why)."""
+        try:
+            clean = Cleaner(self._redactor, self._key()).build(build)
+            return self._mended(lambda: writing.insert(self._db, clean))
+        except sqlite3.Error as error:  # locked for too long, disk full: the build itself is fine
+            self._on_note(f"this build is not in the history: {error}")
+            return 0
+
+    def last(
+        self,
+        project: str,
+        mode: Mode,
+        service: str | None = None,
+        *,
+        outcome: Outcome | None = None,
+    ) -> StoredBuild | None:
+        """Return a project's newest build in a mode, without its input files.
+
+        Args:
+            project: the project's id.
+            mode: `dev` or `prod`.
+            service: only builds that hold an image of this service.
+            outcome: only builds that ended so.
+        """
+
+        def find() -> StoredBuild | None:
+            found = reading.newest(self._db, project, mode, service, outcome)
+            return None if found is None else reading.load(self._db, found, with_inputs=False)
+
+        return self._mended(find)
+
+    def build(self, build_id: int) -> StoredBuild | None:
+        """Return one whole build with its input files, or None when there is none of this id."""
+        return self._mended(lambda: reading.load(self._db, build_id, with_inputs=True))
+
+    def builds(
+        self, project: str | None = None, limit: int = 50, *, mode: Mode | None = None
+    ) -> tuple[BuildSummary, ...]:
+        """Return the newest builds, newest first; of all projects when `project` is None."""
+        return self._mended(lambda: reading.summaries(self._db, project, mode, limit))
+
+    def changed_inputs(self, before: int, after: int) -> list[trees.Change]:
+        """Return the input files that differ between two builds (by id)."""
+
+        def compare() -> list[trees.Change]:
+            query = "SELECT inputs FROM builds WHERE id = ?"
+            old, new = (self._db.execute(query, (i,)).fetchone() for i in (before, after))
+            if old is None or new is None:
+                return []
+            return trees.differences(old[0], new[0], reading.loader(self._db))
+
+        return self._mended(compare)
+
+    def count(self) -> int:
+        """How many builds are stored."""
+        return self._mended(self._count)
+
+    def prune(self, keep: int = 10_000) -> int:
+        """Delete the oldest builds and return how many.
+
+        It waits until there are 5 % more than `keep`, and then leaves exactly `keep`: finding the
+        objects that nothing points to any more means walking all of them.
+        """
+
+        def delete() -> int:
+            if self._count() <= keep + keep // _SLACK:
+                return 0
+            return writing.delete_oldest(self._db, keep)
+
+        return self._mended(delete)
+
+    def _count(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM builds").fetchone()[0])
+
+    def _open(self) -> Opened:
+        if self._opened is None:
+            self._opened = open_database(self._path, self._on_note)
+        return self._opened
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._open().connection
+
+    def _mended(self, action: Callable[[], _T]) -> _T:
+        """Run an action; on a damaged file, begin a new one and run it once more."""
+        try:
+            return action()
+        except sqlite3.DatabaseError as error:
+            if not is_corrupt(error):
+                raise
+        self.close()
+        self._opened = open_database(self._path, self._on_note, damaged=True)
+        return action()
+
+    def _key(self) -> bytes:
+        query = "SELECT value FROM meta WHERE key = 'key'"
+        return bytes(self._mended(lambda: self._db.execute(query).fetchone())[0])
