@@ -68,10 +68,10 @@ def read_system(file: Path = Path("/etc/os-release")) -> System:
         text = file.read_text(encoding="utf-8")
     except OSError:
         text = ""
-    fields = dict(
-        (name, value.strip("\"'"))
+    fields = {
+        name: value.strip("\"'")
         for name, _, value in (line.partition("=") for line in text.splitlines() if "=" in line)
-    )
+    }
     return System(
         id=fields.get("ID", ""),
         like=tuple(fields.get("ID_LIKE", "").split()),
@@ -103,10 +103,10 @@ def parse_one_line(text: str) -> list[Source]:
         if not match:
             continue
         options, uri, suite, components = match.groups()
-        fields = dict(
-            (name.lower(), value)
+        fields = {
+            name.lower(): value
             for name, _, value in (word.partition("=") for word in (options or "").split())
-        )
+        }
         signed_by = fields.pop("signed-by", "")
         sources.append(
             Source(uri, suite, tuple(components.split()), signed_by, _kept_options(fields))

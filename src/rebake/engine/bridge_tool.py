@@ -70,7 +70,7 @@ def _name(name: str) -> bytes:
 def _ioctl(control: socket.socket, request: int, argument: bytes) -> bytes:
     if sys.platform == "win32":
         raise OSError(errno.ENOSYS, "bridges are made on Linux only")
-    import fcntl  # noqa: PLC0415 - not there on Windows
+    import fcntl
 
     return fcntl.ioctl(control.fileno(), request, argument)
 

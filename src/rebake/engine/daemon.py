@@ -32,8 +32,9 @@ _LOG_LIMIT = 5_000_000
 _SWEEP_TOOL = Path(__file__).with_name("sweep_tool.py")
 # What the daemons may take over from our environment.
 _PASSED = (
-    "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy SSL_CERT_FILE SSL_CERT_DIR"
-).split()
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
 
 
 def running_pid(home: Home) -> int | None:
@@ -50,11 +51,11 @@ def running_pid(home: Home) -> int | None:
 
 def daemon_pids(home: Home) -> list[int]:
     """Return the ids of our dockerd and containerd, whether they answer or not."""
-    found = []
-    for candidate in psutil.process_iter(["pid", "cmdline"]):
-        if _is_ours(candidate.info["cmdline"] or [], home):
-            found.append(candidate.info["pid"])
-    return found
+    return [
+        candidate.info["pid"]
+        for candidate in psutil.process_iter(["pid", "cmdline"])
+        if _is_ours(candidate.info["cmdline"] or [], home)
+    ]
 
 
 def start(home: Home, privilege: Privilege, say: Say) -> None:

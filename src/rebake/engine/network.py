@@ -21,6 +21,7 @@ from rebake.engine.privilege import Privilege
 from rebake.errors import NoEngine
 from rebake.process import Command
 
+_ROUTE_COLUMNS = 8
 _BRIDGE_TOOL = Path(__file__).with_name("bridge_tool.py")
 # Private ranges (RFC 1918) that people's networks use least, each cut into /24 for networks.
 _CANDIDATES = tuple(
@@ -106,7 +107,7 @@ def parse_routes(text: str, except_interfaces: Iterable[str] = ()) -> list[IPv4N
     networks = []
     for line in text.splitlines()[1:]:
         fields = line.split()
-        if len(fields) < 8 or fields[0] in ours:
+        if len(fields) < _ROUTE_COLUMNS or fields[0] in ours:
             continue
         destination, mask = (
             IPv4Address(int.from_bytes(bytes.fromhex(fields[column]), "little"))

@@ -27,9 +27,12 @@ Say = Callable[[str], None]
 _APT_TIMEOUT_S = 300.0
 # What every system has, or what only an installation (not a program that runs) needs.
 _NOT_NEEDED = frozenset(
-    "libc6 libgcc-s1 debconf debconf-2.0 cdebconf systemd systemd-standalone-sysusers "
-    "systemd-sysusers sysvinit-utils init-system-helpers adduser netbase lsb-base apt python3 dpkg "
-    "perl perl-base perl:any".split()
+    (
+        *("libc6", "libgcc-s1", "debconf", "debconf-2.0", "cdebconf", "init-system-helpers"),
+        *("systemd", "systemd-standalone-sysusers", "systemd-sysusers", "sysvinit-utils"),
+        *("adduser", "netbase", "lsb-base", "apt", "dpkg", "python3", "perl", "perl-base"),
+        "perl:any",
+    )
 )
 
 
@@ -290,11 +293,11 @@ def parse_packages(text: str) -> list[Package]:
     """Read what `apt-cache show` prints."""
     packages = []
     for stanza in text.split("\n\n"):
-        fields = dict(
-            (name, value.strip())
+        fields = {
+            name: value.strip()
             for name, separator, value in (line.partition(":") for line in stanza.splitlines())
             if separator and not name.startswith((" ", "\t"))
-        )
+        }
         if "Package" not in fields or "Filename" not in fields:
             continue
         depends = ",".join(fields[name] for name in ("Pre-Depends", "Depends") if fields.get(name))

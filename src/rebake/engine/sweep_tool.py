@@ -27,9 +27,9 @@ _ENGINE_PROGRAMS = {
     "runc",
 }
 _MNT_DETACH = 2
+_MOUNT_POINT = 4  # the column of mountinfo
 _LIMIT_S = 10.0
 _PATIENCE_S = 0.05
-_WORDS = {"sweep": 3, "delete": 3, "own": 4}
 
 
 def is_engine_process(argv: list[str], folder: str) -> bool:
@@ -44,7 +44,7 @@ def is_container_process(mountinfo: str, folder: str) -> bool:
     """Tell whether a process lives in a container whose root is in `folder`."""
     for line in mountinfo.splitlines():
         fields = line.split(" ")
-        if len(fields) > 4 and fields[4] == "/":
+        if len(fields) > _MOUNT_POINT and fields[_MOUNT_POINT] == "/":
             options = unescape(fields[-1])
             return f"={folder}/" in options or f":{folder}/" in options
     return False
@@ -53,9 +53,9 @@ def is_container_process(mountinfo: str, folder: str) -> bool:
 def mounts_below(mountinfo: str, folders: list[str]) -> list[str]:
     """Return the mount points below the folders, the deepest first."""
     points = [
-        unescape(fields[4])
+        unescape(fields[_MOUNT_POINT])
         for fields in (line.split(" ") for line in mountinfo.splitlines())
-        if len(fields) > 4
+        if len(fields) > _MOUNT_POINT
     ]
     ours = [point for point in points if any(_below(point, folder) for folder in folders)]
     return sorted(ours, key=lambda point: -point.count("/"))
@@ -133,11 +133,17 @@ def _read(path: str) -> str:
 
 def main(words: list[str]) -> int:
     """Run one of the commands; return the exit code."""
-    if not words or _WORDS.get(words[0]) != len(words):
-        sys.stderr.write(f"{__doc__}\n")
-        return 2
     try:
-        {"sweep": sweep, "delete": delete, "own": own}[words[0]](*words[1:])
+        match words:
+            case ["sweep", folder, runtime]:
+                sweep(folder, runtime)
+            case ["delete", folder, runtime]:
+                delete(folder, runtime)
+            case ["own", uid, gid, path]:
+                own(uid, gid, path)
+            case _:
+                sys.stderr.write(f"{__doc__}\n")
+                return 2
     except OSError as error:
         sys.stderr.write(f"{words[0]}: {error}\n")
         return 1
