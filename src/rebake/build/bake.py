@@ -1,0 +1,92 @@
+"""Runs a build plan with `docker buildx bake` and reads what it did."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rebake.build.plan import BuildPlan, bake_words
+from rebake.build.progress import BuildProgress, ProgressReader
+from rebake.engine.endpoint import Endpoint
+from rebake.engine.ping import ping
+from rebake.errors import BuildFailed, EngineLost, Interrupted
+from rebake.process import Command, run
+from rebake.redact import Redactor
+from rebake.report.events import OnEvent
+
+
+@dataclass(frozen=True)
+class BakeResult:
+    """What one bake did: its progress, and the digest of each target's image."""
+
+    progress: BuildProgress
+    digests: Mapping[str, str]
+
+
+@dataclass(eq=False)
+class BakeStopped(Exception):
+    """A bake did not end well; carries what it had done, for the history."""
+
+    error: BuildFailed | EngineLost | Interrupted
+    progress: BuildProgress
+
+
+def command(plan: BuildPlan, endpoint: Endpoint, metadata: Path) -> Command:
+    """The exact command for a plan."""
+    return endpoint.command(
+        *bake_words(plan, metadata), cwd=plan.root, env=dict(plan.variables), what="the build"
+    )
+
+
+def bake(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> BakeResult:
+    """Build all images of a plan.
+
+    Args:
+        plan: what to build.
+        endpoint: the engine.
+        on_event: told what happens, from another thread.
+
+    Raises:
+        BakeStopped: a step failed, the engine went away, or the user interrupted it.
+    """
+    redactor = Redactor.from_environment()
+    reader = ProgressReader(on_event, targets=plan.targets, redactor=redactor)
+    with tempfile.TemporaryDirectory(prefix="rebake-") as folder:
+        metadata = Path(folder) / "metadata.json"
+        try:
+            outcome = run(command(plan, endpoint, metadata), on_stderr=reader.feed)
+        except Interrupted as error:
+            raise BakeStopped(error, reader.finish()) from error
+        progress = reader.finish()
+        if not outcome.ok:
+            raise BakeStopped(_explain(endpoint, progress, redactor), progress)
+        return BakeResult(progress, _digests(metadata))
+
+
+def _explain(
+    endpoint: Endpoint, progress: BuildProgress, redactor: Redactor
+) -> BuildFailed | EngineLost:
+    if ping(endpoint.docker_host) is None:
+        return EngineLost("the engine went away in the middle of the build")
+    failure = progress.failure
+    if failure is not None:
+        return BuildFailed(failure.step.label, failure.tail, redactor.text(failure.error))
+    message = progress.error_message
+    tail = progress.messages[-20:] if not message else ()
+    return BuildFailed("docker buildx bake", tail, redactor.text(message))
+
+
+def _digests(metadata: Path) -> dict[str, str]:
+    try:
+        document: dict[str, Any] = json.loads(metadata.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {
+        target: entry["containerimage.digest"]
+        for target, entry in document.items()
+        if isinstance(entry, dict) and isinstance(entry.get("containerimage.digest"), str)
+    }

@@ -1,0 +1,185 @@
+"""Builds images: inputs in, bake, the gate that refuses a wrong image, and the record of it all."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rebake import __version__
+from rebake.build.bake import BakeStopped, bake
+from rebake.build.inputs import build_id, manifest
+from rebake.build.plan import BuildPlan, PlannedImage
+from rebake.build.progress import BuildProgress
+from rebake.engine.client import EngineClient, ImageInfo
+from rebake.errors import Interrupted, WrongImage
+from rebake.history.records import BuildRecord, FileDigest, ImageRecord, Outcome
+from rebake.history.store import History
+from rebake.process import run
+from rebake.project.git import read_state
+from rebake.project.ignore import IgnoreMatcher, ignore_file, walk
+from rebake.project.project import Project
+from rebake.report.events import OnEvent
+from rebake.results import BuildResult, ImageResult
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a build happens in, for its record."""
+
+    engine: Mapping[str, str] = field(default_factory=dict)
+    base_images: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_inputs(plan: BuildPlan) -> dict[str, tuple[FileDigest, ...]]:
+    """Digest every file of each context that the plan builds from, by the folder's name."""
+    found = {}
+    for context in dict.fromkeys(image.context for image in plan.images):
+        matcher = IgnoreMatcher.load(ignore_file(context))
+        found[context.name] = manifest(context, walk(context, matcher))
+    return found
+
+
+def build_images(
+    project: Project,
+    plan: BuildPlan,
+    client: EngineClient,
+    *,
+    on_event: OnEvent,
+    say: Say,
+    history: Path,
+    surroundings: Surroundings | None = None,
+) -> BuildResult:
+    """Build the images of a plan and check that each one holds the sources at hand.
+
+    Args:
+        project: the project.
+        plan: what to build.
+        client: the engine.
+        on_event: told each step, from another thread.
+        say: told what else is worth a line.
+        history: the file of build records.
+        surroundings: facts for the record.
+
+    Raises:
+        BuildFailed, EngineLost, Interrupted: the build did not end well; it is recorded.
+        WrongImage: an image does not hold these sources.
+    """
+    started, began = time.time(), time.monotonic()
+    inputs = read_inputs(plan)
+    before = {image.ref: client.image(image.ref) for image in plan.images}
+
+    def record(
+        outcome: Outcome, progress: BuildProgress, images: Mapping[str, ImageResult]
+    ) -> None:
+        state = read_state(project.root)
+        facts = surroundings or Surroundings()
+        with contextlib.suppress(OSError), History(history, on_note=say) as store:
+            store.record(
+                BuildRecord(
+                    project=project.cache_id,
+                    worktree=str(project.root),
+                    mode=plan.mode,
+                    targets=plan.targets,
+                    started_at=started,
+                    seconds=time.monotonic() - began,
+                    outcome=outcome,
+                    rebake_version=__version__,
+                    engine=facts.engine,
+                    git_head=state.head if state else "",
+                    git_dirty=state.dirty if state else False,
+                    context_bytes=progress.context_bytes,
+                    downloaded_bytes=progress.downloaded_bytes,
+                    steps=progress.records(),
+                    images=tuple(_record_of(image) for image in images.values()),
+                    inputs=inputs,
+                    arguments=_arguments(plan),
+                    base_images=facts.base_images,
+                )
+            )
+            if store.count() > project.config.history.keep * 1.1:
+                store.prune(project.config.history.keep)
+
+    try:
+        result = bake(plan, client.endpoint, on_event)
+    except BakeStopped as stopped:
+        ended: Outcome = "interrupted" if isinstance(stopped.error, Interrupted) else "failed"
+        record(ended, stopped.progress, {})
+        raise stopped.error from stopped
+
+    seconds = time.monotonic() - began
+    images: dict[str, ImageResult] = {}
+    for image in plan.images:
+        info = client.image(image.ref)
+        old = before[image.ref]
+        images[image.service] = ImageResult(
+            service=image.service,
+            ref=image.ref,
+            digest=result.digests.get(image.target) or (info.digest if info else ""),
+            bytes=info.bytes if info else 0,
+            build_id=build_id(inputs[image.context.name]),
+            built=old is None or info is None or old.id != info.id,
+            seconds=_target_seconds(result.progress, image.target),
+        )
+    if plan.mode == "prod":
+        _check(plan, client, images, before)
+    record("done", result.progress, images)
+    return BuildResult(images, result.progress.steps, seconds, mode=plan.mode)
+
+
+def _check(
+    plan: BuildPlan,
+    client: EngineClient,
+    images: Mapping[str, ImageResult],
+    before: Mapping[str, ImageInfo | None],
+) -> None:
+    """The gate: ask each new image's binary what it was built from."""
+
+    def told(image: PlannedImage) -> str:
+        return run(
+            client.endpoint.command(
+                "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL",
+                "--pull", "never", image.ref, "--version",
+                timeout_s=60.0, what=f"{image.service} --version",
+            )
+        ).check().stdout.strip()  # fmt: skip
+
+    new = [i for i in plan.images if images[i.service].built or before[i.ref] is None]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for image, answer in zip(new, pool.map(told, new), strict=True):
+            expected = images[image.service].build_id
+            if expected not in answer:
+                raise WrongImage(image.service, expected, answer or "unknown")
+
+
+def _arguments(plan: BuildPlan) -> dict[str, str]:
+    return {name: value for name, value in plan.variables.items() if not name.startswith("REBAKE_")}
+
+
+def _record_of(image: ImageResult) -> ImageRecord:
+    return ImageRecord(
+        service=image.service,
+        ref=image.ref,
+        digest=image.digest,
+        bytes=image.bytes,
+        build_id=image.build_id,
+        built=image.built,
+        seconds=image.seconds,
+    )
+
+
+def _target_seconds(progress: BuildProgress, target: str) -> float:
+    """From the start of the first to the end of the last step that this image waited for."""
+    spans = [
+        (step.started_s, step.ended_s)
+        for step in progress.steps
+        if step.started_s is not None
+        and step.ended_s is not None
+        and (not progress.targets[step.digest] or target in progress.targets[step.digest])
+    ]
+    return max((e for _, e in spans), default=0.0) - min((s for s, _ in spans), default=0.0)

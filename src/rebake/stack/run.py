@@ -1,0 +1,144 @@
+"""Runs a planned stack with Compose: up and wait, status, logs, down."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rebake.engine.endpoint import Endpoint
+from rebake.errors import ServiceUnhealthy, TimedOut
+from rebake.process import Command, run, start
+from rebake.results import ServiceState
+from rebake.stack.plan import StackPlan, compose_words, down_words, logs_words, up_words
+
+Say = Callable[[str], None]
+OnLog = Callable[[str], None]
+
+# What docker/tools/dev-service prints when the sources do not compile: its only way to tell.
+BROKEN_BUILD = "dev-service: the build failed"
+_POLL_S = 0.3
+_LOG_TAIL = 30
+
+
+def up(plan: StackPlan, endpoint: Endpoint, *, on_log: OnLog) -> tuple[ServiceState, ...]:
+    """Start a stack and wait until every service is ready.
+
+    Args:
+        plan: the stack.
+        endpoint: the engine.
+        on_log: told each line that the services print meanwhile, from another thread.
+
+    Raises:
+        CommandFailed: Compose could not start it.
+        ServiceUnhealthy: a service ended, is unhealthy, or does not compile.
+        TimedOut: not all were ready in time.
+    """
+    run(compose(endpoint, plan, up_words(plan))).check(
+        "invoke logs shows what the services printed; invoke down removes what was started"
+    )
+    broken: list[str] = []
+
+    def watch(line: str) -> None:
+        if BROKEN_BUILD in line:
+            broken.append(line)
+        on_log(line)
+
+    states = read_states(plan, endpoint)
+    if _all_ready(plan, states):
+        return states
+    follower = start(
+        compose(
+            endpoint,
+            plan,
+            logs_words(plan.name, plan.compose_file, (), follow=True, tail=0),
+        ),
+        on_stdout=watch,
+    )
+    try:
+        return _wait(plan, endpoint, broken)
+    finally:
+        follower.stop()
+
+
+def read_states(plan: StackPlan, endpoint: Endpoint) -> tuple[ServiceState, ...]:
+    """What runs of a stack, and how healthy it is."""
+    words = compose_words(plan.name, plan.compose_file, "ps", "--all", "--format", "json")
+    outcome = run(compose(endpoint, plan, words)).check()
+    return parse_states(outcome.stdout, plan.urls)
+
+
+def parse_states(text: str, urls: Mapping[str, str]) -> tuple[ServiceState, ...]:
+    """Read `docker compose ps --format json`: one document a line."""
+    states = []
+    for line in text.splitlines():
+        if line.strip():
+            entry = json.loads(line)
+            name = entry["Service"]
+            states.append(
+                ServiceState(name, entry.get("State", ""), entry.get("Health", ""), urls.get(name))
+            )
+    return tuple(sorted(states, key=lambda state: state.name))
+
+
+def down(
+    name: str,
+    file: Path,
+    endpoint: Endpoint,
+    variables: Mapping[str, str],
+    *,
+    volumes: bool = False,
+) -> None:
+    """Stop and remove a stack; its volumes stay unless they are asked for.
+
+    Raises:
+        CommandFailed: Compose could not.
+    """
+    words = down_words(name, file, volumes=volumes)
+    run(endpoint.command(*words, env=dict(variables), what="docker compose down")).check()
+
+
+def compose(endpoint: Endpoint, plan: StackPlan, words: Sequence[str]) -> Command:
+    """A Compose command with the stack's variables."""
+    return endpoint.command(*words, env=dict(plan.variables), what=f"docker compose {words[5]}")
+
+
+def _all_ready(plan: StackPlan, states: Sequence[ServiceState]) -> bool:
+    ready = {state.name for state in states if state.ready}
+    return set(plan.services) <= ready
+
+
+def _wait(plan: StackPlan, endpoint: Endpoint, broken: Sequence[str]) -> tuple[ServiceState, ...]:
+    deadline = time.monotonic() + plan.start_timeout_s
+    while True:
+        states = read_states(plan, endpoint)
+        if _all_ready(plan, states):
+            return states
+        for state in states:
+            if state.name not in plan.services:
+                continue
+            if state.state in {"exited", "dead"} or state.health == "unhealthy":
+                raise ServiceUnhealthy(
+                    state.name, state.health or state.state, _tail(plan, endpoint, state.name)
+                )
+        if broken:
+            service = broken[0].split("|")[0].strip().rpartition("-")[0] or "the backend"
+            raise ServiceUnhealthy(
+                service, "its sources do not compile", _tail(plan, endpoint, service)
+            )
+        if time.monotonic() > deadline:
+            waiting = sorted(set(plan.services) - {s.name for s in states if s.ready})
+            raise TimedOut(
+                f"starting {', '.join(waiting)}",
+                plan.start_timeout_s,
+                f"invoke logs; the limit is {plan.mode}.start_timeout_s in rebake.toml",
+            )
+        time.sleep(_POLL_S)
+
+
+def _tail(plan: StackPlan, endpoint: Endpoint, service: str) -> list[str]:
+    services = (service,) if service in plan.services else ()
+    words = logs_words(plan.name, plan.compose_file, services, follow=False, tail=_LOG_TAIL)
+    outcome = run(compose(endpoint, plan, words))
+    return outcome.stdout.splitlines()[-_LOG_TAIL:]
