@@ -336,6 +336,43 @@ def stop_pid(pid: int, grace_s: float = GRACE_S) -> bool:
     return not psutil.pid_exists(pid)
 
 
+@contextlib.contextmanager
+def stopping_children(what: str = "", before: Callable[[], None] | None = None) -> Iterator[None]:
+    """Stop all our children when Ctrl-C or SIGTERM comes while threads of ours run programs.
+
+    Threads see no signals: without this, what they run would live on, or block our end.
+
+    Args:
+        what: what is under way, for the error.
+        before: called first, to keep the threads from starting more.
+
+    Raises:
+        Interrupted: it came; nothing that we started is running any more.
+    """
+    with terminate_as_interrupt():
+        try:
+            yield
+        except KeyboardInterrupt:
+            if before is not None:
+                before()
+            stop_all(psutil.Process().children(recursive=True))
+            raise Interrupted(what) from None
+
+
+def stop_all(processes: Sequence[psutil.Process], grace_s: float = GRACE_S) -> None:
+    """Stop processes: interrupt first (on Windows: end at once), kill after `grace_s` seconds."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            if sys.platform == "win32":
+                process.terminate()
+            else:
+                process.send_signal(signal.SIGINT)
+    _, alive = psutil.wait_procs(processes, timeout=grace_s)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
 class _Collector:
     """Reads a stream line by line, keeps the text, and passes each line on."""
 
