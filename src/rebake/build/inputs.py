@@ -1,0 +1,181 @@
+r"""Digests of what goes into a build: the files of a context, and one id for all of them.
+
+The id is computed twice: here, before the build, and by `BUILD_ID_SH` in the builder, in the
+folder that holds the context. A binary whose id is not the plan's was not made from these files.
+
+The id is the start of the SHA-256 over one line a file, sorted by the bytes of the paths: first
+the regular files (`<sha256>  ./path`, what `sha256sum` prints), then the symbolic links
+(`<sha256> @./path`, where the digest is that of the target's text and a line end, what
+`readlink` prints). `.dockerignore` files are left out. Modes are not in it (Git and Windows can't
+agree on them); they are in the manifest (`kind`), and so in the history's `inputs_digest`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rebake.build.digest_cache import DigestCache, Stamp
+from rebake.errors import ProjectError
+from rebake.history.records import FileDigest, FileKind
+
+BUILD_ID_LENGTH = 16  # hex digits
+BUILD_ID_SH = r"""{
+  find . -type f ! -name .dockerignore -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum
+  find . -type l ! -name .dockerignore -print0 | LC_ALL=C sort -z | xargs -0 -r sh -c \
+    'for f do d=$(readlink "$f" | sha256sum); printf "%s @%s\n" "${d%% *}" "$f"; done' sh
+} | sha256sum | cut -c1-16"""
+_FORBIDDEN = ("\n", "\r", "\\")  # sha256sum writes such names in an escaped form
+_CHUNK = 64 * 1024
+_THREADS_FROM = 32  # below this many files to hash, threads cost more than they bring
+_TRIES = 3  # a file that changes while it is read
+
+
+def manifest(
+    root: Path, paths: Iterable[Path | str], *, cache: DigestCache | None = None
+) -> tuple[FileDigest, ...]:
+    """Return the digest of each file, sorted by the bytes of the paths.
+
+    Args:
+        root: the context's folder.
+        paths: files and symbolic links below it, relative to it (`project.ignore.walk`).
+        cache: digests of earlier runs; hashes everything when None.
+
+    Raises:
+        ProjectError: a file is gone or can't be read, or has a name that can't be in an id.
+    """
+    names = sorted((_posix(path) for path in paths), key=os.fsencode)
+    for name in names:
+        _check_name(root, name)
+    base = str(root)
+    known: dict[str, FileDigest] = {}
+    todo: list[str] = []
+    for name in names:
+        entry = _known(base, name, cache)
+        if entry is None:
+            todo.append(name)
+        else:
+            known[name] = entry
+    for digest in _hash_all(base, todo, cache):
+        known[digest.path] = digest
+    return tuple(known[name] for name in names)
+
+
+def build_id(files: Sequence[FileDigest]) -> str:
+    """Return the id of a manifest: what `BUILD_ID_SH` prints in a folder with these files."""
+    total = hashlib.sha256()
+    chosen = [f for f in files if f.path.rpartition("/")[2] != ".dockerignore"]
+    chosen.sort(key=lambda f: (f.kind == "link", os.fsencode(f.path)))
+    for file in chosen:
+        mark = " @" if file.kind == "link" else "  "
+        total.update(f"{file.sha256}{mark}./".encode() + os.fsencode(file.path) + b"\n")
+    return total.hexdigest()[:BUILD_ID_LENGTH]
+
+
+def total_bytes(files: Iterable[FileDigest]) -> int:
+    """How many bytes the files hold together."""
+    return sum(file.size for file in files)
+
+
+def _posix(path: Path | str) -> str:
+    return path.as_posix() if isinstance(path, Path) else path
+
+
+def _check_name(root: Path, name: str) -> None:
+    if any(char in name for char in _FORBIDDEN):
+        raise ProjectError(
+            root / name,
+            f"the name {name!r} holds a backslash or a line end, which a build id can't hold",
+            "rename it, or list it in .dockerignore",
+        )
+
+
+def _known(base: str, name: str, cache: DigestCache | None) -> FileDigest | None:
+    if cache is None:
+        return None
+    path = os.path.join(base, name)  # noqa: PTH118 - thousands of files: Path is too slow here
+    status = _stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    digest = cache.get(path, Stamp.of(status))
+    return None if digest is None else FileDigest(name, digest, status.st_size, _kind(status))
+
+
+def _hash_all(base: str, names: list[str], cache: DigestCache | None) -> Iterable[FileDigest]:
+    if len(names) < _THREADS_FROM:
+        return [_hash(base, name, cache) for name in names]
+    workers = min(8, (os.cpu_count() or 2) + 2)
+    with ThreadPoolExecutor(workers) as pool:
+        size = max(1, len(names) // (workers * 4))
+        parts = [names[i : i + size] for i in range(0, len(names), size)]
+        done = pool.map(lambda part: [_hash(base, name, cache) for name in part], parts)
+        return [digest for part in done for digest in part]
+
+
+def _hash(base: str, name: str, cache: DigestCache | None) -> FileDigest:
+    path = os.path.join(base, name)  # noqa: PTH118
+    status = _stat(path)
+    if stat.S_ISLNK(status.st_mode):
+        return _hash_link(path, name)
+    if not stat.S_ISREG(status.st_mode):
+        raise ProjectError(Path(path), "is neither a file nor a symbolic link")
+    for _ in range(_TRIES):
+        moment = DigestCache.now()
+        digest, size, before, after = _read(path)
+        if Stamp.of(before) == Stamp.of(after):
+            if cache is not None:
+                cache.put(path, Stamp.of(after), digest, moment)
+            return FileDigest(name, digest, size, _kind(after))
+    raise ProjectError(
+        Path(path),
+        "changes while it is read",
+        "wait until it is written, or list it in .dockerignore",
+    )
+
+
+def _hash_link(path: str, name: str) -> FileDigest:
+    target = os.readlink(path)  # noqa: PTH115
+    if os.name == "nt":
+        target = target.replace("\\", "/")  # as buildx sends it
+    if "\n" in target:
+        raise ProjectError(Path(path), "is a symbolic link with a line end in its target")
+    text = os.fsencode(target)
+    return FileDigest(name, hashlib.sha256(text + b"\n").hexdigest(), len(text), "link")
+
+
+def _read(path: str) -> tuple[str, int, os.stat_result, os.stat_result]:
+    """Hash a file; return digest, bytes read, and its state before and after."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            before = os.fstat(file.fileno())
+            total, size = hashlib.sha256(), 0
+            while chunk := file.read(max(_CHUNK, min(before.st_size + 1, 16 * _CHUNK))):
+                total.update(chunk)
+                size += len(chunk)
+            return total.hexdigest(), size, before, os.fstat(file.fileno())
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _stat(path: str) -> os.stat_result:
+    try:
+        return os.lstat(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> ProjectError:
+    return ProjectError(
+        Path(path),
+        f"can't be read: {error.strerror}",
+        "mend its rights, or list it in .dockerignore",
+    )
+
+
+def _kind(status: os.stat_result) -> FileKind:
+    executable = os.name != "nt" and bool(status.st_mode & stat.S_IXUSR)
+    return "exec" if executable else "file"
