@@ -10,6 +10,7 @@
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { compressTree } from "./tools/compress.ts";
+import { nameByContent } from "./tools/content-names.ts";
 
 export interface BuildOptions {
   /** The folder that holds index.html. */
@@ -85,6 +86,7 @@ export async function build(options: BuildOptions): Promise<void> {
   const old = await readdir(outdir);
   await Promise.all(old.map((name) => rm(join(outdir, name), { recursive: true })));
   await bundle(options);
+  await nameByContent(outdir, "assets");
   await checkBuildId(options);
   await Bun.write(join(outdir, "build.json"), `${JSON.stringify({ build_id: buildId })}\n`);
   await compressTree(outdir);

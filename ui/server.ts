@@ -83,10 +83,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   return {
     url: server.url,
     async stop() {
-      await Promise.all([
-        Promise.race([server.stop(), Bun.sleep(GRACE_MS)]),
-        mirror?.stop(),
-      ]);
+      await Promise.all([Promise.race([server.stop(), Bun.sleep(GRACE_MS)]), mirror?.stop()]);
       // Browsers hold their hot-reload socket open for good.
       void server.stop(true);
     },
