@@ -1,0 +1,396 @@
+"""Native mode: the same services straight on the machine, without an engine, with hot reload.
+
+A supervisor of its own process holds the stack (`native_supervisor`); here it is started,
+watched, asked and stopped. Ctrl-C during the start stops everything; in the foreground it ends
+the stack and is no error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rebake.errors import CommandFailed, Interrupted, ServiceUnhealthy
+from rebake.process import Command, spawn_background, terminate_as_interrupt
+from rebake.redact import Redactor
+from rebake.results import ServiceState, StackResult
+from rebake.stack import ports
+from rebake.stack.native_build import (
+    CargoBuild,
+    SourceRecord,
+    install_packages,
+    is_noise,
+    wait_for,
+)
+from rebake.stack.native_logs import Follower, OnLog, last_lines
+from rebake.stack.native_plan import (
+    MARK,
+    NativePlan,
+    NativeService,
+    Tools,
+    make_plan,
+    to_json,
+)
+from rebake.stack.native_state import Home, ProcessId, RunRecord, sweep, write_file
+from rebake.stack.native_supervisor import BUILD_LOG, GRACE_S
+from rebake.stack.native_tools import find_tools
+
+if TYPE_CHECKING:
+    from rebake.project.project import Project
+
+Say = Callable[[str], None]
+OnReady = Callable[[StackResult], None]
+
+ENGINE = "native"
+SUPERVISOR_LOG = "supervisor"
+_TAIL_LINES = 20
+_PROGRESS_S = 5.0
+_HEALTH_TIMEOUT_S = 2.0
+_HEALTH_POLL_S = 0.05
+_STOP_MARGIN_S = 4.0
+_SWEEP_GRACE_S = 3.0
+_HOPELESS_RESTARTS = 3
+_ALIVE_CHECK_S = 0.5
+
+
+def up(
+    project: Project,
+    *,
+    detach: bool,
+    say: Say = lambda _line: None,
+    on_log: OnLog = lambda _service, _line: None,
+    on_ready: OnReady = lambda _result: None,
+    address: str | None = None,
+    find: Callable[..., Tools] = find_tools,
+) -> StackResult:
+    """Start the native stack, unless it runs already.
+
+    In the foreground, stay until Ctrl-C (or until someone else stops the stack), then stop what
+    this call has started.
+
+    Args:
+        project: the project.
+        detach: return when all services are healthy.
+        say: told each step.
+        on_log: told the services' log lines (foreground), and cargo's warnings, under `build`.
+        on_ready: told the result as soon as all services are healthy.
+        address: where to listen; `dev.address` when None.
+        find: finds the programs; for tests.
+
+    Raises:
+        ProgramMissing: cargo, a C compiler or bun is missing, with the command that installs it.
+        BuildFailed: the backend does not compile; with all of the compiler's words.
+        CommandFailed: the UI's packages could not be installed.
+        ServiceUnhealthy: a service does not come up; everything was stopped again.
+        PortInUse: there is no free port at all.
+        Busy: another process starts or stops this stack.
+        Interrupted: Ctrl-C before all services were healthy; everything was stopped.
+    """
+    started = time.monotonic()
+    home = home_of(project)
+    start = _Start(project, home, say, on_log)
+    with terminate_as_interrupt():
+        try:
+            with home.lock("dev --native"):
+                plan = start.ensure(detach=detach, address=address, find=find)
+        except KeyboardInterrupt:
+            raise Interrupted("the start of the native stack") from None
+        follower = Follower(home, [*plan.urls, BUILD_LOG], on_log)
+        try:
+            result = _result(home, plan, time.monotonic() - started)
+            on_ready(result)
+            if not detach:
+                start.started &= _stay(home, follower, project.name, say)
+        except KeyboardInterrupt:
+            if detach:
+                raise Interrupted("the start of the native stack") from None
+        finally:
+            if start.started and not detach:
+                say("stopping the native stack")
+                with home.lock("dev --native"):
+                    _stop(home, project.name)
+    return result
+
+
+def down(project: Project) -> bool:
+    """Stop the native stack and what a killed supervisor left; return whether there was any.
+
+    The services' data and logs stay.
+
+    Raises:
+        Busy: another process starts or stops this stack.
+    """
+    home = home_of(project)
+    if not home.folder.is_dir():
+        return False
+    with home.lock("down"):
+        return _stop(home, project.name)
+
+
+def state(project: Project) -> StackResult | None:
+    """What runs, with health; None when no supervisor of ours runs."""
+    home = home_of(project)
+    plan, record = home.read_plan(), home.read_run()
+    if plan is None or not _supervised(record):
+        return None
+    return _result(home, plan, 0.0)
+
+
+def logs(
+    project: Project,
+    services: Sequence[str] = (),
+    *,
+    follow: bool = False,
+    tail: int = 100,
+    on_log: OnLog,
+) -> None:
+    """Pass on the ends of the services' logs; with `follow`, what comes too, until Ctrl-C.
+
+    Raises:
+        UnknownName: there is no such service.
+    """
+    home = home_of(project)
+    names = [*project.services(services), *(() if services else (BUILD_LOG,))]
+    follower = Follower(home, names, on_log)
+    for name in names:
+        for line in last_lines(home.log(name), tail):
+            on_log(name, line)
+    if follow:
+        with contextlib.suppress(KeyboardInterrupt), terminate_as_interrupt():
+            follower.follow(lambda: _supervised(home.read_run()))
+
+
+def home_of(project: Project) -> Home:
+    """Where the native stack of this worktree keeps what is its own."""
+    return Home(project.state / "native")
+
+
+@dataclass
+class _Start:
+    """The start of a stack, step by step."""
+
+    project: Project
+    home: Home
+    say: Say
+    on_log: OnLog
+    started: bool = False  # whether it was us who started what runs
+
+    def ensure(
+        self, *, detach: bool, address: str | None, find: Callable[..., Tools]
+    ) -> NativePlan:
+        """Return the plan of the stack that runs, after starting it where it does not."""
+        config = self.project.config
+        running = self.home.read_plan() if _supervised(self.home.read_run()) else None
+        address = address or config.dev.address
+        wanted = ports.wanted(config.services, config.dev.ports)
+        tools = find(self.project, say=self.say)
+        owner = None if detach else ProcessId.of(os.getpid())
+        plan = make_plan(
+            self.project,
+            ports.choose(wanted, address, running.ports if running else None),
+            tools,
+            data=self.home.data,
+            address=address,
+            owner=None if owner is None else (owner.pid, owner.started),
+        )
+        if running is not None and plan.same_stack(running):
+            self.say("the native stack runs already")
+            self._wait_healthy(running, None)
+            return running
+        if _stop(self.home, self.project.name):
+            self.say("stopped what was left of an earlier native stack")
+        for name, port in plan.ports.items():
+            if port != wanted[name]:
+                self.say(f"port {wanted[name]} of {name} is in use, taking {port}")
+        plan = replace(plan, programs=self._build(plan))
+        self.started = True
+        try:
+            self._wait_healthy(plan, self._supervise(plan))
+        except BaseException:
+            _stop(self.home, self.project.name)
+            raise
+        return plan
+
+    def _build(self, plan: NativePlan) -> dict[str, Path]:
+        """Compile the backend and install the UI's packages, side by side."""
+        packages: list[str] = []
+        self.say(f"compiling {', '.join(plan.binaries)}, installing the UI's packages")
+        with self.home.open_log(BUILD_LOG).open("a", encoding="utf-8") as log:
+
+            def on_line(text: str) -> None:
+                log.write(text + "\n")
+                if not is_noise(text):
+                    self.on_log(BUILD_LOG, text)
+
+            record = SourceRecord.load(self.home.sources_file).freshen(plan.backend)
+            with (
+                install_packages(plan, packages.append) as install,
+                CargoBuild(plan, on_line=on_line) as build,
+            ):
+                progress = _Progress(build, self.say)
+
+                def on_tick() -> None:
+                    progress.step()
+                    if install.poll():
+                        install.wait()
+                        raise _install_failed(plan, install.wait(), packages)
+
+                wait_for((build, install), on_tick)
+                on_tick()
+                programs = build.result()
+        record.save(self.home.sources_file)
+        self.say(f"compiled in {build.seconds:.1f} s")
+        return programs
+
+    def _supervise(self, plan: NativePlan) -> ProcessId | None:
+        """Start the supervisor."""
+        self.home.data.mkdir(parents=True, exist_ok=True)
+        write_file(self.home.plan_file, to_json(plan))
+        command = Command.of(
+            sys.executable, "-P", "-m", "rebake.stack.native_supervisor", self.home.folder,
+            cwd=self.home.folder, env={MARK: plan.name},
+        )  # fmt: skip
+        log = self.home.open_log(SUPERVISOR_LOG)
+        return ProcessId.of(spawn_background(command, log))
+
+    def _wait_healthy(self, plan: NativePlan, supervisor: ProcessId | None) -> None:
+        """Wait until every service is healthy.
+
+        Args:
+            plan: the stack.
+            supervisor: the one that was started just now; None to read who it is.
+        """
+        limit = self.project.config.dev.start_timeout_s
+        deadline = time.monotonic() + limit
+        record = self.home.read_run() or RunRecord()
+        before = {name: service.restarts for name, service in record.services.items()}
+        waiting = list(plan.services)
+        while True:
+            record = self.home.read_run() or RunRecord()
+            waiting = [s for s in waiting if _service_state(s, record).health != "healthy"]
+            if not waiting:
+                return
+            holder = supervisor or record.supervisor
+            if holder is None or not holder.alive:
+                tail = last_lines(self.home.log(SUPERVISOR_LOG), _TAIL_LINES)
+                raise ServiceUnhealthy(SUPERVISOR_LOG, record.failure or "it ended", tail)
+            for service in waiting:
+                known = record.services.get(service.name)
+                ended = 0 if known is None else known.restarts - before.get(service.name, 0)
+                if known is not None and ended >= _HOPELESS_RESTARTS:
+                    raise self._unhealthy(
+                        service, f"it ended {ended} times, with exit code {known.last_exit}"
+                    )
+            if time.monotonic() > deadline:
+                raise self._unhealthy(waiting[0], f"no answer in {limit} s")
+            time.sleep(_HEALTH_POLL_S)
+
+    def _unhealthy(self, service: NativeService, words: str) -> ServiceUnhealthy:
+        redactor = Redactor.from_environment()
+        tail = last_lines(self.home.log(service.name), _TAIL_LINES)
+        return ServiceUnhealthy(service.name, words, [redactor.text(line) for line in tail])
+
+
+@dataclass
+class _Progress:
+    """Says now and then how far cargo is."""
+
+    build: CargoBuild
+    say: Say
+    _next: float = _PROGRESS_S
+
+    def step(self) -> None:
+        if self.build.seconds >= self._next and self.build.total:
+            self._next = self.build.seconds + _PROGRESS_S
+            self.say(f"compiling: {self.build.done}/{self.build.total} crates")
+
+
+def _install_failed(plan: NativePlan, returncode: int, lines: Sequence[str]) -> CommandFailed:
+    redactor = Redactor.from_environment()
+    return CommandFailed(
+        argv=plan.install,
+        returncode=returncode,
+        tail=[redactor.text(line) for line in lines[-_TAIL_LINES:]],
+        next_step=f"mend it in {plan.ui}, then run the command again",
+    )
+
+
+def _stay(home: Home, follower: Follower, mark: str, say: Say) -> Literal[False]:
+    """Show the logs until the stack is gone (False), or until Ctrl-C (which is raised).
+
+    Raises:
+        ServiceUnhealthy: the supervisor was killed.
+    """
+    checked = [0.0, True]
+
+    def goes_on() -> bool:
+        if time.monotonic() - checked[0] > _ALIVE_CHECK_S:
+            checked[:] = [time.monotonic(), _supervised(home.read_run())]
+        return bool(checked[1])
+
+    follower.follow(goes_on)
+    if home.run_file.exists():
+        _stop(home, mark)
+        raise ServiceUnhealthy(SUPERVISOR_LOG, "it was killed; its services were stopped", ())
+    say("the native stack was stopped by another command")
+    return False
+
+
+def _stop(home: Home, mark: str) -> bool:
+    """Stop the supervisor, and then what it may have left; return whether there was anything."""
+    record = home.read_run()
+    found = _supervised(record)
+    if found:
+        home.stop_file.touch()
+        deadline = time.monotonic() + GRACE_S + _STOP_MARGIN_S
+        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C means: now
+            while _supervised(record) and time.monotonic() < deadline:
+                time.sleep(_HEALTH_POLL_S)
+    left = sweep(home.read_run() or record, mark, _SWEEP_GRACE_S)
+    home.forget()
+    return found or left > 0
+
+
+def _supervised(record: RunRecord | None) -> bool:
+    return record is not None and record.supervisor is not None and record.supervisor.alive
+
+
+def _result(home: Home, plan: NativePlan, seconds: float) -> StackResult:
+    record = home.read_run() or RunRecord()
+    with ThreadPoolExecutor(max_workers=len(plan.services)) as pool:
+        states = list(pool.map(lambda service: _service_state(service, record), plan.services))
+    return StackResult(
+        mode="dev", urls=plan.urls, services=tuple(states), engine=ENGINE, seconds=seconds
+    )
+
+
+def _service_state(service: NativeService, record: RunRecord) -> ServiceState:
+    known = record.services.get(service.name)
+    if known is None or known.process is None or not known.process.alive:
+        return ServiceState(service.name, "restarting", "unhealthy", service.url)
+    health = "healthy" if _answers(service) else "unhealthy"
+    return ServiceState(service.name, "running", health, service.url)
+
+
+def _answers(service: NativeService) -> bool:
+    """Whether the health check answers 200. No proxy of the environment stands in between."""
+    parts = urllib.parse.urlsplit(service.health_url)
+    connection = http.client.HTTPConnection(
+        parts.hostname or "", parts.port, timeout=_HEALTH_TIMEOUT_S
+    )
+    try:
+        connection.request("GET", parts.path, headers={"Connection": "close"})
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
