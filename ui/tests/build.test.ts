@@ -133,7 +133,13 @@ describe("the build id", () => {
     expect(buildIdFrom({ REBAKE_BUILD_ID: "sha256:0f" })).toBe("sha256:0f");
   });
 
-  test.each(['a"b', "</script>", "a b", "-x", "x".repeat(129)])("%p is refused", (id) => {
+  test.each([
+    ["a quote", 'a"b'],
+    ["a tag", "</script>"],
+    ["a space", "a b"],
+    ["a dash at the start", "-x"],
+    ["too much", "x".repeat(129)],
+  ])("with %s is refused", (_what, id) => {
     expect(() => buildIdFrom({ REBAKE_BUILD_ID: id })).toThrow(BuildError);
   });
 
@@ -146,6 +152,6 @@ describe("the build id", () => {
     );
     writeFileSync(join(broken, "main.ts"), 'document.title = "no id here";');
     const outdir = join(broken, "dist");
-    expect(build({ root: broken, outdir, buildId: "id-one" })).rejects.toThrow(BuildError);
+    await expect(build({ root: broken, outdir, buildId: "id-one" })).rejects.toThrow(BuildError);
   });
 });

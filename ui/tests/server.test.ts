@@ -152,12 +152,12 @@ describe("the options", () => {
   });
 
   test.each([
-    { PORT: "http" },
-    { PORT: "70000" },
-    { API_URL: "api:8080" },
-    { API_URL: "nonsense" },
-  ])("%p is refused", (env) => {
-    expect(() => optionsFrom(env)).toThrow(UsageError);
+    ["PORT", "http"],
+    ["PORT", "70000"],
+    ["API_URL", "api:8080"],
+    ["API_URL", "nonsense"],
+  ])("%s=%s is refused", (name, value) => {
+    expect(() => optionsFrom({ [name]: value })).toThrow(UsageError);
   });
 });
 
