@@ -23,6 +23,11 @@ variable "BUN_IMAGE" {
   default = "oven/bun:1.4.5-slim"
 }
 
+variable "REBUILD" {
+  description = "Any new text makes the compiling steps run again; the cache mounts stay warm"
+  default     = ""
+}
+
 variable "REBAKE_HOST_SETTINGS" {
   description = "Folder with the host's CA bundle and package-manager settings"
   default     = "docker/host-settings"
@@ -58,6 +63,7 @@ target "_backend" {
   context  = "backend"
   args = {
     CACHE_ID   = CACHE_ID
+    REBUILD    = REBUILD
     RUST_IMAGE = RUST_IMAGE
   }
 }
@@ -68,6 +74,7 @@ target "_ui" {
   args = {
     BUN_IMAGE = BUN_IMAGE
     CACHE_ID  = CACHE_ID
+    REBUILD   = REBUILD
   }
 }
 

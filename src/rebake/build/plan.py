@@ -45,6 +45,7 @@ def plan_build(
     proxies: Mapping[str, str] | None = None,
     *,
     no_cache: bool = False,
+    again: str = "",
 ) -> BuildPlan:
     """Plan the images of `services` for a mode.
 
@@ -54,7 +55,9 @@ def plan_build(
         services: resolved names of services.
         host_settings: the folder with the host's settings, given to the build as secrets.
         proxies: proxy variables of the host (`HTTPS_PROXY`).
-        no_cache: run every step again.
+        no_cache: run every step again, and throw the cache mounts' content away: that is what
+            BuildKit does (seen on 28.5).
+        again: any new text makes the compiling steps run again, on warm cache mounts.
     """
     prefix = project.compose_name(mode)
     images = []
@@ -72,6 +75,7 @@ def plan_build(
         "BUN_IMAGE": project.config.base_images.bun,
         "REBAKE_HOST_SETTINGS": str(host_settings),
         **(proxies or {}),
+        **({"REBUILD": again} if again else {}),
     }
     return BuildPlan(
         mode, project.root, project.bake_file, tuple(images), variables, no_cache=no_cache

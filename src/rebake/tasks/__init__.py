@@ -1,1 +1,24 @@
-"""Room `tasks`: the Invoke tasks, one file a noun."""
+"""Room `tasks`: the Invoke tasks, one file a noun. `namespace` is the collection of all of them."""
+
+from __future__ import annotations
+
+from invoke import Collection
+
+from rebake.tasks import build, config, engine, stack
+
+namespace = Collection(
+    stack.dev,
+    stack.prod,
+    stack.up,
+    stack.down,
+    stack.logs,
+    stack.ps,
+    build.build,
+    build.rebuild,
+    engine.engine,
+    engine.base_images,
+    config.config,
+    config.doctor,
+)
+
+__all__ = ["namespace"]

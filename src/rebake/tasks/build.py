@@ -1,0 +1,44 @@
+"""The tasks that make images: build, rebuild."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rebake.results import Mode
+from rebake.tasks.face import task
+from rebake.tasks.session import Session
+
+_WORDS = ("services", "services or aliases; all of them when none is named")
+_FLAGS = {
+    "dev": "the development images instead of the production ones",
+    "no_cache": "throw this project's compiled dependencies away too: minutes, not seconds",
+}
+
+
+@task("build", words=_WORDS, flags=_FLAGS)
+def build(
+    session: Session, services: Sequence[str] = (), dev: bool = False, no_cache: bool = False
+) -> dict[str, object] | None:
+    """Build images of services, as far as anything changed."""
+    return _build(session, services, dev=dev, no_cache=no_cache)
+
+
+@task("rebuild", words=_WORDS, flags=_FLAGS)
+def rebuild(
+    session: Session, services: Sequence[str] = (), dev: bool = False, no_cache: bool = False
+) -> dict[str, object] | None:
+    """Compile again even if nothing changed; what cargo and bun keep stays, unless --no-cache."""
+    return _build(session, services, dev=dev, no_cache=no_cache, again=True)
+
+
+def _build(
+    session: Session, words: Sequence[str], *, dev: bool, no_cache: bool, again: bool = False
+) -> dict[str, object] | None:
+    from rebake.tasks import flows, wiring
+
+    mode: Mode = "dev" if dev else "prod"
+    services = session.services(words)
+    if session.dry_run:
+        plan = flows.plan_images(session, mode, services, no_cache=no_cache, again=again)
+        return session.show_commands([wiring.shown_bake(plan)], mode)
+    return flows.build(session, mode, services, no_cache=no_cache, again=again).document()

@@ -1,0 +1,420 @@
+"""The ways through the floors below that several tasks share: make images, run a stack."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rebake.errors import CannotRun, DiskFull, NoEngine, UsageError
+from rebake.process import run
+from rebake.results import SCHEMA_VERSION, BuildResult, Mode, ServiceState, StackResult
+from rebake.tasks.session import Session
+
+MODES: tuple[Mode, ...] = ("dev", "prod")
+
+if TYPE_CHECKING:
+    from rebake.build.plan import BuildPlan
+    from rebake.stack.memory import Remembered
+    from rebake.stack.plan import StackPlan
+
+
+def plan_images(
+    session: Session,
+    mode: Mode,
+    services: Sequence[str],
+    *,
+    no_cache: bool = False,
+    again: bool = False,
+) -> BuildPlan:
+    """Plan a build; reads the cargo workspace first, so that a broken manifest is found early."""
+    from rebake.build.plan import plan_build
+    from rebake.engine.host_settings import proxy_build_args
+
+    _ = session.project.workspace
+    return plan_build(
+        session.project,
+        mode,
+        services,
+        session.host_settings,
+        proxy_build_args(os.environ),
+        no_cache=no_cache,
+        again=str(time.time_ns()) if again else "",
+    )
+
+
+def build(
+    session: Session,
+    mode: Mode,
+    services: Sequence[str],
+    *,
+    no_cache: bool = False,
+    again: bool = False,
+) -> BuildResult:
+    """Build images: base images first, then one bake, then the gate."""
+    from rebake.build.run import Surroundings, build_images
+    from rebake.tasks.wiring import ensure_base_images
+
+    plan = plan_images(session, mode, services, no_cache=no_cache, again=again)
+    detected = session.detected
+    if no_cache:
+        session.say("--no-cache: the compiled dependencies in the cache mounts are thrown away")
+    require_space(session)
+    bases = ensure_base_images(session)
+    result = build_images(
+        session.project,
+        plan,
+        session.client,
+        on_event=session.reporter.event,
+        say=session.say,
+        history=history_file(session),
+        surroundings=Surroundings(detected.versions.document(), bases),
+    )
+    session.reporter.built(result)
+    return result
+
+
+def history_file(session: Session) -> Path:
+    """The file of build records: one for all projects of this user."""
+    return session.project.state.parent.parent / "history.sqlite3"
+
+
+def require_space(session: Session) -> None:
+    """Refuse to start a build that would fill the disk.
+
+    Raises:
+        DiskFull: less is free where the engine keeps its data than `build.min_free_bytes`.
+    """
+    from rebake.tasks.wiring import data_folder
+
+    needed = session.project.config.build.min_free_bytes
+    folder = data_folder(session)
+    if folder is not None:  # None: the engine is on another machine, or in a virtual one
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            raise DiskFull(folder, free, needed)
+
+
+def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> StackResult:
+    """Bring a stack up and wait until it is healthy.
+
+    Nothing is done when it runs already and is made of what is here now.
+    """
+    from rebake.stack import memory
+    from rebake.stack.run import up
+
+    project = session.project
+    known = memory.recall(project.state, mode)
+    running = running_services(session, mode, known)
+    plan = plan_stack(session, mode, known if running else None)
+    mark = stack_mark(session, plan) if mode == "dev" else ""
+    images = {}
+    if mode == "dev" and known and running and known.fingerprint == mark and mark:
+        states = running
+        session.say("the stack runs already, nothing changed")
+    else:
+        if build_first:
+            images = dict(build(session, mode, plan.services).images)
+        session.say(f"starting {', '.join(plan.services)}")
+        states = up(plan, session.detected.endpoint, on_log=session.reporter.log)
+    memory.remember(
+        project.state,
+        memory.Remembered(
+            mode,
+            "containers",
+            plan.ports,
+            mark,
+            session.detected.endpoint.docker_host,
+            time.time(),
+        ),
+    )
+    return StackResult(
+        mode=mode,
+        urls=plan.urls,
+        services=tuple(states),
+        engine=session.detected.endpoint.kind,
+        seconds=session.seconds,
+        notes=tuple(session.notes),
+        images=images if mode == "prod" else {},
+    )
+
+
+def running_services(
+    session: Session, mode: Mode, known: Remembered | None
+) -> tuple[ServiceState, ...]:
+    """The services of a stack when all of them are ready; empty otherwise."""
+    from rebake.stack.run import read_states
+
+    if known is None or known.kind != "containers":
+        return ()
+    probe = plan_of(session, mode, known.ports)
+    states = read_states(probe, session.detected.endpoint)
+    ready = {state.name for state in states if state.ready}
+    return states if ready >= set(probe.services) else ()
+
+
+def plan_stack(session: Session, mode: Mode, running: Remembered | None) -> StackPlan:
+    """Plan a stack: its ports are the configured ones, or free ones in dev."""
+    from rebake.stack import ports
+    from rebake.stack.plan import plan_stack as plan
+
+    project = session.project
+    table = project.config.dev if mode == "dev" else project.config.prod
+    wanted = ports.wanted(project.config.services, table.ports)
+    ours = dict(running.ports) if running else held_ports(session, mode)
+    if mode == "dev":
+        chosen = ports.choose(wanted, table.address, ours)
+        for name, port in chosen.items():
+            if port != wanted[name]:
+                who = ports.owner(table.address, wanted[name])
+                session.note(f"port {wanted[name]} of {name} is taken by {who}: using {port}")
+    else:
+        chosen = ports.require(wanted, table.address, ours)
+    return plan(
+        project,
+        mode,
+        chosen,
+        host_settings=session.host_settings,
+        owner=owner_of_files(),
+        watch=watch_mode(session),
+    )
+
+
+def held_ports(session: Session, mode: Mode) -> dict[str, int]:
+    """The ports that containers of this very stack hold now."""
+    from rebake.tasks.wiring import published_ports
+
+    return published_ports(session, session.project.compose_name(mode))
+
+
+def stack_mark(session: Session, plan: StackPlan) -> str:
+    """A digest of all that a dev stack is made of; the mounted sources are not part of it."""
+    from rebake.stack.memory import fingerprint
+
+    project = session.project
+    tools = project.bake_file.parent / "tools"
+    files = [
+        plan.compose_file,
+        project.bake_file,
+        project.backend / "Dockerfile",
+        project.ui / "Dockerfile",
+        *(path for path in tools.glob("*") if path.is_file()),
+    ]
+    values = {
+        "variables": dict(plan.variables),
+        "base": project.config.base_images.model_dump(),
+        "engine": session.detected.endpoint.docker_host,
+    }
+    return fingerprint([file for file in files if file.is_file()], values)
+
+
+def serve(session: Session, mode: Mode, *, detach: bool) -> dict[str, object] | None:
+    """Bring a stack up; stay with its logs unless `detach`."""
+    result = run_stack(session, mode)
+    session.reporter.stack(result)
+    if detach:
+        return result.document()
+    if session.as_json:
+        from rebake.report.json import write_document
+
+        write_document(result.document())
+    follow(session, mode, result)
+    return None
+
+
+def dry_stack(session: Session, mode: Mode) -> dict[str, object]:
+    """The commands that dev or prod would run; nothing is asked of an engine."""
+    from rebake.stack.plan import plan_stack as plan
+    from rebake.stack.plan import up_words
+    from rebake.tasks import wiring
+
+    project = session.project
+    table = project.config.dev if mode == "dev" else project.config.prod
+    stack = plan(
+        project, mode, table.ports, host_settings=session.host_settings,
+        owner=owner_of_files(), watch="events",
+    )  # fmt: skip
+    images = plan_images(session, mode, project.config.services)
+    return session.show_commands([wiring.shown_bake(images), ("docker", *up_words(stack))], mode)
+
+
+def again(session: Session, mode: Mode | None) -> dict[str, object] | None:
+    """Start the last stack again, as it was.
+
+    Raises:
+        UsageError: there is none to start.
+    """
+    from rebake.stack import memory
+
+    state = session.project.state
+    known = memory.recall(state, mode) if mode else memory.latest(state)
+    if known is None:
+        raise UsageError("nothing was started here yet", "invoke dev, or invoke prod")
+    if known.kind == "native":
+        from rebake.tasks import native_flow
+
+        return native_flow.dev(session, detach=True)
+    if session.dry_run:
+        return dry_stack(session, known.mode)
+    result = run_stack(session, known.mode, build_first=False)
+    session.reporter.stack(result)
+    return result.document()
+
+
+def down(session: Session, *, volumes: bool) -> dict[str, object]:
+    """Stop and remove this folder's stacks, whatever their mode."""
+    from rebake.stack.plan import down_words
+    from rebake.stack.run import down as stop
+    from rebake.tasks import native_flow, wiring
+
+    project = session.project
+    if session.dry_run:
+        commands = [
+            ("docker", *down_words(project.compose_name(m), project.compose_file(m), volumes=volumes))
+            for m in MODES
+        ]
+        return session.show_commands(commands, "dev")
+    stopped: list[str] = []
+    if native_flow.down(session):
+        stopped.append("native")
+    endpoint = wiring.engine_if_running(session)
+    for mode in MODES if endpoint is not None else ():
+        name = project.compose_name(mode)
+        if wiring.stack_exists(session, name, volumes=volumes):
+            session.say(f"stopping the {mode} stack")
+            stop(name, project.compose_file(mode), endpoint, {"REBAKE_HOST_SETTINGS": str(session.host_settings.folder)}, volumes=volumes)
+            stopped.append(mode)
+    if not stopped:
+        session.say("nothing runs here")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "stopped": stopped,
+        "volumes_deleted": volumes,
+        "seconds": round(session.seconds, 3),
+    }
+
+
+def state(session: Session, mode: Mode) -> StackResult | None:
+    """What runs of a stack now; None when nothing does."""
+    from rebake.stack import memory
+    from rebake.stack.run import read_states
+    from rebake.tasks import native_flow, wiring
+
+    if mode == "dev" and (native := native_flow.state(session)):
+        return native
+    endpoint = wiring.engine_if_running(session)
+    if endpoint is None:
+        return None
+    known = memory.recall(session.project.state, mode)
+    plan = plan_of(session, mode, known.ports if known else {})
+    states = read_states(plan, endpoint)
+    if not states:
+        return None
+    return StackResult(mode, plan.urls, tuple(states), endpoint.kind, session.seconds)
+
+
+def logs(
+    session: Session,
+    services: Sequence[str],
+    follow: bool,
+    tail: int | None,
+    export: str,
+) -> dict[str, object] | None:
+    """Show or export the logs of whatever runs here.
+
+    Raises:
+        UsageError: nothing runs.
+    """
+    from rebake.stack import memory
+    from rebake.stack.plan import logs_words
+    from rebake.stack.run import compose
+    from rebake.tasks import native_flow
+
+    running = [mode for mode in MODES if state(session, mode)]
+    if not running:
+        raise UsageError("nothing runs here", "invoke dev, or invoke prod")
+    known = memory.latest(session.project.state)
+    mode = known.mode if known and known.mode in running else running[0]
+    if mode == "dev" and native_flow.state(session):
+        return native_flow.logs(session, services, follow=follow, tail=tail, export=export)
+    plan = plan_of(session, mode, known.ports if known else {})
+    words = logs_words(plan.name, plan.compose_file, services, follow=follow, tail=tail)
+    command = compose(session.detected.endpoint, plan, words)
+    if not export:
+        run(command, on_stdout=session.reporter.service_log)
+        return None
+    target = Path(export)
+    with target.open("w", encoding="utf-8") as file:
+        run(command, on_stdout=lambda line: print(line, file=file))
+    session.say(f"wrote {target}")
+    return {"schema_version": SCHEMA_VERSION, "file": str(target), "bytes": target.stat().st_size}
+
+
+def follow(session: Session, mode: Mode, result: StackResult) -> None:
+    """Show a stack's logs until Ctrl-C, then stop it."""
+    from rebake.stack.plan import compose_words, logs_words
+    from rebake.stack.run import compose
+
+    ports = {name: int(url.rpartition(":")[2]) for name, url in result.urls.items()}
+    plan = plan_of(session, mode, ports)
+    endpoint = session.detected.endpoint
+    words = logs_words(plan.name, plan.compose_file, (), follow=True, tail=0)
+    try:
+        run(compose(endpoint, plan, words), on_stdout=session.reporter.service_log)
+    finally:
+        session.say("stopping the stack")
+        run(compose(endpoint, plan, compose_words(plan.name, plan.compose_file, "stop")))
+
+
+def plan_of(session: Session, mode: Mode, ports: Mapping[str, int]) -> StackPlan:
+    """The plan of a stack that is there already, by its ports."""
+    from rebake.stack.plan import plan_stack as plan
+
+    return plan(
+        session.project, mode, ports, host_settings=session.host_settings,
+        owner=owner_of_files(), watch="events",
+    )  # fmt: skip
+
+
+def owner_of_files() -> tuple[int, int] | None:
+    """The user that dev containers run as, so that what they write belongs to them; Linux only.
+
+    Docker Desktop maps owners by itself.
+    """
+    if sys.platform != "linux":
+        return None
+    return os.getuid(), os.getgid()
+
+
+def watch_mode(session: Session) -> str:
+    """How the containers notice changes: events, or polling where a mount delivers none."""
+    configured = session.project.config.dev.watch
+    if configured != "auto":
+        return configured
+    remote = session.detected.endpoint.kind in {"docker-desktop", "colima", "orbstack"}
+    return "polling" if remote and sys.platform != "linux" else "events"
+
+
+def choose_native(session: Session, *, asked: bool) -> bool:
+    """Whether to run natively: asked for, configured, or because no engine can run here.
+
+    Raises:
+        NoEngine: there is none, and installing one is up to the user.
+    """
+    kind = session.project.config.engine.kind
+    if asked or kind == "native":
+        return True
+    try:
+        _ = session.detected
+    except CannotRun as error:
+        if kind != "auto":
+            raise
+        session.note(f"no engine can run here ({error.what}): running natively instead")
+        return True
+    except NoEngine:
+        raise
+    return False
