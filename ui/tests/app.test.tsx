@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { App } from "../src/app.tsx";
+import { Footer } from "../src/shell/footer.tsx";
 import { act, fireEvent, render, screen, userEvent, waitFor, within } from "./support/dom.ts";
 import { FakeApi, makeItem, problem, unreachable } from "./support/fake-api.ts";
 
@@ -91,6 +92,20 @@ describe("what is shown", () => {
     const footer = screen.getByTestId("footer");
     expect(footer.textContent).toContain("Build dev");
     await waitFor(() => expect(footer.textContent).toContain("Server 1.2.3 · build abc"));
+  });
+});
+
+describe("a page that is older than the server's", () => {
+  test.each([
+    ["one", "two", true],
+    ["one", "one", false],
+    ["one", null, false],
+    ["dev", "two", false],
+  ])("built as %s, served as %s: %s", async (mine, served, outdated) => {
+    api.uiBuildId = served;
+    render(<Footer api={api} buildId={mine} />);
+    await screen.findByTestId("server-version");
+    expect(screen.getByTestId("outdated").textContent?.includes("newer version")).toBe(outdated);
   });
 });
 

@@ -46,7 +46,7 @@ afterAll(() => rm(work, { recursive: true }));
 describe("the output", () => {
   test("is a page, a script, a style, an icon and build.json, and nothing left over", () => {
     const plain = filesIn(dist).filter((name) => !/\.(?:gz|br|zst)$/.test(name));
-    expect(plain.map((name) => name.replace(/-[a-z0-9]{10}\./, "-<hash>.")).sort()).toEqual([
+    expect(plain.map((name) => name.replace(/-[0-9a-f]{16}\./, "-<hash>.")).sort()).toEqual([
       "assets/favicon-<hash>.svg",
       "assets/index-<hash>.css",
       "assets/index-<hash>.js",

@@ -166,7 +166,8 @@ describe("failures", () => {
   });
 });
 
-test("a version needs no build id", async () => {
+test("a version needs no build ids", async () => {
   answering(() => Response.json({ version: "1.0.0" }));
-  expect(await api.version()).toEqual({ ok: true, value: { version: "1.0.0", build_id: null } });
+  const value = { version: "1.0.0", build_id: null, ui_build_id: null };
+  expect(await api.version()).toEqual({ ok: true, value });
 });

@@ -12,14 +12,8 @@ import { join } from "node:path";
 
 const PAGE = "index.html";
 const BUNDLERS_HASH = /-[a-z0-9]{8}(?=\.\w+$)/;
-const HASH_LENGTH = 10;
-
 const hashOf = (data: Uint8Array): string =>
-  // 50 bits, as letters and digits.
-  BigInt(`0x${createHash("sha256").update(data).digest("hex").slice(0, 14)}`)
-    .toString(36)
-    .padStart(HASH_LENGTH, "0")
-    .slice(-HASH_LENGTH);
+  createHash("sha256").update(data).digest("hex").slice(0, 16);
 
 const replaceNames = (text: Buffer, names: ReadonlyMap<string, string>): Buffer => {
   let result = text.toString("latin1");

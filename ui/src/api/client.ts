@@ -26,6 +26,8 @@ export interface ListQuery {
 export interface ServerVersion {
   readonly version: string;
   readonly build_id: string | null;
+  /** The build of the page that the server would send now. */
+  readonly ui_build_id: string | null;
 }
 
 export interface ItemsApi {
@@ -56,6 +58,7 @@ interface Call<T> {
 const decodeVersion: Decoder<ServerVersion> = d.object({
   version: d.string,
   build_id: d.withDefault(d.nullable(d.string), null),
+  ui_build_id: d.withDefault(d.nullable(d.string), null),
 });
 
 const nothing: Decoder<null> = () => null;

@@ -14,7 +14,12 @@ function Id({ label, id }: { readonly label: string; readonly id: string }) {
   );
 }
 
-export function Footer({ api }: { readonly api: ItemsApi }) {
+interface FooterProps {
+  readonly api: ItemsApi;
+  readonly buildId?: string;
+}
+
+export function Footer({ api, buildId = BUILD_ID }: FooterProps) {
   const [server, setServer] = useState<ServerVersion | null>(null);
 
   useEffect(() => {
@@ -35,9 +40,13 @@ export function Footer({ api }: { readonly api: ItemsApi }) {
     };
   }, [api]);
 
+  // The development server serves pages that no build has made, so it has none to compare with.
+  const newer = server?.ui_build_id ?? buildId;
+  const outdated = newer !== buildId && buildId !== "dev";
+
   return (
     <footer className="footer" data-testid="footer">
-      <Id label="Build" id={BUILD_ID} />
+      <Id label="Build" id={buildId} />
       {server !== null && (
         <span data-testid="server-version">
           Server {server.version}
@@ -49,6 +58,16 @@ export function Footer({ api }: { readonly api: ItemsApi }) {
           )}
         </span>
       )}
+      <span role="status" data-testid="outdated">
+        {outdated && (
+          <>
+            There is a newer version of this page.{" "}
+            <button type="button" className="link" onClick={() => window.location.reload()}>
+              Reload
+            </button>
+          </>
+        )}
+      </span>
     </footer>
   );
 }

@@ -104,7 +104,10 @@ export class FakeApi implements ItemsApi {
       return ok(null);
     });
 
-  readonly version: ItemsApi["version"] = async () => ok({ version: "1.2.3", build_id: "abc" });
+  uiBuildId: string | null = null;
+
+  readonly version: ItemsApi["version"] = async () =>
+    ok({ version: "1.2.3", build_id: "abc", ui_build_id: this.uiBuildId });
 
   async #answer<T>(method: Method, run: () => Result<T>): Promise<Result<T>> {
     this.calls.push(method);
