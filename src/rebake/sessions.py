@@ -1,0 +1,280 @@
+"""The Nox sessions: `lint`, `test` and `e2e`, each a plan of parts that run side by side.
+
+They run in the environment that scripts/bootstrap.py made: nothing is installed a second time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nox
+
+from rebake.checks import plan, tools
+from rebake.checks.files import read_tree
+from rebake.checks.plan import Need, Part, Tree
+from rebake.checks.run import Finished, Listener, run_parts
+from rebake.checks.tools import Client, Docker, Program, Tool
+from rebake.errors import Interrupted, RebakeError
+from rebake.process import Command, run, which
+
+if TYPE_CHECKING:
+    from rebake.project.project import Project
+
+STRICT = "--strict"
+_OFF = {"", "0", "false", "no"}
+_PROBE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a session was asked for.
+
+    Attributes:
+        strict: a tool that is missing is a failure.
+        pytest: arguments for pytest.
+    """
+
+    strict: bool
+    pytest: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, posargs: Sequence[str], environ: Mapping[str, str]) -> Options:
+        """Read them from what follows `--` and from the environment."""
+        asked = any(environ.get(name, "").lower() not in _OFF for name in ("CI", "REBAKE_STRICT"))
+        rest = tuple(word for word in posargs if word != STRICT)
+        return cls(strict=asked or STRICT in posargs, pytest=rest)
+
+
+@dataclass
+class Ledger:
+    """What all sessions of this run found, for the closing table."""
+
+    rows: list[tuple[str, Finished]] = field(default_factory=list)
+
+    def add(self, session: str, finished: Sequence[Finished]) -> None:
+        """Note a session's parts."""
+        self.rows += [(session, part) for part in finished]
+
+    def table(self) -> str:
+        """Return the closing table: part, result, findings, seconds."""
+        if not self.rows:
+            return ""
+        lines = [f"{'part':<34} {'result':<8} {'findings':>8} {'seconds':>8}"]
+        for session, done in self.rows:
+            name = f"{session}: {done.part.name}"
+            findings = str(done.findings) if done.state in {"ok", "failed"} else "-"
+            note = f"  {done.note}" if done.note else ""
+            row = f"{name:<34} {done.state:<8} {findings:>8} {done.seconds:>8.1f}{note}"
+            lines.append(row)
+        return "\n".join(lines) + "\n"
+
+
+def register(root: Path) -> None:
+    """Make the sessions known to Nox; called by the repository's noxfile."""
+    nox.options.sessions = ["lint", "test", "e2e"]
+    nox.options.default_venv_backend = "none"
+    ledger = Ledger()
+    atexit.register(lambda: write(ledger.table()))
+    groups = [g for g in plan.LINT_GROUPS if g != "workflows" or (root / ".github").is_dir()]
+
+    @nox.session(venv_backend="none")
+    @nox.parametrize("group", [nox.param(group, id=group) for group in groups])
+    def lint(session: nox.Session, group: str) -> None:
+        """Check the sources: nox -s lint, nox -s "lint(rust)"."""
+        check = Check(root, Options.of(session.posargs, os.environ))
+        carry_out(session, check, plan.parts_of_lint(check.tree, group), ledger)
+
+    @nox.session(venv_backend="none")
+    def test(session: nox.Session) -> None:
+        """Test toolkit, backend and UI; with `-- ARGS` only the toolkit, by pytest ARGS."""
+        check = Check(root, Options.of(session.posargs, os.environ), makes_engine=True)
+        parts = plan.parts_of_test(check.tree, check.options.pytest)
+        carry_out(session, check, parts, ledger)
+
+    @nox.session(venv_backend="none")
+    def e2e(session: nox.Session) -> None:
+        """Run tests/e2e with a real engine; `-- ARGS` go to pytest."""
+        check = Check(root, Options.of(session.posargs, os.environ), makes_engine=True)
+        parts = plan.parts_of_e2e(check.tree, check.options.pytest)
+        carry_out(session, check, parts, ledger)
+
+
+def carry_out(session: nox.Session, check: Check, parts: Sequence[Part], ledger: Ledger) -> None:
+    """Run a session's parts, show what failed in full, and end the session accordingly."""
+    if not parts:
+        session.skip("nothing here to check")
+    alone = len(parts) == 1
+    listener = Listener(
+        started=lambda part: write(f"  {part.name} ...\n"),
+        finished=lambda done: write(report(done, streamed=alone)),
+        line=lambda line: write(f"{line}\n"),
+    )
+    try:
+        finished = run_parts(parts, check.root, check.tool, listener)
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    except RebakeError as error:
+        session.error(str(error))
+    name = str(session.name).partition("(")[0]
+    ledger.add(name, finished)
+    bad = {"failed", "missing", "skipped"} if check.options.strict else {"failed"}
+    if faults := [done.part.name for done in finished if done.state in bad]:
+        session.error(f"not passed: {', '.join(faults)}")
+    if all(done.state in {"missing", "skipped"} for done in finished):
+        session.skip("; ".join(dict.fromkeys(done.note for done in finished)))
+
+
+def report(done: Finished, *, streamed: bool = False) -> str:
+    """Return what is shown when a part has ended: little when it passed, all when it failed."""
+    part = done.part
+    if done.state in {"missing", "skipped"}:
+        return f"  {part.name}: skipped: {done.state}: {done.note}\n"
+    head = f"  {part.name}: {'ok' if done.state == 'ok' else 'FAILED'} ({done.seconds:.1f} s)\n"
+    if streamed and done.part.argv:
+        return head
+    if done.state == "ok":
+        return head + "".join(f"{line}\n" for line in part.kept(done.output))
+    rule = f"  {'-' * 20} {part.name} {'-' * 20}\n"
+    return f"{head}{rule}{done.output.rstrip()}\n{rule}"
+
+
+def write(text: str) -> None:
+    """Write to stdout at once, whatever the terminal's encoding."""
+    if not text:
+        return
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()
+
+
+class Check:
+    """What a session works with; finds each tool once, when a part first asks for it."""
+
+    def __init__(self, root: Path, options: Options, *, makes_engine: bool = False) -> None:
+        self.root = root
+        self.options = options
+        # `lint` by hand must not install an engine; `test` sets up all that the tests need.
+        self._makes_engine = makes_engine or options.strict
+        self._found: dict[str, Tool | str] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    @cached_property
+    def project(self) -> Project:
+        """The project of the repository."""
+        from rebake.project.project import open_project
+
+        return open_project(self.root)
+
+    @cached_property
+    def tree(self) -> Tree:
+        """Its files."""
+        config = self.project.config
+        compose = (config.docker.compose_prod, config.docker.compose_dev)
+        return read_tree(self.root, config.backend.path, config.ui.path, compose)
+
+    def tool(self, need: Need, part: Part) -> Tool | str:
+        """Return the tool for a part, or why there is none."""
+        key = part.argv[0] if need == "toolkit" else need
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._found:
+                self._found[key] = self._find(need, key)
+            return self._found[key]
+
+    def _find(self, need: Need, name: str) -> Tool | str:
+        match need:
+            case "toolkit":
+                folder = Path(sys.executable).parent
+                return tools.toolkit_program(name) or f"{name} is not in {folder}"
+            case "cargo" | "cargo-fmt" | "cargo-clippy":
+                component = need.removeprefix("cargo").lstrip("-")
+                return self._cargo(*([component] if component else []))
+            case "bun":
+                return self._bun()
+            case "compose":
+                return self._compose()
+            case "engine":
+                engine = self._engine
+                return engine if isinstance(engine, str) else Client(engine)
+
+    def _cargo(self, *component: str) -> Tool | str:
+        backend = self.project.backend
+        local = tools.local_cargo(backend, *component)
+        if local is not None:
+            return local
+        wanted = ".".join(map(str, tools.oldest_rust(backend))) or "any version"
+        image = self._base_image("rust")
+        if isinstance(image, str):
+            return f"cargo ({wanted} or newer{', with ' + component[0] if component else ''})"
+        docker, name = image
+        return tools.cargo_in_container(docker, name, self.root, self.project.name)
+
+    def _bun(self) -> Tool | str:
+        from rebake.project import javascript
+
+        config = self.project.config
+        package = javascript.read_package(self.project.ui)
+        wanted = javascript.wanted_bun(package, config.base_images.bun)
+        try:
+            found = javascript.find_bun(wanted, say=lambda line: write(f"  {line}\n"))
+        except RebakeError as error:
+            image = self._base_image("bun")
+            if isinstance(image, str):
+                return error.what
+            docker, name = image
+            return tools.bun_in_container(docker, name, self.root, self.project.name)
+        linked = found.parents[2] / ".bin" / "bun"  # from npm: under its own name there
+        return Program(linked if linked.exists() else found)
+
+    def _compose(self) -> Tool | str:
+        # The client alone can read compose files; no engine has to run.
+        engine = self._engine
+        docker = PlainDocker() if isinstance(engine, str) else engine
+        try:
+            answer = run(docker.command("compose", "version", timeout_s=_PROBE_S))
+        except RebakeError:
+            return "docker compose"
+        return Client(docker) if answer.ok else "docker compose"
+
+    @cached_property
+    def _engine(self) -> Docker | str:
+        return find_engine(self.project, make=self._makes_engine)
+
+    def _base_image(self, which_one: str) -> tuple[Docker, str] | str:
+        engine = self._engine
+        if isinstance(engine, str):
+            return engine
+        images = self.project.config.base_images
+        return engine, images.rust if which_one == "rust" else images.bun
+
+
+@dataclass(frozen=True)
+class PlainDocker:
+    """The docker client of this machine, with its own idea of where the engine is."""
+
+    def command(self, *words: str | Path, **options: object) -> Command:
+        """Return a command of the client."""
+        return Command.of(which("docker") or "docker", *words, **options)
+
+
+def find_engine(project: Project, *, make: bool) -> Docker | str:
+    """Return the engine's client, or why there is none; `make` one where we may."""
+    del project, make  # the seam to rebake.engine
+    docker = PlainDocker()
+    try:
+        answer = run(
+            docker.command("version", "--format", "{{.Server.Version}}", timeout_s=_PROBE_S)
+        )
+    except RebakeError as error:
+        return f"Docker engine ({error.what})"
+    return docker if answer.ok else "Docker engine"
