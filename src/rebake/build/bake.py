@@ -70,7 +70,9 @@ def bake(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> BakeResult:
 def _explain(
     endpoint: Endpoint, progress: BuildProgress, redactor: Redactor
 ) -> BuildFailed | EngineLost:
-    if ping(endpoint.docker_host) is None:
+    # Only a local socket can be asked without the client; elsewhere, the step's error must do.
+    local = endpoint.docker_host.startswith(("unix://", "npipe://"))
+    if local and ping(endpoint.docker_host) is None:
         return EngineLost("the engine went away in the middle of the build")
     failure = progress.failure
     if failure is not None:
