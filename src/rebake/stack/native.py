@@ -102,22 +102,16 @@ def up(
         try:
             with home.lock("dev --native"):
                 plan = start.ensure(detach=detach, address=address, find=find)
-        except KeyboardInterrupt:
-            raise Interrupted("the start of the native stack") from None
-        follower = Follower(home, [*plan.urls, BUILD_LOG], on_log)
-        try:
-            result = _result(home, plan, time.monotonic() - started)
+                result = _result(home, plan, time.monotonic() - started)
+            follower = Follower(home, [*plan.urls, BUILD_LOG], on_log)
             on_ready(result)
-            if not detach:
-                start.started &= _stay(home, follower, project.name, say)
         except KeyboardInterrupt:
-            if detach:
-                raise Interrupted("the start of the native stack") from None
-        finally:
-            if start.started and not detach:
-                say("stopping the native stack")
-                with home.lock("dev --native"):
-                    _stop(home, project.name)
+            start.undo()
+            raise Interrupted("the start of the native stack") from None
+        if not detach:
+            with contextlib.suppress(KeyboardInterrupt):
+                start.started &= _stay(home, follower, project.name, say)
+            start.undo()
     return result
 
 
@@ -190,6 +184,8 @@ class _Start:
         """Return the plan of the stack that runs, after starting it where it does not."""
         config = self.project.config
         running = self.home.read_plan() if _supervised(self.home.read_run()) else None
+        if running is None:  # before ports are chosen: what was left may hold them
+            self._clear()
         address = address or config.dev.address
         wanted = ports.wanted(config.services, config.dev.ports)
         tools = find(self.project, say=self.say)
@@ -206,8 +202,9 @@ class _Start:
             self.say("the native stack runs already")
             self._wait_healthy(running, None)
             return running
-        if _stop(self.home, self.project.name):
-            self.say("stopped what was left of an earlier native stack")
+        if running is not None:
+            self.say("the native stack changes: stopping the one that runs")
+            _stop(self.home, self.project.name)
         for name, port in plan.ports.items():
             if port != wanted[name]:
                 self.say(f"port {wanted[name]} of {name} is in use, taking {port}")
@@ -217,8 +214,21 @@ class _Start:
             self._wait_healthy(plan, self._supervise(plan))
         except BaseException:
             _stop(self.home, self.project.name)
+            self.started = False
             raise
         return plan
+
+    def undo(self) -> None:
+        """Stop the stack, if it was us who started it."""
+        if self.started:
+            self.say("stopping the native stack")
+            with self.home.lock("dev --native"):
+                _stop(self.home, self.project.name)
+            self.started = False
+
+    def _clear(self) -> None:
+        if _stop(self.home, self.project.name):
+            self.say("stopped what was left of an earlier native stack")
 
     def _build(self, plan: NativePlan) -> dict[str, Path]:
         """Compile the backend and install the UI's packages, side by side."""
