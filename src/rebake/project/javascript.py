@@ -177,12 +177,11 @@ def _install(npm: Path, version: str | None, home: Path) -> Path:
 def _program_in(home: Path, version: str | None) -> Path | None:
     """The bun in an npm prefix, or None when there is none that runs and does."""
     modules = home / "node_modules"
-    name = "bun.exe" if sys.platform == "win32" else "bun"
+    windows = sys.platform == "win32"
+    name = "bun.exe" if windows else "bun"
     candidates = [
-        modules
-        / "bun"
-        / "bin"
-        / "bun.exe",  # its name everywhere; its install script puts it there
+        # npm's link bears the name that scripts call; Windows has only the program behind it.
+        modules / "bun" / "bin" / name if windows else modules / ".bin" / name,
         # Where install scripts are switched off: the package for this kind of machine.
         *sorted((modules / "@oven").glob(f"bun-*/bin/{name}")),
     ]

@@ -319,9 +319,14 @@ class _Progress:
     _next: float = _PROGRESS_S
 
     def step(self) -> None:
-        if self.build.seconds >= self._next and self.build.total:
+        if self.build.seconds < self._next:
+            return
+        if self.build.waits:
+            self.say(f"another cargo works in the same folder: {self.build.waits}")
+            self._next = self.build.seconds + 6 * _PROGRESS_S
+        elif self.build.total:
+            self.say(f"compiling: {self.build.done}/{self.build.total}")
             self._next = self.build.seconds + _PROGRESS_S
-            self.say(f"compiling: {self.build.done}/{self.build.total} crates")
 
 
 def _install_failed(plan: NativePlan, returncode: int, lines: Sequence[str]) -> CommandFailed:

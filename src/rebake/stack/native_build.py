@@ -26,6 +26,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _NOISE = re.compile(
     r"^\s+(Compiling|Fresh|Checking|Blocking|Updating|Downloading|Downloaded|Locking|Finished) "
 )
+_WAITS = re.compile(r"^\s+Blocking waiting for ")
 _SKIPPED_FOLDERS = frozenset({"target", ".git", "node_modules"})
 # Databases, and what editors leave beside a file while they write it.
 _NO_SOURCE = re.compile(r"(\.db|\.db-\w+|\.sqlite3?|\.sw[a-z]|~|\.tmp)$|^(\.#|4913$)")
@@ -80,9 +81,11 @@ class CargoBuild:
         Raises:
             ProgramMissing: cargo is not there.
         """
-        self.done, self.total = 0, 0
+        self.total = 0
+        self._bar = self._units = 0
         self.started = time.monotonic()
         self._on_line = on_line
+        self.waits = ""  # what cargo waits for, in its own words
         self._executables: dict[str, Path] = {}
         self._texts: list[str] = []
         command = plan.build_command()
@@ -129,12 +132,20 @@ class CargoBuild:
         """How long it has been running."""
         return time.monotonic() - self.started
 
+    @property
+    def done(self) -> int:
+        """How many of `total` units are compiled."""
+        return min(max(self._bar, self._units), self.total)
+
     def _message(self, line: str) -> None:
         try:
             message = json.loads(line)
         except ValueError:
             return
-        if not isinstance(message, dict) or message.get("reason") != "compiler-artifact":
+        reason = message.get("reason") if isinstance(message, dict) else None
+        if reason in {"compiler-artifact", "build-script-executed"}:
+            self._units += 1  # the bar comes only with the next line of text: count along
+        if reason != "compiler-artifact":
             return
         target = message.get("target", {})
         if message.get("executable") and "bin" in target.get("kind", ()):
@@ -143,8 +154,9 @@ class CargoBuild:
     def _progress(self, line: str) -> None:
         events = read_line(line)
         if events.done is not None and events.total is not None:
-            self.done, self.total = events.done, events.total
+            self._bar, self.total = events.done, events.total
         for text in events.texts:
+            self.waits = text.strip() if _WAITS.match(text) else ""
             self._texts.append(text)
             self._on_line(text)
 
