@@ -70,6 +70,7 @@ def start(home: Home, privilege: Privilege, say: Say) -> None:
     _write_configuration(home, privilege)
     env: dict[str, str | None] = {**install.program_environment(home.programs)}
     env.update({name: os.environ[name] for name in _PASSED if name in os.environ})
+    rules = firewall.snapshot(install.program_environment(home.programs), privilege)
     deadline = time.monotonic() + START_LIMIT_S
     say(f"starting the engine; its log: {home.log}")
     for program, config, socket_path in (
@@ -86,6 +87,7 @@ def start(home: Home, privilege: Privilege, say: Say) -> None:
         if time.monotonic() > deadline:
             raise _did_not_start(home, f"it did not answer within {START_LIMIT_S:.0f} s")
         time.sleep(_POLL_S)
+    firewall.restore(rules, install.program_environment(home.programs), privilege)
 
 
 def stop(home: Home, privilege: Privilege) -> bool:

@@ -1,7 +1,8 @@
-"""Takes the private engine's firewall rules away when it stops.
+"""Keeps the private engine's firewall rules apart from everybody else's.
 
-dockerd leaves its rules behind. Only rules that name our bridges or our address range are
-removed: chains and rules of another engine stay as they are.
+dockerd leaves its rules behind when it stops, and when it starts it empties the chains that all
+dockerds of a machine share. So: at a stop, the rules that name our bridges or our address range
+are removed; after a start, what another engine had in those chains is put back.
 """
 
 from __future__ import annotations
@@ -16,18 +17,66 @@ from rebake.engine.privilege import Privilege
 from rebake.errors import ProgramMissing
 from rebake.process import Command
 
+_PROGRAMS = ("iptables", "ip6tables")
+_TIMEOUT_S = 10.0
+
+
+def snapshot(env: Mapping[str, str], privilege: Privilege) -> dict[str, str]:
+    """Return what `iptables-save` and `ip6tables-save` print now; only for those that are there."""
+    return {
+        program: _save(program, env, privilege)
+        for program in _PROGRAMS
+        if process.which(program, env["PATH"]) is not None
+    }
+
+
+def missing_rules(before: str, after: str, bridges: Sequence[str] = ()) -> str:
+    """Return the input for `iptables-restore --noflush` that puts back what has vanished.
+
+    Only rules of dockerd's own chains are looked at, and only in chains that are still there;
+    rules that name our own bridges are left to our dockerd.
+    """
+    kept = set(_rules(after))
+    chains = {(table, line.split()[0][1:]) for table, line in _lines(after, ":")}
+    lines: dict[str, list[str]] = {}
+    for table, rule in _rules(before):
+        place = (table, rule.split()[1])
+        ours = bool(set(rule.split()) & set(bridges))
+        if (table, rule) not in kept and place in chains and "DOCKER" in rule and not ours:
+            lines.setdefault(table, []).append(rule)
+    return "".join(
+        f"*{table}\n" + "".join(f"{rule}\n" for rule in rules) + "COMMIT\n"
+        for table, rules in lines.items()
+    )
+
+
+def restore(
+    before: Mapping[str, str],
+    env: Mapping[str, str],
+    privilege: Privilege,
+    bridges: Sequence[str] = (),
+) -> None:
+    """Put back the rules of other engines that have vanished since the snapshot.
+
+    Raises:
+        CommandFailed: the kernel refused them.
+    """
+    for program, saved in before.items():
+        text = missing_rules(saved, _save(program, env, privilege), bridges)
+        tool = process.which(f"{program}-restore", env["PATH"])
+        if text and tool is not None:
+            words = ("--noflush", "-w", "5")
+            command = Command.of(tool, *words, env=env, stdin=text, timeout_s=_TIMEOUT_S)
+            process.run(privilege.command(command)).check()
+
 
 def deletions(saved: str, bridges: Sequence[str], pool: IPv4Network) -> list[tuple[str, ...]]:
     """Return the arguments of iptables that delete our rules from what iptables-save printed."""
-    found = []
-    table = ""
-    for line in saved.splitlines():
-        if line.startswith("*"):
-            table = line[1:].strip()
-        elif line.startswith("-A ") and _is_ours(line, bridges, pool):
-            words = shlex.split(line)
-            found.append(("-w", "5", "-t", table, "-D", *words[1:]))
-    return found
+    return [
+        ("-w", "5", "-t", table, "-D", *shlex.split(rule)[1:])
+        for table, rule in _rules(saved)
+        if _is_ours(rule, bridges, pool)
+    ]
 
 
 def remove_rules(
@@ -37,22 +86,42 @@ def remove_rules(
     privilege: Privilege,
 ) -> None:
     """Delete the rules that name our bridges or range; no harm where there is no iptables."""
-    for program in ("iptables", "ip6tables"):
-        path = process.which(program, env["PATH"])
-        save = process.which(f"{program}-save", env["PATH"])
-        if path is None or save is None:
-            continue
-        try:
-            saved = process.run(privilege.command(Command.of(save, env=env, timeout_s=10.0)))
-        except ProgramMissing:
-            continue
-        for words in deletions(saved.stdout, bridges, pool):
-            process.run(privilege.command(Command.of(path, *words, env=env, timeout_s=10.0)))
+    for program, saved in snapshot(env, privilege).items():
+        path = process.which(program, env["PATH"]) or program
+        for words in deletions(saved, bridges, pool):
+            command = Command.of(path, *words, env=env, timeout_s=_TIMEOUT_S)
+            process.run(privilege.command(command))
+
+
+def _save(program: str, env: Mapping[str, str], privilege: Privilege) -> str:
+    tool = process.which(f"{program}-save", env["PATH"])
+    if tool is None:
+        return ""
+    try:
+        return process.run(
+            privilege.command(Command.of(tool, env=env, timeout_s=_TIMEOUT_S))
+        ).stdout
+    except ProgramMissing:
+        return ""
+
+
+def _rules(saved: str) -> list[tuple[str, str]]:
+    return _lines(saved, "-A ")
+
+
+def _lines(saved: str, start: str) -> list[tuple[str, str]]:
+    found = []
+    table = ""
+    for line in saved.splitlines():
+        if line.startswith("*"):
+            table = line[1:].strip()
+        elif line.startswith(start):
+            found.append((table, line))
+    return found
 
 
 def _is_ours(line: str, bridges: Iterable[str], pool: IPv4Network) -> bool:
-    words = set(line.split())
-    if words & set(bridges):
+    if set(line.split()) & set(bridges):
         return True
     for address in re.findall(r"\d+\.\d+\.\d+\.\d+(?:/\d+)?", line):
         try:

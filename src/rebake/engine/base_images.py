@@ -1,0 +1,496 @@
+"""Base images: pulled by digest where a registry answers, made here where none does.
+
+`plan` decides, purely; `ensure` carries it out, all images side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import ssl
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from email.message import Message
+from pathlib import Path
+from typing import Literal
+
+from rebake import process
+from rebake.engine import apt_sources, ca, make_image, privilege, recipes
+from rebake.engine.endpoint import Endpoint
+from rebake.engine.packages import Say
+from rebake.errors import CannotRun, CommandFailed, NoEngine, RebakeError
+from rebake.results import SCHEMA_VERSION
+
+Source = Literal["auto", "pull", "make"]
+PROBE_LIMIT_S = 3.0
+_INSPECT_TIMEOUT_S = 15.0
+_PULL_TIMEOUT_S = 600.0
+_FIRST_PAUSE_S = 1.0
+_TRANSIENT = re.compile(
+    r"(\bEOF\b|toomanyrequests|too many requests|\b429\b|"
+    r"(status|code|error)[^\n]{0,40}\b5\d\d\b|internal server error|bad gateway|"
+    r"service unavailable|gateway time-?out|connection reset)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class BaseImage:
+    """An image that Dockerfiles start from: its key in the configuration and its reference."""
+
+    key: str
+    ref: str
+
+
+@dataclass(frozen=True)
+class LocalImage:
+    """What the engine has under a reference."""
+
+    digest: str
+    bytes: int
+    labels: Mapping[str, str]
+
+    @property
+    def recipe(self) -> str:
+        """The digest of the recipe that made it; empty for one that was not made here."""
+        return self.labels.get(recipes.LABEL_RECIPE, "")
+
+
+@dataclass(frozen=True)
+class Action:
+    """What to do for one image, and why."""
+
+    image: BaseImage
+    do: Literal["reuse", "pull", "make"]
+    why: str
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class BaseImageResult:
+    """One base image as it is now.
+
+    Attributes:
+        source: `pulled` or `made` by this run, or `present` before it.
+        made: whether it was made on this machine, now or earlier.
+    """
+
+    key: str
+    ref: str
+    source: Literal["pulled", "made", "present"]
+    digest: str
+    bytes: int
+    seconds: float
+    made: bool = False
+
+    def document(self) -> dict[str, object]:
+        """The part of `base-images --json` for this image."""
+        return {
+            "key": self.key,
+            "ref": self.ref,
+            "source": self.source,
+            "made_here": self.made,
+            "digest": self.digest,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def plan(
+    images: Sequence[BaseImage],
+    local: Mapping[str, LocalImage],
+    locked: Mapping[str, str],
+    registry_answers: Mapping[str, bool],
+    *,
+    source: Source = "auto",
+    can_make: bool = True,
+) -> list[Action]:
+    """Decide what to do for each image.
+
+    Args:
+        images: what is needed.
+        local: what the engine has, by reference.
+        locked: the digests that the project pins, by reference.
+        registry_answers: whether each registry host answers.
+        source: `pull` never makes, `make` never pulls.
+        can_make: whether this machine can make images at all.
+    """
+    return [
+        _decide(
+            image,
+            local.get(image.ref),
+            locked.get(image.ref, ""),
+            answers=registry_answers.get(recipes.parse_reference(image.ref).registry, False),
+            source=source,
+            can_make=can_make and recipes.recipe_for(image.ref) is not None,
+        )
+        for image in images
+    ]
+
+
+def _decide(
+    image: BaseImage,
+    here: LocalImage | None,
+    pinned: str,
+    *,
+    answers: bool,
+    source: Source,
+    can_make: bool,
+) -> Action:
+    may_pull = answers and source != "make"
+    may_make = can_make and source != "pull"
+    if here is not None and (why := _why_reuse(image, here, pinned, source, may_pull, may_make)):
+        return Action(image, "reuse", why, here.digest)
+    if may_pull:
+        why = "the registry answers" if here is None else "what is here is not what is wanted"
+        return Action(image, "pull", why, pinned)
+    if may_make:
+        why = "no registry answers" if source == "auto" else "making was asked for"
+        return Action(image, "make", why)
+    return Action(image, "pull", "it can't be made here", pinned)
+
+
+def _why_reuse(
+    image: BaseImage,
+    here: LocalImage,
+    pinned: str,
+    source: Source,
+    may_pull: bool,
+    may_make: bool,
+) -> str:
+    """Say why what the engine has is good enough; empty when it is not."""
+    recipe = recipes.recipe_for(image.ref)
+    if here.recipe:
+        if source != "pull" and recipe is not None and here.recipe == recipe.digest:
+            return "made here earlier by the same recipe"
+        return "" if may_pull or may_make else "made here earlier; no registry answers"
+    if source == "make" and may_make:
+        return ""
+    if pinned and here.digest != pinned and may_pull:
+        return ""
+    return "the engine has it"
+
+
+def survey(endpoint: Endpoint, refs: Sequence[str]) -> dict[str, LocalImage]:
+    """Return what the engine has under each reference; one short call, absent ones left out."""
+    if not refs:
+        return {}
+    outcome = process.run(endpoint.command("image", "inspect", *refs, timeout_s=_INSPECT_TIMEOUT_S))
+    return parse_inspect(outcome.stdout, refs)
+
+
+def parse_inspect(text: str, refs: Sequence[str]) -> dict[str, LocalImage]:
+    """Read `docker image inspect` of several references (absent ones are not in it)."""
+    try:
+        entries = json.loads(text or "[]")
+    except ValueError:
+        return {}
+    by_name = {recipes.parse_reference(ref).full: ref for ref in refs}
+    found = {}
+    for entry in entries:
+        for tag in entry.get("RepoTags") or ():
+            ref = by_name.get(recipes.parse_reference(tag).full)
+            if ref is not None:
+                found[ref] = LocalImage(
+                    digest=_digest_of(entry, ref),
+                    bytes=int(entry.get("Size") or 0),
+                    labels=(entry.get("Config") or {}).get("Labels") or {},
+                )
+    return found
+
+
+def ensure(
+    endpoint: Endpoint,
+    images: Sequence[BaseImage],
+    *,
+    lock_file: Path | None = None,
+    source: Source = "auto",
+    retries: int = 3,
+    say: Say = lambda _line: None,
+) -> list[BaseImageResult]:
+    """See to it that the engine has every base image.
+
+    Args:
+        endpoint: the engine.
+        images: what is needed.
+        lock_file: the project's `base-images.lock.json`, if it has one.
+        source: see `plan`.
+        retries: how often a pull that broke off is tried again.
+        say: told of each step, from several threads.
+
+    Raises:
+        CommandFailed: a pull failed, or a step of making.
+        CannotRun: an image can't be made here, and no registry answers.
+        TimedOut: making took longer than three minutes.
+    """
+    started = time.monotonic()
+    local = survey(endpoint, [image.ref for image in images])
+    locked = read_lock(lock_file)
+    settled = plan(images, local, locked, {}, source=source, can_make=False)
+    # Only what is not settled by what is here needs a look at the network.
+    open_images = [
+        action.image
+        for action in settled
+        if action.do != "reuse" or _might_change(action.image, local, locked, source)
+    ]
+    answers = probe(endpoint, open_images) if open_images and source != "make" else {}
+    actions = plan(images, local, locked, answers, source=source, can_make=can_make_images())
+    return carry_out(endpoint, actions, local, retries=retries, say=say, started=started)
+
+
+def _might_change(
+    image: BaseImage,
+    local: Mapping[str, LocalImage],
+    locked: Mapping[str, str],
+    source: Source,
+) -> bool:
+    """Tell whether an answering registry would change what is done for this image."""
+    here = local.get(image.ref)
+    pinned = locked.get(image.ref, "")
+    return here is None or not _why_reuse(image, here, pinned, source, True, True)
+
+
+def carry_out(
+    endpoint: Endpoint,
+    actions: Sequence[Action],
+    local: Mapping[str, LocalImage],
+    *,
+    retries: int = 3,
+    say: Say = lambda _line: None,
+    started: float | None = None,
+) -> list[BaseImageResult]:
+    """Carry out a plan, all images side by side; see `ensure` for what it raises."""
+    before = time.monotonic() if started is None else started
+    workshop = (
+        make_image.open_workshop(privilege.find(), say)
+        if any(action.do == "make" for action in actions)
+        else None
+    )
+    voice = _serial(say)
+    seconds: dict[str, float] = {}
+
+    def work(action: Action) -> None:
+        if action.do == "pull":
+            pull(endpoint, action, retries=retries, say=voice)
+        elif action.do == "make" and workshop is not None:
+            recipe = recipes.recipe_for(action.image.ref)
+            if recipe is None:
+                raise CannotRun(f"there is no recipe to make {action.image.ref}")
+            make_image.make(action.image.ref, recipe, workshop, lambda f: load(endpoint, f), voice)
+        seconds[action.image.ref] = time.monotonic() - before
+        if action.do != "reuse":
+            voice(f"{action.image.ref}: ready after {seconds[action.image.ref]:.1f} s")
+
+    with ThreadPoolExecutor(max_workers=max(1, len(actions))) as pool:
+        futures = [pool.submit(work, action) for action in actions]
+        errors = [future.exception() for future in futures]
+    for error in errors:
+        if error is not None:
+            raise error
+    changed = [action.image.ref for action in actions if action.do != "reuse"]
+    now = {**local, **survey(endpoint, changed)}
+    return [_result(action, now[action.image.ref], seconds) for action in actions]
+
+
+def pull(endpoint: Endpoint, action: Action, *, retries: int, say: Say) -> None:
+    """Pull one image by digest and give it its name.
+
+    Raises:
+        CommandFailed: it failed; what may pass by itself was tried again first.
+    """
+    ref = action.image.ref
+    parsed = recipes.parse_reference(ref)
+    digest = action.digest or parsed.digest or resolve(endpoint, ref, retries=retries, say=say)
+    name = f"{parsed.registry}/{parsed.repository}@{digest}"
+    say(f"{ref}: pulling {digest[:19]}")
+    _with_retries(endpoint, ("pull", "--quiet", name), ref, retries, say)
+    process.run(endpoint.command("tag", name, parsed.full, timeout_s=_INSPECT_TIMEOUT_S)).check()
+
+
+def resolve(endpoint: Endpoint, ref: str, *, retries: int = 3, say: Say) -> str:
+    """Ask the registry for a reference's digest.
+
+    Raises:
+        CommandFailed: it does not tell.
+    """
+    words = ("buildx", "imagetools", "inspect", ref, "--format", "{{json .Manifest}}")
+    outcome = _with_retries(endpoint, words, ref, retries, say)
+    try:
+        return str(json.loads(outcome.stdout)["digest"])
+    except (ValueError, KeyError, TypeError):
+        raise CommandFailed(
+            outcome.argv, outcome.returncode, ("the answer names no digest",)
+        ) from None
+
+
+def is_transient(text: str) -> bool:
+    """Tell whether a pull's error may pass by itself: broken off, 5xx, 429."""
+    return _TRANSIENT.search(text) is not None
+
+
+def load(endpoint: Endpoint, archive: Path) -> None:
+    """Hand an image archive to the engine.
+
+    Raises:
+        CommandFailed: it does not take it.
+    """
+    command = endpoint.command("load", "--quiet", "--input", archive, timeout_s=make_image.LIMIT_S)
+    process.run(command).check()
+
+
+def can_make_images() -> bool:
+    """Tell whether this machine can make base images."""
+    return sys.platform == "linux" and apt_sources.read_system().debian_like
+
+
+def probe(endpoint: Endpoint, images: Sequence[BaseImage]) -> dict[str, bool]:
+    """Ask every image's registry whether it is there, all at once, in at most 3 s.
+
+    An engine with mirrors for Docker Hub counts when one of the mirrors answers.
+    """
+    registries = sorted({recipes.parse_reference(image.ref).registry for image in images})
+    hub = _hub_addresses(endpoint) if recipes.DEFAULT_REGISTRY in registries else []
+    addresses = {
+        registry: hub if registry == recipes.DEFAULT_REGISTRY else [f"https://{registry}"]
+        for registry in registries
+    }
+    flat = [(registry, url) for registry, urls in addresses.items() for url in urls]
+    with ThreadPoolExecutor(max_workers=max(1, len(flat))) as pool:
+        found = list(pool.map(lambda pair: (pair[0], answers(pair[1])), flat))
+    return {registry: any(ok for name, ok in found if name == registry) for registry in registries}
+
+
+def answers(address: str, limit_s: float = PROBE_LIMIT_S) -> bool:
+    """Tell whether a registry answers at `address`; asking for a login is an answer too."""
+    request = urllib.request.Request(f"{address.rstrip('/')}/v2/")  # noqa: S310 - from the engine
+    bundle = ca.host_bundle()
+    result: list[bool] = []
+
+    def ask() -> None:
+        try:
+            context = ssl.create_default_context(cafile=str(bundle) if bundle else None)
+            with urllib.request.urlopen(request, timeout=limit_s, context=context) as answer:  # noqa: S310
+                result.append(_is_registry(answer.headers))
+        except urllib.error.HTTPError as error:
+            result.append(_is_registry(error.headers))
+        except (OSError, ValueError):
+            result.append(False)
+
+    # A name server that stays silent is not bounded by the timeout above.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    return bool(result and result[0])
+
+
+def read_lock(file: Path | None) -> dict[str, str]:
+    """Read the digests that the project pins; empty when there is no (readable) file."""
+    if file is None:
+        return {}
+    try:
+        images = json.loads(file.read_text(encoding="utf-8"))["images"]
+        return {str(ref): str(digest) for ref, digest in images.items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return {}
+
+
+def write_lock(file: Path, digests: Mapping[str, str]) -> None:
+    """Write the digests that the project pins."""
+    document = {"schema_version": SCHEMA_VERSION, "images": dict(sorted(digests.items()))}
+    temporary = file.with_name(f".{file.name}.new")
+    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(file)
+
+
+def document(results: Sequence[BaseImageResult], seconds: float) -> dict[str, object]:
+    """The `--json` document of `base-images`."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "base_images": [result.document() for result in results],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _with_retries(
+    endpoint: Endpoint, words: Sequence[str], ref: str, retries: int, say: Say
+) -> process.Outcome:
+    command = replace(endpoint.command(*words), timeout_s=_PULL_TIMEOUT_S, what=f"pulling {ref}")
+    for attempt in range(retries + 1):
+        outcome = process.run(command)
+        if outcome.ok or attempt == retries or not is_transient(outcome.stderr):
+            break
+        pause = _FIRST_PAUSE_S * 2**attempt * random.uniform(0.8, 1.2)  # noqa: S311
+        say(f"{ref}: broken off, trying again in {pause:.0f} s")
+        time.sleep(pause)
+    return outcome.check("check that this machine reaches the registry: invoke base-images")
+
+
+def _hub_addresses(endpoint: Endpoint) -> list[str]:
+    command = endpoint.command(
+        "system", "info", "--format", "{{json .}}", timeout_s=_INSPECT_TIMEOUT_S
+    )
+    try:
+        info = json.loads(process.run(command).stdout or "{}")
+    except (ValueError, RebakeError) as error:
+        if isinstance(error, NoEngine):
+            raise
+        return []
+    return parse_hub_addresses(info)
+
+
+def parse_hub_addresses(info: Mapping[str, object]) -> list[str]:
+    """Return where the engine itself looks for Docker Hub's images: its mirrors, then the Hub."""
+    config = info.get("RegistryConfig")
+    mirrors = config.get("Mirrors") if isinstance(config, Mapping) else None
+    found = [str(mirror).rstrip("/") for mirror in mirrors or ()]
+    index = re.match(r"https?://[^/]+", str(info.get("IndexServerAddress") or ""))
+    return [*found, *([index[0]] if index else [])]
+
+
+def _is_registry(headers: Message[str, str]) -> bool:
+    # A captive portal or a proxy's error page has no such header.
+    return "registry/2.0" in (headers.get("Docker-Distribution-Api-Version") or "")
+
+
+def _digest_of(entry: Mapping[str, object], ref: str) -> str:
+    repository = recipes.parse_reference(ref).repository.removeprefix("library/")
+    digests = entry.get("RepoDigests")
+    for name in digests if isinstance(digests, list) else ():
+        place, _, digest = str(name).partition("@")
+        if place.endswith(repository) and digest:
+            return digest
+    return str(entry.get("Id") or "")
+
+
+def _result(action: Action, image: LocalImage, seconds: Mapping[str, float]) -> BaseImageResult:
+    sources: dict[str, Literal["pulled", "made", "present"]] = {
+        "pull": "pulled",
+        "make": "made",
+        "reuse": "present",
+    }
+    return BaseImageResult(
+        key=action.image.key,
+        ref=action.image.ref,
+        source=sources[action.do],
+        digest=image.digest,
+        bytes=image.bytes,
+        seconds=seconds.get(action.image.ref, 0.0),
+        made=bool(image.recipe),
+    )
+
+
+def _serial(say: Say) -> Callable[[str], None]:
+    lock = threading.Lock()
+
+    def speak(line: str) -> None:
+        with lock:
+            say(line)
+
+    return speak

@@ -1,0 +1,163 @@
+"""Fetches one file of an npm package from the registry that this machine is set up for.
+
+No registry's address is known here: it comes from the environment, from `.npmrc`, or from npm.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import ssl
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from rebake import process
+from rebake.engine import ca
+from rebake.errors import CannotRun, ProgramMissing, RebakeError, TimedOut
+from rebake.process import Command
+
+_TIMEOUT_S = 30.0
+_NPM_TIMEOUT_S = 20.0
+_CHUNK = 1 << 20
+_HINT = "set NPM_CONFIG_REGISTRY (or `registry=` in ~/.npmrc) to the npm registry you use"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """An npm registry with the token to present there."""
+
+    url: str
+    token: str = ""
+
+    def request(self, url: str) -> urllib.request.Request:
+        """Return a request; the token goes to the registry's own host only."""
+        if not url.startswith(("https://", "http://")):
+            raise CannotRun(f"the npm registry names an address of another kind: {url[:20]}", _HINT)
+        request = urllib.request.Request(url)  # noqa: S310 - the scheme was just checked
+        if self.token and urlsplit(url).netloc == urlsplit(self.url).netloc:
+            request.add_header("Authorization", f"Bearer {self.token}")
+        return request
+
+
+def find_registry(environ: Mapping[str, str] | None = None, home: Path | None = None) -> Registry:
+    """Return the registry of this machine's configuration.
+
+    Raises:
+        CannotRun: none is configured, and there is no npm to ask.
+    """
+    env = os.environ if environ is None else environ
+    settings = read_npmrc((home or Path.home()) / ".npmrc", env)
+    url = next((v for k, v in env.items() if k.lower() == "npm_config_registry" and v), "")
+    url = url or settings.get("registry", "") or _ask_npm()
+    if not url:
+        raise CannotRun("no npm registry is configured on this machine", _HINT)
+    return Registry(url.rstrip("/") + "/", _token(url, settings))
+
+
+def read_npmrc(file: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Read an ini file of npm's; `${NAME}` is replaced from the environment."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    settings = {}
+    for line in text.splitlines():
+        name, separator, value = line.partition("=")
+        if separator and not line.lstrip().startswith(("#", ";")):
+            expanded = re.sub(
+                r"\$\{(\w+)\}", lambda m: environ.get(m[1], m[0]), value.strip().strip("\"'")
+            )
+            settings[name.strip()] = expanded
+    return settings
+
+
+def fetch_file(registry: Registry, package: str, version: str, member: str, target: Path) -> None:
+    """Take one file out of a package, with the package's sha512 verified.
+
+    Args:
+        registry: where to ask.
+        package: the package's name.
+        version: its exact version.
+        member: the file's path in the package's archive, such as `package/bin/bun`.
+        target: where to put it.
+
+    Raises:
+        CannotRun: the package can't be had, or it is not what the registry's sum says.
+    """
+    address = f"{registry.url}{quote(package, safe='@')}"
+    try:
+        document = json.loads(_get(registry, address).decode())
+        dist = document["versions"][version]["dist"]
+        tarball, integrity = str(dist["tarball"]), str(dist["integrity"])
+        archive = target.with_suffix(".tgz")
+        archive.write_bytes(_get(registry, tarball))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else repr(error)
+        raise CannotRun(
+            f"{package} {version} can't be had from the npm registry: {reason}", _HINT
+        ) from None
+    try:
+        if not is_intact(archive, integrity):
+            raise CannotRun(
+                f"{package} {version} from the npm registry does not match its sha512",
+                "try again; if it stays, the registry or a proxy changes what it hands out",
+            )
+        with tarfile.open(archive) as packed:
+            source = packed.extractfile(member)
+            if source is None:
+                raise CannotRun(f"{package} {version} holds no {member}", _HINT)
+            with target.open("wb") as out:
+                while part := source.read(_CHUNK):
+                    out.write(part)
+        target.chmod(0o755)
+    except (tarfile.TarError, KeyError) as error:
+        raise CannotRun(f"{package} {version} can't be unpacked: {error}", _HINT) from None
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def is_intact(file: Path, integrity: str) -> bool:
+    """Compare a file with a subresource-integrity value; only sha512 counts."""
+    algorithm, _, expected = integrity.split(maxsplit=1)[0].partition("-")
+    if algorithm != "sha512":
+        return False
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha512").digest()
+    return base64.b64encode(digest).decode() == expected
+
+
+def _get(registry: Registry, url: str) -> bytes:
+    bundle = ca.host_bundle()
+    context = ssl.create_default_context(cafile=str(bundle) if bundle else None)
+    with urllib.request.urlopen(  # noqa: S310 - `request` checks the scheme
+        registry.request(url), timeout=_TIMEOUT_S, context=context
+    ) as answer:
+        return bytes(answer.read())
+
+
+def _token(url: str, settings: Mapping[str, str]) -> str:
+    host = urlsplit(url).netloc
+    for name, value in settings.items():
+        if name.startswith(f"//{host}/") and name.endswith(":_authToken"):
+            return value
+    return ""
+
+
+def _ask_npm() -> str:
+    npm = process.which("npm")
+    if npm is None:
+        return ""
+    command = Command.of(npm, "config", "get", "registry", timeout_s=_NPM_TIMEOUT_S)
+    try:
+        answer = process.run(command).stdout.strip()
+    except (ProgramMissing, TimedOut, RebakeError):
+        return ""
+    return answer if answer.startswith("http") else ""
