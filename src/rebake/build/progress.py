@@ -17,7 +17,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,7 @@ from rebake.report.events import (
     Transfer,
     Warned,
 )
-from rebake.report.steps import StepName, parse_step_name
+from rebake.report.steps import WORK, StepName, parse_step_name
 from rebake.results import Step
 
 TAIL_LINES = 20  # log lines of a failing step that are kept for the error message
@@ -60,8 +60,8 @@ class BuildProgress:
     """What a build did, read from its progress.
 
     Attributes:
-        steps: every step, housekeeping included, in order of appearance; times in seconds from
-            the first step's start.
+        steps: every step, housekeeping included, in the order in which they began; times in seconds
+            from the first step's start.
         names: each step's readable name, by digest.
         targets: the bake targets that each step was seen in, by digest (empty for one target).
         context_bytes: bytes of build contexts that were sent to the builder.
@@ -84,6 +84,12 @@ class BuildProgress:
     warnings: tuple[str, ...]
     started_at: float | None
     log_tails: Mapping[str, tuple[str, ...]]
+
+    @property
+    def cached_share(self) -> tuple[int, int]:
+        """How many of the Dockerfiles' own steps were cached, and how many there are."""
+        work = [step for step in self.steps if self.names[step.digest].kind in WORK]
+        return sum(step.cached for step in work), len(work)
 
     @property
     def error_message(self) -> str:
@@ -137,6 +143,10 @@ class _Vertex:
         return min(self.intervals, default=None)
 
     @property
+    def last_end(self) -> float:
+        return max((e for e in self.intervals.values() if e is not None), default=float("-inf"))
+
+    @property
     def seconds(self) -> float:
         """Time in at least one interval (they can overlap: one step, several targets)."""
         total, reach = 0.0, float("-inf")
@@ -177,6 +187,7 @@ class ProgressReader:
         self._messages: deque[str] = deque(maxlen=_MESSAGES_KEPT)
         self._warnings: dict[str, None] = {}
         self._failed: list[str] = []
+        self._begun = 0
         self._context: dict[tuple[str, str], int] = {}
         self._blobs: dict[str, int] = {}
 
@@ -207,6 +218,7 @@ class ProgressReader:
             vertex.pending.clear()
         zero = min((v.started for v in self._vertices.values() if v.started is not None), default=0)
         vertices = [v for v in self._vertices.values() if v.known]
+        vertices.sort(key=lambda v: v.name.number or len(vertices) + 1)
         return BuildProgress(
             steps=tuple(_step(v, zero) for v in vertices),
             names={v.digest: v.name for v in vertices},
@@ -233,6 +245,9 @@ class ProgressReader:
             vertex.inputs = tuple(i for i in inputs if isinstance(i, str))
         start, end = _time(item.get("started")), _time(item.get("completed"))
         fresh = start is not None and start not in vertex.intervals
+        # Targets that share a step report it with slightly different times: it runs anew only
+        # when it starts after everything that is known of it.
+        anew = fresh and start is not None and start > vertex.last_end
         if start is not None and (fresh or vertex.intervals[start] is None):
             vertex.intervals[start] = end
         elif start is None and end is not None and not vertex.intervals:
@@ -241,22 +256,24 @@ class ProgressReader:
         # `cached` counts only with an end: BuildKit sets it early on steps that then run.
         if item.get("cached") is True and end is not None:
             vertex.cached = True
-        if fresh and end is None and not vertex.running:
+        if anew and end is None and not vertex.running:
             self._begin(vertex)
         if error:
             self._fail(vertex, error)
         elif end is not None and not any(e is None for e in vertex.intervals.values()):
-            self._end(vertex, repeated=not fresh)
+            self._end(vertex)
 
     def _begin(self, vertex: _Vertex) -> None:
         vertex.running, vertex.ended = True, False
         vertex.cached = False  # it runs after all
+        self._number(vertex)
         self._on_event(StepStarted(vertex.name))
 
-    def _end(self, vertex: _Vertex, *, repeated: bool) -> None:
-        if vertex.error or (vertex.ended and (repeated or not vertex.running)):
+    def _end(self, vertex: _Vertex) -> None:
+        if vertex.error or (vertex.ended and not vertex.running):
             return
         self._flush(vertex)
+        self._number(vertex)
         vertex.running, vertex.ended = False, True
         self._on_event(StepDone(vertex.name, vertex.seconds, vertex.cached))
 
@@ -265,6 +282,7 @@ class ProgressReader:
             return
         self._flush(vertex)
         vertex.error, vertex.running, vertex.ended, vertex.cached = error, False, True, False
+        self._number(vertex)
         self._failed.append(vertex.digest)
         tail = tuple(vertex.tail)
         self._on_event(StepFailed(vertex.name, vertex.seconds, error, tail, _canceled(error)))
@@ -331,15 +349,13 @@ class ProgressReader:
     def _vertex(self, digest: str) -> _Vertex:
         vertex = self._vertices.get(digest)
         if vertex is None:
-            number = len(self._vertices) + 1
-            vertex = _Vertex(digest, parse_step_name("", digest=digest, number=number))
+            vertex = _Vertex(digest, parse_step_name("", digest=digest))
             vertex.tail = deque(maxlen=self._tail_lines)
             self._vertices[digest] = vertex
         return vertex
 
     def _learn_name(self, vertex: _Vertex, raw: str) -> None:
-        number, text = vertex.name.number, self._clean(raw)
-        name = parse_step_name(text, digest=vertex.digest, number=number, targets=self._targets)
+        name = parse_step_name(self._clean(raw), digest=vertex.digest, targets=self._targets)
         if name.target and name.target not in vertex.targets:
             vertex.targets.append(name.target)
         if vertex.known:
@@ -349,6 +365,11 @@ class ProgressReader:
         for event in pending:  # they waited for the name
             if isinstance(event, StepLog):
                 self._on_event(StepLog(name, event.line, event.seconds))
+
+    def _number(self, vertex: _Vertex) -> None:
+        if not vertex.name.number:
+            self._begun += 1
+            vertex.name = replace(vertex.name, number=self._begun)
 
     def _emit(self, vertex: _Vertex, event: Event) -> None:
         if vertex.known:

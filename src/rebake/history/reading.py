@@ -130,8 +130,10 @@ def summaries(
     """Return the newest builds, newest first, of one project and mode or of all (None)."""
     rows = db.execute(
         "SELECT b.id, project, worktree, mode, targets, started_at, seconds, outcome, skipped,"
-        " (SELECT count(*) FROM steps s WHERE s.build_id = b.id),"
-        " (SELECT count(*) FROM steps s WHERE s.build_id = b.id AND s.cached),"
+        " (SELECT count(*) FROM steps s JOIN step_names n ON n.id = s.name_id"
+        "   WHERE s.build_id = b.id AND n.kind IN ('run', 'copy', 'meta')),"
+        " (SELECT count(*) FROM steps s JOIN step_names n ON n.id = s.name_id"
+        "   WHERE s.build_id = b.id AND n.kind IN ('run', 'copy', 'meta') AND s.cached),"
         " context_bytes, downloaded_bytes, git_head, git_dirty, inputs FROM builds b"
         " WHERE (?1 IS NULL OR project = ?1) AND (?2 IS NULL OR mode = ?2)"
         " ORDER BY id DESC LIMIT ?3",

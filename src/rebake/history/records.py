@@ -38,6 +38,7 @@ class FileDigest:
 class StepRecord:
     """One step of the build. Times in seconds from the build's first step.
 
+    Digests of steps that need the build's context differ from build to build: compare names.
     `target` holds the bake targets that share it, with commas; `inputs` the digests of the steps
     that it is made from.
     """
@@ -155,7 +156,11 @@ class StoredBuild:
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """One line of a list of builds: enough to show it and to draw trends."""
+    """One line of a list of builds: enough to show it and to draw trends.
+
+    `steps` and `cached_steps` count the Dockerfiles' own steps (kinds `run`, `copy`, `meta`);
+    base images, exports and housekeeping are left out.
+    """
 
     id: int
     project: str

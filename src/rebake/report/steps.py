@@ -13,7 +13,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-StepKind = Literal["run", "copy", "from", "export", "internal", "cache", "other"]
+# `meta`: a Dockerfile line that is neither RUN, COPY, ADD nor FROM, such as WORKDIR.
+StepKind = Literal["run", "copy", "meta", "from", "export", "internal", "cache", "other"]
+WORK: frozenset[str] = frozenset({"run", "copy", "meta"})  # what "n of m steps cached" counts
 
 _HEAD = re.compile(r"^\[(?P<head>[^\]]*)\]\s*(?P<rest>.*)$", re.DOTALL)
 _INDEX = re.compile(r"^\d+/\d+$")
@@ -36,7 +38,7 @@ class StepName:
     Attributes:
         digest: BuildKit's digest of the step.
         name: the whole name as BuildKit gave it, redacted.
-        number: 1, 2, 3 … in the order in which steps were first seen.
+        number: 1, 2, 3 … in the order in which steps began; 0 for one that has not begun.
         kind: what it does; `internal` steps are housekeeping that a person need not see.
         target: the bake target that showed it first; empty when only one is built.
         stage: the stage of the Dockerfile; empty where it has one stage.
@@ -96,7 +98,7 @@ def _kind(rest: str, *, in_stage: bool, internal: bool) -> StepKind:
     if internal:
         return "internal"
     if in_stage:
-        return _STAGE_KINDS.get(rest.split(" ", 1)[0].upper(), "other")
+        return _STAGE_KINDS.get(rest.split(" ", 1)[0].upper(), "meta")
     lowered = rest.lower()
     return next((kind for start, kind in _OTHER_KINDS if lowered.startswith(start)), "other")
 
