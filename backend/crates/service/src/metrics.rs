@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-pub use prometheus::{Error as MetricsError, IntCounter, IntGauge};
+pub use prometheus::{Error as MetricsError, Histogram, IntCounter};
 
 use crate::identity::Identity;
 
@@ -67,13 +67,6 @@ impl Metrics {
         let counter = IntCounter::new(name, help)?;
         self.registry.register(Box::new(counter.clone()))?;
         Ok(counter)
-    }
-
-    /// A new gauge, which starts at 0.
-    pub fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, MetricsError> {
-        let gauge = IntGauge::new(name, help)?;
-        self.registry.register(Box::new(gauge.clone()))?;
-        Ok(gauge)
     }
 
     /// A new histogram of durations in seconds.

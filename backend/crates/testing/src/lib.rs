@@ -4,6 +4,7 @@
 //! Whatever fails here fails the test, hence the panics.
 #![allow(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::missing_panics_doc,
     reason = "test support"

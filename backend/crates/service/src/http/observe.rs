@@ -84,8 +84,8 @@ pub(crate) async fn observe(
 fn name_problem(problem: &Problem, id: &RequestId, response: &Response) -> Response {
     let mut named = problem.render(Some(id));
     for (name, value) in response.headers() {
-        if *name != header::CONTENT_LENGTH && *name != header::CONTENT_TYPE {
-            named.headers_mut().append(name, value.clone());
+        if *name != header::CONTENT_LENGTH {
+            named.headers_mut().insert(name, value.clone());
         }
     }
     *named.extensions_mut() = response.extensions().clone();

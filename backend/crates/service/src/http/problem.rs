@@ -89,10 +89,13 @@ impl Problem {
             errors: &self.errors,
         };
         let mut response = (self.status, Json(document)).into_response();
-        response.headers_mut().insert(
+        let headers = response.headers_mut();
+        headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        // A cache would go on reporting it when it is long gone, and with an old request id.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 }
@@ -105,13 +108,15 @@ impl IntoResponse for Problem {
     }
 }
 
+/// What is said of a path that leads nowhere.
+pub const NOTHING_HERE: &str = "there is nothing at this path";
+
 /// Answers a path that leads nowhere.
 #[expect(clippy::unused_async, reason = "handlers are async")]
 pub async fn no_such_route() -> Problem {
-    Problem::not_found("there is nothing at this path")
+    Problem::not_found(NOTHING_HERE)
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 pub(crate) async fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
