@@ -206,11 +206,15 @@ class NotAProject(RebakeError):
 
 @dataclass(eq=False)
 class NoEngine(RebakeError):
-    """No Docker engine can be reached, or the one that is there is too old."""
+    """No Docker engine can be reached, or the one that is there is too old.
+
+    `found_unusable` tells the second case: the machine has an engine and is given no other.
+    """
 
     reason: str
     next_step: str = "invoke doctor"
     tried: Sequence[str] = ()
+    found_unusable: bool = False
     exit_code: ClassVar[int] = EXIT_NO_ENGINE
     code: ClassVar[str] = "no-engine"
 
@@ -470,3 +474,27 @@ class CannotRun(NoEngine):
     """This machine could have an engine of ours, but we are not allowed or not able to run one."""
 
     code: ClassVar[str] = "cannot-run"
+
+
+@dataclass(eq=False)
+class ChecksFailed(RebakeError):
+    """`invoke doctor` found errors."""
+
+    messages: Sequence[str]
+    code: ClassVar[str] = "checks-failed"
+
+    @property
+    def what(self) -> str:
+        """How many."""
+        count = len(self.messages)
+        return f"doctor found {count} error{'s' if count != 1 else ''}"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """The findings."""
+        return self.messages
+
+    @property
+    def hint(self) -> str:
+        """The mends stand beside the findings."""
+        return "each finding above says how to mend it"

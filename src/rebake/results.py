@@ -119,3 +119,27 @@ class StackResult:
         if self.images:
             doc["images"] = {name: image.document() for name, image in self.images.items()}
         return doc
+
+
+Level = Literal["error", "warning", "ok"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check of `invoke doctor` found, and how to mend it."""
+
+    check: str
+    level: Level
+    message: str
+    fix: str = ""
+    fixable: bool = False
+
+    def document(self) -> dict[str, object]:
+        """The part of `doctor --json` for this check."""
+        return {
+            "check": self.check,
+            "level": self.level,
+            "message": self.message,
+            "fix": self.fix,
+            "fixable": self.fixable,
+        }

@@ -110,7 +110,7 @@ def ready_clone(clone: Clone) -> Clone:
 def docker(ready_clone: Clone) -> Iterator[Docker]:
     """Plain docker commands on the engine that the clone uses."""
     status = ready_clone.invoke("engine", "status", "--json").ok().document
-    yield Docker(status["docker"], {**status["env"]})
+    return Docker(status["docker"], {**status["env"]})
 
 
 @dataclass(frozen=True)

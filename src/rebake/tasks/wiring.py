@@ -1,0 +1,133 @@
+"""Connects tasks with the engine's floor: which engine, which base images, what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rebake.build.plan import BuildPlan, bake_words
+from rebake.errors import NoEngine
+from rebake.tasks.session import Session
+
+if TYPE_CHECKING:
+    from rebake.engine.base_images import BaseImage
+    from rebake.engine.detect import Detected
+    from rebake.engine.endpoint import Endpoint
+
+LOCK_FILE = "base-images.lock.json"
+
+
+def find_engine(session: Session) -> Detected:
+    """Find the engine to use; where there is none on Linux, set up the private one.
+
+    Raises:
+        NoEngine: there is none, and installing one is up to the user.
+        CannotRun: an engine of ours can't run here.
+    """
+    from rebake.engine import detect, private
+
+    kind = session.project.config.engine.kind
+    if kind == "private":
+        return detect.examine(private.start(say=session.say))
+    try:
+        return detect.detect()
+    except NoEngine as error:
+        if kind == "system" or error.found_unusable:
+            raise
+        return detect.examine(private.start(say=session.say))
+
+
+def engine_if_running(session: Session) -> Endpoint | None:
+    """The engine when one answers now; nothing is started."""
+    from rebake.engine import detect
+
+    if "detected" in session.__dict__:
+        return session.detected.endpoint
+    try:
+        session.__dict__["detected"] = found = detect.detect()
+    except NoEngine:
+        return None
+    return found.endpoint
+
+
+def engine_versions(session: Session) -> tuple[str, Mapping[str, str]] | None:
+    """Kind and versions of the engine that answers; None when none does.
+
+    Raises:
+        NoEngine: there is one, but it can't be used: too old, or its client lacks plugins.
+    """
+    from rebake.engine import detect
+
+    try:
+        found = detect.detect()
+    except NoEngine as error:
+        if error.found_unusable:
+            raise
+        return None
+    return found.endpoint.kind, found.versions.document()
+
+
+def base_images(session: Session) -> list[BaseImage]:
+    """The base images that the project's Dockerfiles start from."""
+    from rebake.engine.base_images import BaseImage
+
+    table = session.project.config.base_images
+    return [BaseImage("rust", table.rust), BaseImage("bun", table.bun)]
+
+
+def ensure_base_images(session: Session, *, remake: bool = False) -> dict[str, str]:
+    """See to it that the engine has the base images; return their digests by reference."""
+    rows = base_image_rows(session, remake=remake)
+    return {str(row["ref"]): str(row["digest"]) for row in rows}
+
+
+def base_image_rows(session: Session, *, remake: bool = False) -> list[dict[str, object]]:
+    """The documents of all base images, fetched or made where they are missing."""
+    from rebake.engine import base_images as room
+
+    config = session.project.config
+    found = room.ensure(
+        session.detected.endpoint,
+        base_images(session),
+        lock_file=session.project.bake_file.parent / LOCK_FILE,
+        source=config.base_images.source,
+        retries=config.base_images.retries,
+        say=session.say,
+    )
+    return [result.document() for result in found]
+
+
+def data_folder(session: Session) -> Path | None:
+    """Where the engine keeps its data, when that is a folder of this machine."""
+    from rebake.engine.home import Home
+
+    endpoint = session.detected.endpoint
+    if endpoint.kind == "private":
+        return Home.default().folder
+    if not endpoint.docker_host.startswith("unix://"):
+        return None
+    root = session.client.system_info().docker_root
+    return root if root is not None and root.is_dir() else None
+
+
+def published_ports(session: Session, name: str) -> dict[str, int]:
+    """The ports of this machine that a stack's containers hold, by service."""
+    found: dict[str, int] = {}
+    for container in session.client.containers(name):
+        for port in container.ports:
+            found[container.service] = port
+    return found
+
+
+def stack_exists(session: Session, name: str, *, volumes: bool) -> bool:
+    """Whether there is anything of a stack to stop, or a volume to delete."""
+    if session.client.containers(name):
+        return True
+    return volumes and bool(session.client.volumes(f"com.docker.compose.project={name}"))
+
+
+def shown_bake(plan: BuildPlan) -> Sequence[str]:
+    """The command of a build as a person would type it, for --dry-run."""
+    variables = [f"{name}={value}" for name, value in sorted(plan.variables.items())]
+    return ("env", *variables, "docker", *bake_words(plan, Path("metadata.json")))
