@@ -105,9 +105,7 @@ class Project:
     @property
     def state(self) -> Path:
         """The folder for what is kept about this worktree, outside the repository."""
-        home = os.environ.get(_STATE_HOME)
-        base = Path(home) if home else platformdirs.user_state_path("rebake")
-        return base / "projects" / self.name
+        return state_home() / "projects" / self.name
 
     def services(self, asked: Sequence[str] = ()) -> tuple[str, ...]:
         """Resolve names and aliases of services; all of them when none is asked.
@@ -137,6 +135,12 @@ def open_project(start: Path | None = None, **flags: object) -> Project:
     root = find_root((start or Path.cwd()).resolve())
     given = {key: value for key, value in flags.items() if value is not None}
     return Project(root, load(root, flags=given))
+
+
+def state_home() -> Path:
+    """The folder of what is kept for this user; the variable REBAKE_STATE_HOME overrides it."""
+    home = os.environ.get(_STATE_HOME)
+    return Path(home) if home else platformdirs.user_state_path("rebake")
 
 
 def slugify(text: str) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from rebake.errors import NoEngine, UsageError
 from rebake.results import SCHEMA_VERSION
 from rebake.tasks.session import Session
+
+if TYPE_CHECKING:
+    from rebake.engine.endpoint import Endpoint
 
 
 def run_action(session: Session, word: str, *, shell: str, yes: bool) -> dict[str, object] | None:
@@ -25,7 +29,7 @@ def run_action(session: Session, word: str, *, shell: str, yes: bool) -> dict[st
             session.say(f"{found.endpoint.kind} engine: {found.endpoint.docker_host}")
             return _status(session, quiet=True)
         case "install":
-            private.require_none_else(_other(detect))
+            private.require_none_else(_other())
             plan = private.install_engine(say=session.say)
             if plan is None:
                 session.say("the private engine is installed already")
@@ -128,6 +132,11 @@ def _dry(session: Session, word: str) -> dict[str, object] | None:
     return {"schema_version": SCHEMA_VERSION, "dry_run": True}
 
 
-def _other(detect: object) -> object:
+def _other() -> Endpoint | None:
     """The machine's own engine, if there is one."""
-    return None
+    from rebake.engine import detect
+
+    try:
+        return detect.detect().endpoint
+    except NoEngine:
+        return None

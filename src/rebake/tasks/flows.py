@@ -80,7 +80,9 @@ def build(
 
 def history_file(session: Session) -> Path:
     """The file of build records: one for all projects of this user."""
-    return session.project.state.parent.parent / "history.sqlite3"
+    from rebake.project.project import state_home
+
+    return state_home() / "history.sqlite3"
 
 
 def require_space(session: Session) -> None:

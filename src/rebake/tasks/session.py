@@ -104,7 +104,14 @@ class Session:
         """The host's CA bundle and package-manager settings, as files outside the repository."""
         from rebake.engine.host_settings import prepare
 
-        return prepare(self.project.state.parent.parent / "host-settings")
+        return prepare(self.host_settings_folder)
+
+    @property
+    def host_settings_folder(self) -> Path:
+        """Where the host's settings are kept: one folder for all projects of this user."""
+        from rebake.project.project import state_home
+
+        return state_home() / "host-settings"
 
     def services(self, words: Sequence[str]) -> tuple[str, ...]:
         """The services that were asked for; all of them when none was."""
