@@ -8,7 +8,7 @@
 
 use api::Api;
 use app_testing::client::json_request;
-use app_testing::{Response, Server, request, send};
+use app_testing::{Full, Response, Server, request, send};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -238,7 +238,7 @@ async fn a_request_keeps_its_id() {
     let it = fixture().await;
     let with_id = |id: &str| {
         let request = request("GET", "/nowhere").header("x-request-id", id);
-        send(it.server.address, request.body(Default::default()).unwrap())
+        send(it.server.address, request.body(Full::default()).unwrap())
     };
     let kept = with_id("abc-1").await;
     assert_eq!(kept.header("x-request-id"), "abc-1");

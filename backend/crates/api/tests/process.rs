@@ -88,7 +88,7 @@ mod running {
     use std::time::{Duration, Instant};
 
     use app_testing::client::json_request;
-    use app_testing::{Connection, Process, request};
+    use app_testing::{Connection, Full, Process, request};
     use serde_json::json;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
@@ -167,7 +167,7 @@ mod running {
         let api = start(&folder).await;
         let _silent = TcpStream::connect(api.address).await.unwrap();
         let mut idle = Connection::open(api.address).await.unwrap();
-        let health = request("GET", "/healthz").body(Default::default()).unwrap();
+        let health = request("GET", "/healthz").body(Full::default()).unwrap();
         assert_eq!(idle.send(health).await.unwrap().status, 200);
         let started = Instant::now();
         api.terminate().await;

@@ -15,6 +15,8 @@ pub mod client;
 mod process;
 mod server;
 
+pub use http_body_util::Full;
+
 pub use client::{Connection, Response, get, request, send};
 pub use process::{Process, run};
 pub use server::Server;

@@ -5,8 +5,9 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -16,7 +17,7 @@ pub struct Process {
     /// Where it listens.
     pub address: SocketAddr,
     child: Child,
-    stdout: Lines<BufReader<ChildStdout>>,
+    log: UnboundedReceiver<Value>,
 }
 
 fn command(binary: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
@@ -47,9 +48,9 @@ impl Process {
             .spawn()
             .expect("a binary that can be run");
         let stdout = child.stdout.take().expect("a pipe");
-        let mut stdout = BufReader::new(stdout).lines();
+        let mut log = read_log(stdout);
         let address = loop {
-            let line = next_line(&mut stdout).await;
+            let line = next_line(&mut log).await;
             let line = line.expect("a log line before the end");
             if line["message"] == "listening" {
                 let address = line["addr"].as_str().expect("an address");
@@ -60,7 +61,7 @@ impl Process {
         Self {
             address,
             child,
-            stdout,
+            log,
         }
     }
 
@@ -77,19 +78,35 @@ impl Process {
 
     /// Waits until it ends; returns the exit code and what it has logged since it listened.
     pub async fn end(mut self) -> (Option<i32>, Vec<Value>) {
-        let mut log = Vec::new();
-        while let Some(line) = next_line(&mut self.stdout).await {
-            log.push(line);
+        let mut lines = Vec::new();
+        while let Some(line) = next_line(&mut self.log).await {
+            lines.push(line);
         }
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = status.expect("an end in time").expect("a status");
-        (status.code(), log)
+        (status.code(), lines)
     }
 }
 
-/// The next line of the log, which has to be JSON.
-async fn next_line(stdout: &mut Lines<BufReader<ChildStdout>>) -> Option<Value> {
-    let line = tokio::time::timeout(PATIENCE, stdout.next_line()).await;
-    let line = line.expect("a line in time").expect("text")?;
-    Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
+/// Reads the log as it is written: a pipe that nobody reads fills up, and then the binary waits. Each
+/// line has to be JSON.
+fn read_log(stdout: ChildStdout) -> UnboundedReceiver<Value> {
+    let (sender, log) = unbounded_channel();
+    let mut lines = BufReader::new(stdout).lines();
+    tokio::spawn(async move {
+        while let Some(line) = lines.next_line().await.expect("text") {
+            let line =
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    log
+}
+
+/// The next line of the log, or none when it has ended.
+async fn next_line(log: &mut UnboundedReceiver<Value>) -> Option<Value> {
+    let line = tokio::time::timeout(PATIENCE, log.recv()).await;
+    line.expect("a log line, or the end of the log, in time")
 }

@@ -78,59 +78,51 @@ impl Assets {
 
     async fn find(&self, request: Parts) -> Result<Response, Problem> {
         let path = AssetPath::parse(request.uri.path()).ok_or_else(nothing_here)?;
-        if path.is_immutable() {
-            let mut response = self
-                .read(Request::from_parts(request, Body::empty()))
-                .await?;
-            if response.status() != StatusCode::NOT_FOUND {
-                response
-                    .headers_mut()
-                    .insert(header::CACHE_CONTROL, FOREVER);
-                return Ok(response);
-            }
-            return Err(nothing_here());
-        }
-
-        let may_be_page = path.has_no_extension() && accepts_html(&request.headers);
-        let uri = if path.is_root() {
-            Uri::from_static(INDEX)
+        let (found, cache_control) = if path.is_immutable() {
+            let request = Request::from_parts(request, Body::empty());
+            (self.read(request).await?, FOREVER)
         } else {
-            request.uri.clone()
+            (self.read_changing(&path, &request).await?, ASK_AGAIN)
         };
-        let mut response = self.read_revalidated(uri, &request).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            if !may_be_page {
-                return Err(nothing_here());
-            }
-            // The UI's router knows this path, or shows its own "not found".
-            response = self
-                .read_revalidated(Uri::from_static(INDEX), &request)
-                .await?;
-        }
-        if response.status() == StatusCode::NOT_FOUND {
-            return Err(nothing_here());
-        }
+        let mut response = found.ok_or_else(nothing_here)?;
         response
             .headers_mut()
-            .insert(header::CACHE_CONTROL, ASK_AGAIN);
+            .insert(header::CACHE_CONTROL, cache_control);
         Ok(response)
     }
 
-    /// The file, with a validator made from its content.
-    async fn read_revalidated(&self, uri: Uri, request: &Parts) -> Result<Response, Problem> {
-        // No condition and no range: the file is needed whole.
-        let whole = bare_request(
-            Method::GET,
-            &uri,
-            &request.headers,
-            &[header::ACCEPT_ENCODING],
-        );
-        let response = self.read(whole).await?;
-        if response.status() != StatusCode::OK {
-            return Ok(response);
+    /// A file whose content may change, or the index in its place.
+    async fn read_changing(
+        &self,
+        path: &AssetPath,
+        request: &Parts,
+    ) -> Result<Option<Response>, Problem> {
+        let index = Uri::from_static(INDEX);
+        if path.is_root() {
+            return self.read_revalidated(index, request).await;
         }
+        let found = self.read_revalidated(request.uri.clone(), request).await?;
+        if found.is_none() && path.has_no_extension() && accepts_html(&request.headers) {
+            // The UI's router knows this path, or shows its own "not found".
+            return self.read_revalidated(index, request).await;
+        }
+        Ok(found)
+    }
+
+    /// The file, with a validator made from its content.
+    async fn read_revalidated(
+        &self,
+        uri: Uri,
+        request: &Parts,
+    ) -> Result<Option<Response>, Problem> {
+        // No condition and no range: the file is needed whole.
+        let passed = [header::ACCEPT_ENCODING];
+        let whole = bare_request(Method::GET, &uri, &request.headers, &passed);
+        let Some(response) = self.read(whole).await? else {
+            return Ok(None);
+        };
         match validator::add(response, &request.headers).await {
-            Ok(Some(response)) => Ok(response),
+            Ok(Some(response)) => Ok(Some(response)),
             // Too large to be read for each request: time and size have to do.
             Ok(None) => {
                 let passed = [
@@ -148,14 +140,16 @@ impl Assets {
         }
     }
 
-    async fn read(&self, request: Request) -> Result<Response, Problem> {
+    /// The file, as it is; none where there is none.
+    async fn read(&self, request: Request) -> Result<Option<Response>, Problem> {
         match self.files.clone().try_call(request).await {
-            Ok(response) => Ok(response.map(Body::new)),
+            Ok(response) if response.status() == StatusCode::NOT_FOUND => Ok(None),
+            Ok(response) => Ok(Some(response.map(Body::new))),
             Err(error) => match error.kind() {
                 io::ErrorKind::InvalidFilename
                 | io::ErrorKind::InvalidInput
                 | io::ErrorKind::NotADirectory
-                | io::ErrorKind::NotFound => Err(nothing_here()),
+                | io::ErrorKind::NotFound => Ok(None),
                 _ => Err(Problem::internal(&error)),
             },
         }

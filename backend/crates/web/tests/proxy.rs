@@ -1,10 +1,10 @@
 //! The reverse proxy, in front of APIs of all manners.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use app_testing::{Response, Server, request, run, send};
+use app_testing::{Full, Response, Server, request, run, send};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -51,7 +51,7 @@ async fn get(server: &Server, path: &str, headers: &[(&str, &str)]) -> Response 
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    send(server.address, request.body(Default::default()).unwrap()).await
+    send(server.address, request.body(Full::default()).unwrap()).await
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn an_answer_on_its_way_arrives_though_the_binary_stops() {
     let url = format!("http://{}", api.local_addr().unwrap());
     let environment = [("WEB_ADDR", "127.0.0.1:0"), ("API_URL", url.as_str())];
     let web = app_testing::Process::start(WEB, &environment).await;
-    let request = request("GET", "/api/items").body(Default::default());
+    let request = request("GET", "/api/items").body(Full::default());
     let answer = tokio::spawn(send(web.address, request.unwrap()));
     let (mut upstream, _) = api.accept().await.unwrap();
     read_until(&mut upstream, "\r\n\r\n").await;

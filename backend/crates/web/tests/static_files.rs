@@ -5,7 +5,7 @@ use std::fs::{File, create_dir_all, write};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use app_testing::{Response, Server, request, send};
+use app_testing::{Full, Response, Server, request, send};
 use tempfile::TempDir;
 use web::Web;
 
@@ -54,11 +54,7 @@ impl Fixture {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        send(
-            self.server.address,
-            request.body(Default::default()).unwrap(),
-        )
-        .await
+        send(self.server.address, request.body(Full::default()).unwrap()).await
     }
 }
 
