@@ -2,7 +2,7 @@
 
 Invoke 3 knows only required positional arguments, one word each. `Words` is an argument that takes
 any number of words, none too; words that name another task still begin that task, so that
-`invoke down up` goes on to work. Invoke has no hook for this: two methods of its parser are
+`invoke down up` goes on to work, and what looks like a flag is never a word. Invoke has no hook for this: two methods of its parser are
 wrapped, once, and fall through to the original for every other argument.
 """
 
@@ -46,8 +46,12 @@ def install() -> None:
     handle, complete = ParseMachine.handle, ParseMachine.complete_context
 
     def handle_word(self: Any, token: str) -> None:
-        if token in self.contexts and not self.waiting_for_flag_value:
-            _close(self)
+        if not self.waiting_for_flag_value and (token in self.contexts or token.startswith("-")):
+            own = self.context is not None and (
+                token in self.context.flags or token in self.context.inverse_flags
+            )
+            if not own:  # another task, `--help`, or a flag that nobody knows
+                _close(self)
         handle(self, token)
 
     def complete_context(self: Any) -> None:

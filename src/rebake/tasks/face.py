@@ -102,7 +102,7 @@ def _run(body: Body, name: str, given: dict[str, Any]) -> None:
     as_json = bool(given.pop("json", False))
     dry_run = bool(given.pop("dry_run", False))
     progress = str(given.pop("progress", "") or os.environ.get("REBAKE_PROGRESS", "") or "auto")
-    from rebake.report import terminal
+    from rebake.report import reporter as terminal
 
     try:
         if progress not in _PROGRESS:
@@ -110,7 +110,7 @@ def _run(body: Body, name: str, given: dict[str, Any]) -> None:
         with Session(name, progress=progress, as_json=as_json, dry_run=dry_run) as session:
             document = body(session, **given)
             if as_json and document is not None:
-                from rebake.report.json import write_document
+                from rebake.report.reporter import write_document
 
                 write_document(document)
     except RebakeError as error:

@@ -221,7 +221,7 @@ def serve(session: Session, mode: Mode, *, detach: bool) -> dict[str, object] | 
     if detach:
         return result.document()
     if session.as_json:
-        from rebake.report.json import write_document
+        from rebake.report.reporter import write_document
 
         write_document(result.document())
     follow(session, mode, result)

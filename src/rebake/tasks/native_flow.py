@@ -28,7 +28,7 @@ def dev(session: Session, *, detach: bool) -> dict[str, object] | None:
         )
         session.reporter.stack(result)
         if session.as_json and not detach:
-            from rebake.report.json import write_document
+            from rebake.report.reporter import write_document
 
             write_document(_document(session, result))
 

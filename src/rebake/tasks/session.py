@@ -68,7 +68,7 @@ class Session:
     @cached_property
     def reporter(self) -> Reporter:
         """Shows what goes on, on stderr."""
-        from rebake.report.terminal import make_reporter
+        from rebake.report.reporter import make_reporter
 
         return make_reporter(self.progress, sys.stderr, os.environ)
 
@@ -127,7 +127,7 @@ class Session:
         redactor = Redactor.from_environment()
         shown = [redactor.argv(argv) for argv in commands]
         if not self.as_json:
-            from rebake.report.terminal import print_result
+            from rebake.report.reporter import print_result
 
             for argv in shown:
                 print_result(shlex.join(argv))

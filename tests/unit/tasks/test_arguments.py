@@ -1,0 +1,62 @@
+"""Optional positional words: `invoke build api worker`, `invoke down up`."""
+
+from __future__ import annotations
+
+import pytest
+from invoke import Argument, Collection, Program
+
+from rebake.tasks.face import task
+
+SEEN: list[tuple[str, object]] = []
+
+
+@task("build", words=("services", "what to build"), flags={"dev": "x"}, common=False)
+def build(session, services=(), dev=False):
+    """Build."""
+    SEEN.append(("build", (list(services), dev)))
+
+
+@task("up", common=False)
+def up(session):
+    """Start."""
+    SEEN.append(("up", ()))
+
+
+@pytest.fixture
+def run():
+    program = Program(namespace=Collection(build, up), version="1")
+
+    def call(*words: str) -> list[tuple[str, object]]:
+        SEEN.clear()
+        program.run(["invoke", *words], exit=False)
+        return list(SEEN)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("words", "seen"),
+    [
+        (("build",), [("build", ([], False))]),
+        (("build", "api"), [("build", (["api"], False))]),
+        (("build", "api", "worker", "--dev"), [("build", (["api", "worker"], True))]),
+        (("build", "--dev", "api"), [("build", (["api"], True))]),
+        (("build", "up"), [("build", ([], False)), ("up", ())]),
+        (("build", "api", "up"), [("build", (["api"], False)), ("up", ())]),
+        (("up", "build", "api"), [("up", ()), ("build", (["api"], False))]),
+    ],
+)
+def test_words(run, words, seen) -> None:
+    assert run(*words) == seen
+
+
+def test_an_unknown_flag_is_still_refused(run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("build", "--nonsense") == []
+    assert "No idea what '--nonsense' is!" in capsys.readouterr().err
+
+
+def test_other_arguments_are_untouched() -> None:
+    argument = Argument("name", positional=True)
+    assert argument.value is None
+    argument.value = "x"
+    assert argument.value == "x"
