@@ -92,7 +92,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
             yield made
         finally:
             native.down(made)
-        assert list(marked(made.name)) == []
+        assert list(marked(native.home_of(made).mark)) == []
 
 
 def up(project: Project) -> dict[str, str]:

@@ -110,7 +110,7 @@ def up(
             raise Interrupted("the start of the native stack") from None
         if not detach:
             with contextlib.suppress(KeyboardInterrupt):
-                start.started &= _stay(home, follower, project.name, say)
+                start.started &= _stay(home, follower, say)
             start.undo()
     return result
 
@@ -127,7 +127,7 @@ def down(project: Project) -> bool:
     if not home.folder.is_dir():
         return False
     with home.lock("down"):
-        return _stop(home, project.name)
+        return _stop(home)
 
 
 def state(project: Project) -> StackResult | None:
@@ -195,6 +195,7 @@ class _Start:
             ports.choose(wanted, address, running.ports if running else None),
             tools,
             data=self.home.data,
+            mark=self.home.mark,
             address=address,
             owner=None if owner is None else (owner.pid, owner.started),
         )
@@ -204,7 +205,7 @@ class _Start:
             return running
         if running is not None:
             self.say("the native stack changes: stopping the one that runs")
-            _stop(self.home, self.project.name)
+            _stop(self.home)
         for name, port in plan.ports.items():
             if port != wanted[name]:
                 self.say(f"port {wanted[name]} of {name} is in use, taking {port}")
@@ -213,7 +214,7 @@ class _Start:
         try:
             self._wait_healthy(plan, self._supervise(plan))
         except BaseException:
-            _stop(self.home, self.project.name)
+            _stop(self.home)
             self.started = False
             raise
         return plan
@@ -223,11 +224,11 @@ class _Start:
         if self.started:
             self.say("stopping the native stack")
             with self.home.lock("dev --native"):
-                _stop(self.home, self.project.name)
+                _stop(self.home)
             self.started = False
 
     def _clear(self) -> None:
-        if _stop(self.home, self.project.name):
+        if _stop(self.home):
             self.say("stopped what was left of an earlier native stack")
 
     def _build(self, plan: NativePlan) -> dict[str, Path]:
@@ -267,7 +268,7 @@ class _Start:
         write_file(self.home.plan_file, to_json(plan))
         command = Command.of(
             sys.executable, "-P", "-m", "rebake.stack.native_supervisor", self.home.folder,
-            cwd=self.home.folder, env={MARK: plan.name},
+            cwd=self.home.folder, env={MARK: plan.mark},
         )  # fmt: skip
         log = self.home.open_log(SUPERVISOR_LOG)
         return ProcessId.of(spawn_background(command, log))
@@ -339,7 +340,7 @@ def _install_failed(plan: NativePlan, returncode: int, lines: Sequence[str]) -> 
     )
 
 
-def _stay(home: Home, follower: Follower, mark: str, say: Say) -> Literal[False]:
+def _stay(home: Home, follower: Follower, say: Say) -> Literal[False]:
     """Show the logs until the stack is gone (False), or until Ctrl-C (which is raised).
 
     Raises:
@@ -354,13 +355,13 @@ def _stay(home: Home, follower: Follower, mark: str, say: Say) -> Literal[False]
 
     follower.follow(goes_on)
     if home.run_file.exists():
-        _stop(home, mark)
+        _stop(home)
         raise ServiceUnhealthy(SUPERVISOR_LOG, "it was killed; its services were stopped", ())
     say("the native stack was stopped by another command")
     return False
 
 
-def _stop(home: Home, mark: str) -> bool:
+def _stop(home: Home) -> bool:
     """Stop the supervisor, and then what it may have left; return whether there was anything."""
     record = home.read_run()
     found = _supervised(record)
@@ -370,7 +371,7 @@ def _stop(home: Home, mark: str) -> bool:
         with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C means: now
             while _supervised(record) and time.monotonic() < deadline:
                 time.sleep(_HEALTH_POLL_S)
-    left = sweep(home.read_run() or record, mark, _SWEEP_GRACE_S)
+    left = sweep(home.read_run() or record, home.mark, _SWEEP_GRACE_S)
     home.forget()
     return found or left > 0
 

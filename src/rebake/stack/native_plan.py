@@ -75,7 +75,7 @@ class NativePlan:
     """A whole native stack.
 
     Attributes:
-        name: the worktree's unique name, and the mark of its processes.
+        mark: what marks the stack's processes, and no other stack's.
         services: what runs, in the order of their start.
         backend: the cargo workspace's folder.
         build: the command that compiles all binaries at once.
@@ -86,7 +86,7 @@ class NativePlan:
         programs: the binaries of the first build.
     """
 
-    name: str
+    mark: str
     services: tuple[NativeService, ...]
     backend: Path
     build: tuple[str, ...]
@@ -124,20 +124,20 @@ class NativePlan:
             "CARGO_TERM_PROGRESS_WIDTH": "80",
             "CARGO_TERM_COLOR": "never",
             "CARGO_TERM_QUIET": "false",
-            MARK: self.name,
+            MARK: self.mark,
         }
         return Command(self.build, cwd=self.backend, env=env, what="cargo build")
 
     def install_command(self) -> Command:
         """Install the UI's packages."""
         return Command(
-            self.install, cwd=self.ui, env={"NO_COLOR": "1", MARK: self.name}, what="bun install"
+            self.install, cwd=self.ui, env={"NO_COLOR": "1", MARK: self.mark}, what="bun install"
         )
 
     def command(self, service: NativeService, program: Path | None = None) -> Command:
         """Run a service; `program` is the binary that cargo made."""
         argv = service.argv or (str(program),)
-        env = {**service.env, MARK: self.name}
+        env = {**service.env, MARK: self.mark}
         if service.programs:
             env["PATH"] = os.pathsep.join([service.programs, os.environ.get("PATH", os.defpath)])
         return Command(argv, cwd=service.cwd, env=env, what=service.name)
@@ -157,6 +157,7 @@ def make_plan(
     tools: Tools,
     *,
     data: Path,
+    mark: str,
     address: str | None = None,
     owner: tuple[int, float] | None = None,
 ) -> NativePlan:
@@ -167,6 +168,7 @@ def make_plan(
         ports: the port of each service.
         tools: the programs to use.
         data: the folder of the services' data; it outlives them.
+        mark: what marks the stack's processes.
         address: where to listen; `dev.address` when None.
         owner: the process that the stack must not outlive.
     """
@@ -211,7 +213,7 @@ def make_plan(
     )
     binaries = [word for name in backend_names for word in ("--bin", name)]
     return NativePlan(
-        name=project.name,
+        mark=mark,
         services=(*services, ui),
         backend=project.backend,
         build=(
@@ -267,7 +269,7 @@ def from_json(text: str) -> NativePlan:
         ]
         owner = document["owner"]
         return NativePlan(
-            name=document["name"],
+            mark=document["mark"],
             services=tuple(services),
             backend=Path(document["backend"]),
             build=tuple(document["build"]),

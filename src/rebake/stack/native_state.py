@@ -11,7 +11,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from rebake.stack.native_plan import MARK, NativePlan, from_json
 
 _START_TOLERANCE_S = 1.0  # where the start time is derived from a clock that may be set
 _LOCK_WAIT_S = 0.5
+_WAIT_S = 0.02
 _LOG_CAP_BYTES = 5_000_000
 
 
@@ -86,6 +88,11 @@ class Home:
     """The folder of a worktree's native stack, outside the repository."""
 
     folder: Path
+
+    @property
+    def mark(self) -> str:
+        """What marks the stack's processes: two stacks never share this folder."""
+        return str(self.folder)
 
     @property
     def data(self) -> Path:
@@ -219,12 +226,27 @@ def sweep(record: RunRecord | None, mark: str, grace_s: float) -> int:
     for process in found.values():
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(list(found.values()), timeout=grace_s)
-    for process in alive:
+    for process in _still_there(found.values(), grace_s):
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=grace_s)
+    _still_there(found.values(), grace_s)
     return len(found)
+
+
+def _still_there(processes: Collection[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Wait for the end of processes; return those that still run (a zombie does not)."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        alive = [process for process in processes if _runs(process)]
+        if not alive or time.monotonic() > deadline:
+            return alive
+        time.sleep(_WAIT_S)
+
+
+def _runs(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def marked(mark: str) -> Iterator[psutil.Process]:

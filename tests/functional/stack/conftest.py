@@ -179,7 +179,7 @@ class Stack:
         """All that belongs to the stack."""
         from rebake.stack.native_state import marked
 
-        return list(marked(self.project.name))
+        return list(marked(self.home.mark))
 
     def pid(self, url: str) -> int:
         return int(get(url + "/pid"))

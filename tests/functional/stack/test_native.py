@@ -196,12 +196,12 @@ def test_what_a_killed_supervisor_left_is_cleaned_up(stack) -> None:
     record = stack.home.read_run()
     os.kill(record.supervisor.pid, signal.SIGKILL)
     psutil.Process(record.supervisor.pid).wait(5)
-    left = stack.pid(result.urls["api"])
+    left = ProcessId.of(stack.pid(result.urls["api"]))
     assert native.state(stack.project) is None
     again = stack.up()
     assert "stopped what was left of an earlier native stack" in stack.said
     assert again.urls == result.urls
-    assert not psutil.pid_exists(left)
+    assert not left.alive
     os.kill(stack.home.read_run().supervisor.pid, signal.SIGKILL)
     assert stack.down() is True
     assert stack.processes() == []

@@ -35,7 +35,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_one_build_for_all_binaries(project: Project) -> None:
-    plan = make_plan(project, PORTS, TOOLS, data=Path("/data"))
+    plan = make_plan(project, PORTS, TOOLS, data=Path("/data"), mark="m")
     assert plan.build == (
         "/tools/cargo", "build", "--locked", "--bin", "api", "--bin", "mail-er",
         "--message-format", "json-render-diagnostics",
@@ -48,7 +48,7 @@ def test_one_build_for_all_binaries(project: Project) -> None:
 
 @posix
 def test_services(project: Project) -> None:
-    plan = make_plan(project, PORTS, TOOLS, data=Path("/data"))
+    plan = make_plan(project, PORTS, TOOLS, data=Path("/data"), mark="m")
     api, mailer, ui = plan.services
     assert api.env["API_ADDR"] == "127.0.0.1:5174"
     assert mailer.env["MAIL_ER_ADDR"] == "127.0.0.1:5175"
@@ -64,7 +64,7 @@ def test_services(project: Project) -> None:
     assert api.health_url == "http://127.0.0.1:5174/healthz"
     command = plan.command(api, Path("/target/debug/api"))
     assert command.argv == ("/target/debug/api",)
-    assert command.env[native_plan.MARK] == project.name
+    assert command.env[native_plan.MARK] == "m"
     path = plan.command(ui).env["PATH"]
     assert path is not None
     assert path.startswith("/tools/bun" + os.pathsep)
@@ -72,13 +72,13 @@ def test_services(project: Project) -> None:
 
 def test_no_socket_for_services_that_take_none(project: Project) -> None:
     (project.backend / "Cargo.lock").write_text('[[package]]\nname = "listenfd-like"\n')
-    plan = make_plan(project, PORTS, TOOLS, data=Path("/data"))
+    plan = make_plan(project, PORTS, TOOLS, data=Path("/data"), mark="m")
     assert not any(service.pass_socket for service in plan.services)
 
 
 def test_the_first_service_stands_for_a_missing_api(tmp_path: Path) -> None:
     project = project_with(tmp_path, "main")
-    plan = make_plan(project, {"main": 1234, "ui": 1235}, TOOLS, data=Path("/data"))
+    plan = make_plan(project, {"main": 1234, "ui": 1235}, TOOLS, data=Path("/data"), mark="m")
     assert plan.service("ui").env["API_URL"] == "http://127.0.0.1:1234"
 
 
@@ -103,11 +103,11 @@ def test_a_database_file_with_odd_letters() -> None:
 
 
 def test_a_plan_travels_as_json(project: Project) -> None:
-    plan = make_plan(project, PORTS, TOOLS, data=Path("/data"), owner=(12, 3.5))
+    plan = make_plan(project, PORTS, TOOLS, data=Path("/data"), mark="m", owner=(12, 3.5))
     read = from_json(to_json(plan))
     assert read == plan
     assert plan.same_stack(read)
-    other = make_plan(project, {**PORTS, "ui": 9}, TOOLS, data=Path("/data"))
+    other = make_plan(project, {**PORTS, "ui": 9}, TOOLS, data=Path("/data"), mark="m")
     assert not plan.same_stack(other)
 
 
