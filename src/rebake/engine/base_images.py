@@ -146,7 +146,9 @@ def _decide(
 ) -> Action:
     may_pull = answers and source != "make"
     may_make = can_make and source != "pull"
-    if here is not None and (why := _why_reuse(image, here, pinned, source, may_pull, may_make)):
+    if here is not None and (
+        why := _why_reuse(image, here, pinned, source=source, may_pull=may_pull, may_make=may_make)
+    ):
         return Action(image, "reuse", why, here.digest)
     if may_pull:
         why = "the registry answers" if here is None else "what is here is not what is wanted"
@@ -161,6 +163,7 @@ def _why_reuse(
     image: BaseImage,
     here: LocalImage,
     pinned: str,
+    *,
     source: Source,
     may_pull: bool,
     may_make: bool,
@@ -254,7 +257,9 @@ def _might_change(
     """Tell whether an answering registry would change what is done for this image."""
     here = local.get(image.ref)
     pinned = locked.get(image.ref, "")
-    return here is None or not _why_reuse(image, here, pinned, source, True, True)
+    return here is None or not _why_reuse(
+        image, here, pinned, source=source, may_pull=True, may_make=True
+    )
 
 
 def carry_out(

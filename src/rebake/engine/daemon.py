@@ -66,6 +66,7 @@ def start(home: Home, privilege: Privilege, say: Say) -> None:
         NoEngine: no address range is free.
     """
     clean(home, privilege)
+    remove_networks(home, privilege)
     _make_folders(home, privilege)
     _write_configuration(home, privilege)
     env: dict[str, str | None] = {**install.program_environment(home.programs)}

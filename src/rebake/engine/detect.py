@@ -359,26 +359,30 @@ def _remember(around: Surroundings, place: Candidate, found: Detected) -> None:
 def _remembered(around: Surroundings, places: Sequence[Candidate]) -> Detected | None:
     try:
         saved = json.loads(around.cache.read_text(encoding="utf-8"))
-        if saved["fingerprint"] != _fingerprint(around):
-            return None
-        if not 0 <= time.time() - saved["saved_at"] < _CACHE_AGE_S:
-            return None
         endpoint = Endpoint(
             cast("Kind", saved["kind"]), saved["docker_host"], Path(saved["docker"]), saved["env"]
         )
-        if _mtime(endpoint.docker) != saved["client_mtime"] or not saved["client_mtime"]:
-            return None
-        for place in places:
-            pong = ping(place.docker_host, _PING_LIMIT_S)
-            if place.docker_host == endpoint.docker_host:
-                if pong is None or [pong.api, pong.server] != saved["server"]:
-                    return None
-                return Detected(endpoint, Versions(**saved["versions"]), str(saved["driver"]))
-            if pong is not None:
-                return None  # an engine that comes first has come up
+        found = Detected(endpoint, Versions(**saved["versions"]), str(saved["driver"]))
+        holds = (
+            saved["fingerprint"] == _fingerprint(around)
+            and 0 <= time.time() - saved["saved_at"] < _CACHE_AGE_S
+            and 0 != _mtime(endpoint.docker) == saved["client_mtime"]
+            and _still_first(endpoint.docker_host, saved["server"], places)
+        )
     except (OSError, ValueError, KeyError, TypeError, RebakeError):
         return None
-    return None
+    return found if holds else None
+
+
+def _still_first(docker_host: str, server: object, places: Sequence[Candidate]) -> bool:
+    """Tell whether the engine answers as before, and none that comes before it has come up."""
+    for place in places:
+        pong = ping(place.docker_host, _PING_LIMIT_S)
+        if place.docker_host == docker_host:
+            return pong is not None and [pong.api, pong.server] == server
+        if pong is not None:
+            return False
+    return False
 
 
 def _mtime(file: Path) -> int:
