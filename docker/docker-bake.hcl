@@ -33,6 +33,24 @@ variable "REBAKE_HOST_SETTINGS" {
   default     = "docker/host-settings"
 }
 
+// The host's proxies; an argument that is null is not given. Docker knows these four: they are in no
+// layer and no history.
+variable "HTTP_PROXY" {
+  default = null
+}
+
+variable "HTTPS_PROXY" {
+  default = null
+}
+
+variable "NO_PROXY" {
+  default = null
+}
+
+variable "ALL_PROXY" {
+  default = null
+}
+
 group "default" {
   targets = ["api", "worker", "ui"]
 }
@@ -47,6 +65,12 @@ group "dev" {
 
 target "_common" {
   contexts = { tools = "docker/tools" }
+  args = {
+    HTTP_PROXY  = HTTP_PROXY
+    HTTPS_PROXY = HTTPS_PROXY
+    NO_PROXY    = NO_PROXY
+    ALL_PROXY   = ALL_PROXY
+  }
   secret = [
     "id=ca,\"src=${REBAKE_HOST_SETTINGS}/ca.pem\"",
     "id=cargo-config,\"src=${REBAKE_HOST_SETTINGS}/cargo-config.toml\"",

@@ -10,7 +10,7 @@ from rebake import __version__
 def main() -> None:
     """Run a task; exits with its code."""
     from colorama import just_fix_windows_console
-    from invoke import Program
+    from invoke.program import Program
 
     from rebake.tasks import namespace
 

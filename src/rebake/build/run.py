@@ -15,6 +15,7 @@ from rebake.build.inputs import build_id, manifest
 from rebake.build.plan import BuildPlan, PlannedImage
 from rebake.build.progress import BuildProgress
 from rebake.engine.client import EngineClient, ImageInfo
+from rebake.engine.endpoint import Endpoint
 from rebake.errors import Interrupted, WrongImage
 from rebake.history.records import BuildRecord, FileDigest, ImageRecord, Outcome
 from rebake.history.store import History
@@ -49,6 +50,7 @@ def build_images(
     project: Project,
     plan: BuildPlan,
     client: EngineClient,
+    endpoint: Endpoint,
     *,
     on_event: OnEvent,
     say: Say,
@@ -60,7 +62,8 @@ def build_images(
     Args:
         project: the project.
         plan: what to build.
-        client: the engine.
+        client: typed calls to the engine.
+        endpoint: the engine.
         on_event: told each step, from another thread.
         say: told what else is worth a line.
         history: the file of build records.
@@ -106,7 +109,7 @@ def build_images(
                 store.prune(project.config.history.keep)
 
     try:
-        result = bake(plan, client.endpoint, on_event)
+        result = bake(plan, endpoint, on_event)
     except BakeStopped as stopped:
         ended: Outcome = "interrupted" if isinstance(stopped.error, Interrupted) else "failed"
         record(ended, stopped.progress, {})
@@ -127,14 +130,14 @@ def build_images(
             seconds=_target_seconds(result.progress, image.target),
         )
     if plan.mode == "prod":
-        _check(plan, client, images, before)
+        _check(plan, endpoint, images, before)
     record("done", result.progress, images)
     return BuildResult(images, result.progress.steps, seconds, mode=plan.mode)
 
 
 def _check(
     plan: BuildPlan,
-    client: EngineClient,
+    endpoint: Endpoint,
     images: Mapping[str, ImageResult],
     before: Mapping[str, ImageInfo | None],
 ) -> None:
@@ -142,7 +145,7 @@ def _check(
 
     def told(image: PlannedImage) -> str:
         return run(
-            client.endpoint.command(
+            endpoint.command(
                 "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL",
                 "--pull", "never", image.ref, "--version",
                 timeout_s=60.0, what=f"{image.service} --version",

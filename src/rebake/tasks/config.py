@@ -48,7 +48,7 @@ def doctor(session: Session) -> dict[str, object] | None:
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
         if session.as_json:
-            from rebake.report.reporter import write_document
+            from rebake.report.json import write_document
 
             write_document(document)
         raise ChecksFailed([finding.message for finding in errors])

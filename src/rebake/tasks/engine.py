@@ -34,12 +34,12 @@ def engine(
     return engine_flow.run_action(session, word, shell=shell, yes=yes)
 
 
-@task("base-images", flags={"remake": "make or pull them again"})
-def base_images(session: Session, remake: bool = False) -> dict[str, object] | None:
+@task("base-images")
+def base_images(session: Session) -> dict[str, object] | None:
     """Show where the images come from that the Dockerfiles start from; fetch what is missing."""
     from rebake.tasks import wiring
 
-    rows = wiring.base_image_rows(session, remake=remake)
+    rows = wiring.base_image_rows(session)
     if not session.as_json:
         session.reporter.table(
             ("key", "image", "source", "digest", "MB", "seconds"),

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from rebake.engine.endpoint import Endpoint
 
 
-def run_action(session: Session, word: str, *, shell: str, yes: bool) -> dict[str, object] | None:
+def run_action(  # noqa: PLR0911 - one return a word
+    session: Session, word: str, *, shell: str, yes: bool
+) -> dict[str, object] | None:
     """Carry out one word."""
-    from rebake.engine import detect, private
+    from rebake.engine import private
 
     if session.dry_run and word != "env":
         return _dry(session, word)
@@ -45,16 +47,13 @@ def run_action(session: Session, word: str, *, shell: str, yes: bool) -> dict[st
 def _status(session: Session, *, quiet: bool = False) -> dict[str, object]:
     """The engine that would be used now, else the private one as it is."""
     from rebake.engine import detect, private
-    from rebake.engine.host_settings import prepare
 
-    settings = str(prepare(session.host_settings_folder).folder)
+    settings = str(session.host_settings)
     try:
         found = detect.detect()
         document = {
             "schema_version": SCHEMA_VERSION,
-            "state": "running",
-            **found.endpoint.document(),
-            "versions": found.versions.document(),
+            **found.document(),
         }
     except NoEngine as error:
         status = private.status()
@@ -88,12 +87,10 @@ def _env(session: Session, shell: str) -> dict[str, object] | None:
     from dataclasses import replace
 
     from rebake.engine.endpoint import default_shell, shell_exports
-    from rebake.engine.host_settings import prepare
 
-    settings = prepare(session.host_settings_folder)
     endpoint = session.detected.endpoint
     endpoint = replace(
-        endpoint, env={**endpoint.env, "REBAKE_HOST_SETTINGS": str(settings.folder)}
+        endpoint, env={**endpoint.env, "REBAKE_HOST_SETTINGS": str(session.host_settings)}
     )
     if session.as_json:
         return {"schema_version": SCHEMA_VERSION, "env": endpoint.environment()}
@@ -112,8 +109,9 @@ def _remove(session: Session, *, yes: bool) -> dict[str, object]:
                 f"remove deletes {folder} with all its images, volumes and caches",
                 "invoke engine remove --yes",
             )
-        answer = session.reporter.ask(f"delete {folder} with all images, volumes and caches?")
-        if not answer:
+        from rebake.report.prompt import confirm
+
+        if not confirm(f"delete {folder} with all its images, volumes and caches?"):
             raise UsageError("nothing was deleted")
     if not private.remove(say=session.say):
         session.say("there is no private engine")

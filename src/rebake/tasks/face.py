@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from invoke import Context, Task
+from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.parser import Argument
+from invoke.parser.argument import Argument
+from invoke.tasks import Task
 
 from rebake.errors import EXIT_INTERRUPTED, Interrupted, RebakeError, UsageError
 from rebake.tasks import arguments
@@ -32,7 +33,7 @@ _COMMON_HELP = {
 arguments.install()
 
 
-class RebakeTask(Task):
+class RebakeTask(Task[Any]):
     """A task whose services are optional positional words."""
 
     words: tuple[str, str] | None = None
@@ -54,7 +55,7 @@ def task(
     flags: Mapping[str, str] | None = None,
     short: tuple[str, ...] = (),
     common: bool = True,
-) -> Callable[[Body], Task]:
+) -> Callable[[Body], RebakeTask]:
     """Make a function an Invoke task.
 
     Args:
@@ -65,11 +66,11 @@ def task(
         common: whether it takes --json, --dry-run and --progress.
     """
 
-    def decorate(body: Body) -> Task:
+    def decorate(body: Body) -> RebakeTask:
         own = list(inspect.signature(body).parameters.values())[1:]
 
         @functools.wraps(body)
-        def wrapper(_context: Context, **given: Any) -> None:
+        def wrapper(_context: Context, **given: object) -> None:
             _run(body, name, given)
 
         shared = (
@@ -83,9 +84,7 @@ def task(
         help_texts = dict(flags or {})
         if common:
             help_texts |= {key.replace("_", "-"): text for key, text in _COMMON_HELP.items()}
-        made = RebakeTask(
-            wrapper, name=name, aliases=short, help=help_texts, auto_shortflags=False
-        )
+        made = RebakeTask(wrapper, name=name, aliases=short, help=help_texts, auto_shortflags=False)
         made.words = words
         if words:
             made.help.pop(words[0], None)
@@ -98,11 +97,11 @@ def _flag(name: str, default: object) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
 
 
-def _run(body: Body, name: str, given: dict[str, Any]) -> None:
+def _run(body: Body, name: str, given: dict[str, object]) -> None:
     as_json = bool(given.pop("json", False))
     dry_run = bool(given.pop("dry_run", False))
     progress = str(given.pop("progress", "") or os.environ.get("REBAKE_PROGRESS", "") or "auto")
-    from rebake.report import reporter as terminal
+    from rebake.report import terminal
 
     try:
         if progress not in _PROGRESS:
@@ -110,7 +109,7 @@ def _run(body: Body, name: str, given: dict[str, Any]) -> None:
         with Session(name, progress=progress, as_json=as_json, dry_run=dry_run) as session:
             document = body(session, **given)
             if as_json and document is not None:
-                from rebake.report.reporter import write_document
+                from rebake.report.json import write_document
 
                 write_document(document)
     except RebakeError as error:

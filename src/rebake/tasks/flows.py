@@ -69,16 +69,17 @@ def build(
         session.project,
         plan,
         session.client,
+        detected.endpoint,
         on_event=session.reporter.event,
         say=session.say,
-        history=history_file(session),
+        history=history_file(),
         surroundings=Surroundings(detected.versions.document(), bases),
     )
     session.reporter.built(result)
     return result
 
 
-def history_file(session: Session) -> Path:
+def history_file() -> Path:
     """The file of build records: one for all projects of this user."""
     from rebake.project.project import state_home
 
@@ -221,7 +222,7 @@ def serve(session: Session, mode: Mode, *, detach: bool) -> dict[str, object] | 
     if detach:
         return result.document()
     if session.as_json:
-        from rebake.report.reporter import write_document
+        from rebake.report.json import write_document
 
         write_document(result.document())
     follow(session, mode, result)
@@ -276,7 +277,10 @@ def down(session: Session, *, volumes: bool) -> dict[str, object]:
     project = session.project
     if session.dry_run:
         commands = [
-            ("docker", *down_words(project.compose_name(m), project.compose_file(m), volumes=volumes))
+            (
+                "docker",
+                *down_words(project.compose_name(m), project.compose_file(m), volumes=volumes),
+            )
             for m in MODES
         ]
         return session.show_commands(commands, "dev")
@@ -284,11 +288,19 @@ def down(session: Session, *, volumes: bool) -> dict[str, object]:
     if native_flow.down(session):
         stopped.append("native")
     endpoint = wiring.engine_if_running(session)
-    for mode in MODES if endpoint is not None else ():
+    for mode in MODES:
+        if endpoint is None:
+            break
         name = project.compose_name(mode)
         if wiring.stack_exists(session, name, volumes=volumes):
             session.say(f"stopping the {mode} stack")
-            stop(name, project.compose_file(mode), endpoint, {"REBAKE_HOST_SETTINGS": str(session.host_settings.folder)}, volumes=volumes)
+            stop(
+                name,
+                project.compose_file(mode),
+                endpoint,
+                {"REBAKE_HOST_SETTINGS": str(session.host_settings)},
+                volumes=volumes,
+            )
             stopped.append(mode)
     if not stopped:
         session.say("nothing runs here")

@@ -28,7 +28,7 @@ def dev(session: Session, *, detach: bool) -> dict[str, object] | None:
         )
         session.reporter.stack(result)
         if session.as_json and not detach:
-            from rebake.report.reporter import write_document
+            from rebake.report.json import write_document
 
             write_document(_document(session, result))
 
@@ -90,7 +90,7 @@ def logs(
             services,
             follow=follow,
             tail=tail or _TAIL,
-            on_log=lambda service, line: file.write(f"{service} | {line}\n"),
+            on_log=lambda service, line: print(f"{service} | {line}", file=file),
         )
     session.say(f"wrote {target}")
     return {"schema_version": SCHEMA_VERSION, "file": str(target), "bytes": target.stat().st_size}

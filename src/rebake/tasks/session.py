@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rebake.results import Mode
 
 if TYPE_CHECKING:
     from rebake.engine.client import EngineClient
     from rebake.engine.detect import Detected
-    from rebake.engine.host_settings import HostSettings
     from rebake.project.project import Project
     from rebake.report.terminal import Reporter
 
@@ -41,7 +40,7 @@ class Session:
         self._folder = folder
         self.notes: list[str] = []
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -68,9 +67,11 @@ class Session:
     @cached_property
     def reporter(self) -> Reporter:
         """Shows what goes on, on stderr."""
-        from rebake.report.reporter import make_reporter
+        from rebake.report.terminal import make_reporter
 
-        return make_reporter(self.progress, sys.stderr, os.environ)
+        # stdout is for one JSON document then.
+        results = sys.stderr if self.as_json else None
+        return make_reporter(self.progress, sys.stderr, os.environ, results=results)
 
     def say(self, text: str) -> None:
         """Tell the user what goes on."""
@@ -100,18 +101,12 @@ class Session:
         return EngineClient(self.detected.endpoint)
 
     @cached_property
-    def host_settings(self) -> HostSettings:
-        """The host's CA bundle and package-manager settings, as files outside the repository."""
-        from rebake.engine.host_settings import prepare
-
-        return prepare(self.host_settings_folder)
-
-    @property
-    def host_settings_folder(self) -> Path:
-        """Where the host's settings are kept: one folder for all projects of this user."""
+    def host_settings(self) -> Path:
+        """The folder with the host's CA bundle and package-manager settings, brought up to date."""
+        from rebake.engine.host_settings import write
         from rebake.project.project import state_home
 
-        return state_home() / "host-settings"
+        return write(state_home() / "host-settings")
 
     def services(self, words: Sequence[str]) -> tuple[str, ...]:
         """The services that were asked for; all of them when none was."""
@@ -127,7 +122,7 @@ class Session:
         redactor = Redactor.from_environment()
         shown = [redactor.argv(argv) for argv in commands]
         if not self.as_json:
-            from rebake.report.reporter import print_result
+            from rebake.report.terminal import print_result
 
             for argv in shown:
                 print_result(shlex.join(argv))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rebake.results import SCHEMA_VERSION, Mode
+from rebake.results import SCHEMA_VERSION, Mode, StackResult
 from rebake.tasks.face import number, task
 from rebake.tasks.session import Session
 
@@ -34,16 +34,16 @@ def dev(session: Session, detach: bool = False, native: bool = False) -> dict[st
 
 @task(
     "prod",
-    flags={"detach": "has no meaning: prod always returns when all is healthy", "logs": "show logs until Ctrl-C, then stop"},
+    flags={"detach": f"{_DETACH} (the default; --no-detach shows logs until Ctrl-C, then stops)"},
 )
-def prod(session: Session, detach: bool = True, logs: bool = False) -> dict[str, object] | None:
+def prod(session: Session, detach: bool = True) -> dict[str, object] | None:
     """Build the production images, run them, and return when they are healthy."""
     from rebake.tasks import flows
 
     _ = session.project.workspace
     if session.dry_run:
         return flows.dry_stack(session, "prod")
-    return flows.serve(session, "prod", detach=not logs)
+    return flows.serve(session, "prod", detach=detach)
 
 
 @task("up", flags={"prod": "the production stack", "dev": "the development stack"})
@@ -93,7 +93,9 @@ def ps(session: Session) -> dict[str, object] | None:
     from rebake.tasks import flows
 
     modes: tuple[Mode, ...] = ("dev", "prod")
-    stacks = {mode: found for mode in modes if (found := flows.state(session, mode))}
+    stacks: dict[str, StackResult] = {
+        mode: found for mode in modes if (found := flows.state(session, mode))
+    }
     if not session.as_json:
         session.reporter.stacks(stacks)
     return {

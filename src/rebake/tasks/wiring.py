@@ -51,7 +51,7 @@ def engine_if_running(session: Session) -> Endpoint | None:
     return found.endpoint
 
 
-def engine_versions(session: Session) -> tuple[str, Mapping[str, str]] | None:
+def engine_versions() -> tuple[str, Mapping[str, str]] | None:
     """Kind and versions of the engine that answers; None when none does.
 
     Raises:
@@ -76,13 +76,13 @@ def base_images(session: Session) -> list[BaseImage]:
     return [BaseImage("rust", table.rust), BaseImage("bun", table.bun)]
 
 
-def ensure_base_images(session: Session, *, remake: bool = False) -> dict[str, str]:
+def ensure_base_images(session: Session) -> dict[str, str]:
     """See to it that the engine has the base images; return their digests by reference."""
-    rows = base_image_rows(session, remake=remake)
+    rows = base_image_rows(session)
     return {str(row["ref"]): str(row["digest"]) for row in rows}
 
 
-def base_image_rows(session: Session, *, remake: bool = False) -> list[dict[str, object]]:
+def base_image_rows(session: Session) -> list[dict[str, object]]:
     """The documents of all base images, fetched or made where they are missing."""
     from rebake.engine import base_images as room
 
@@ -107,22 +107,27 @@ def data_folder(session: Session) -> Path | None:
         return Home.default().folder
     if not endpoint.docker_host.startswith("unix://"):
         return None
-    root = session.client.system_info().docker_root
-    return root if root is not None and root.is_dir() else None
+    folder = Path(session.client.system_info().data_folder)
+    return folder if folder.is_absolute() and folder.is_dir() else None
 
 
 def published_ports(session: Session, name: str) -> dict[str, int]:
     """The ports of this machine that a stack's containers hold, by service."""
-    found: dict[str, int] = {}
-    for container in session.client.containers(name):
-        for port in container.ports:
-            found[container.service] = port
-    return found
+    from rebake.engine.client import containers_light
+
+    return {
+        container.service: port.host_port
+        for container in containers_light(session.detected.endpoint, name)
+        for port in container.ports
+        if container.service and port.host_port
+    }
 
 
 def stack_exists(session: Session, name: str, *, volumes: bool) -> bool:
     """Whether there is anything of a stack to stop, or a volume to delete."""
-    if session.client.containers(name):
+    from rebake.engine.client import containers_light
+
+    if containers_light(session.detected.endpoint, name):
         return True
     return volumes and bool(session.client.volumes(f"com.docker.compose.project={name}"))
 
