@@ -25,6 +25,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections that the system has taken in already are served even though the service stops; this
 /// long without a new one means that there are no more.
 const BACKLOG_QUIET: Duration = Duration::from_millis(5);
+/// Where they never end, because a shared socket goes on taking them in, the rest is left to the
+/// program that comes next.
+const BACKLOG_MAX: Duration = Duration::from_millis(100);
 /// How long an idle client has to notice nothing: a request that it sends in this time is answered,
 /// with `connection: close`. Closing at once would lose the request that is on the wire.
 const LINGER: Duration = Duration::from_millis(100);
@@ -69,10 +72,15 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             }
         }
     }
-    while let Ok(Ok((stream, peer))) = tokio::time::timeout(BACKLOG_QUIET, listener.accept()).await
-    {
-        spawn(stream, peer, &router, &connections, &stop);
-    }
+    let backlog = async {
+        while let Ok(Ok((stream, peer))) =
+            tokio::time::timeout(BACKLOG_QUIET, listener.accept()).await
+        {
+            spawn(stream, peer, &router, &connections, &stop);
+        }
+    };
+    // Either end of it will do.
+    let _ = tokio::time::timeout(BACKLOG_MAX, backlog).await;
     drop(listener);
 
     if connections.count() > 0 {
