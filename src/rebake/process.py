@@ -311,7 +311,7 @@ def stop(child: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    if not _WINDOWS:  # what lost its parent is no descendant any more, but still in the group
+    if sys.platform != "win32":  # what lost its parent is no descendant, but still in the group
         _wait_for_group(child.pid, min(grace_s, 0.5))
         _signal_group(child, interrupt=False)
 
@@ -464,10 +464,11 @@ def _descendants(pid: int) -> list[psutil.Process]:
 
 def _wait_for_group(group: int, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
-    with contextlib.suppress(OSError):  # an empty group is an error
-        while time.monotonic() < deadline:
-            os.killpg(group, 0)
-            time.sleep(0.01)
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):  # an empty group is an error
+            while time.monotonic() < deadline:
+                os.killpg(group, 0)
+                time.sleep(0.01)
 
 
 def _signal_group(child: subprocess.Popen[bytes], *, interrupt: bool) -> None:

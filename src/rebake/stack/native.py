@@ -109,9 +109,12 @@ def up(
             start.undo()
             raise Interrupted("the start of the native stack") from None
         if not detach:
-            with contextlib.suppress(KeyboardInterrupt):
+            try:
                 start.started &= _stay(home, follower, say)
-            start.undo()
+            except KeyboardInterrupt:
+                pass  # the way to end a foreground stack
+            finally:
+                start.undo()
     return result
 
 
@@ -222,10 +225,12 @@ class _Start:
     def undo(self) -> None:
         """Stop the stack, if it was us who started it."""
         if self.started:
-            self.say("stopping the native stack")
-            with self.home.lock("dev --native"):
-                _stop(self.home)
             self.started = False
+            try:
+                self.say("stopping the native stack")
+            finally:  # also when nobody listens any more
+                with self.home.lock("dev --native"):
+                    _stop(self.home)
 
     def _clear(self) -> None:
         if _stop(self.home):

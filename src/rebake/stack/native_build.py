@@ -212,7 +212,7 @@ class SourceRecord:
         """
         started = time.time_ns()
         digests: dict[str, str] = {}
-        for path in _sources(folder):
+        for path in sources(folder):
             with contextlib.suppress(OSError):  # it went away just now: cargo will say so
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 before = self.digests.get(str(path))
@@ -232,7 +232,8 @@ def is_source(path: Path, folder: Path) -> bool:
     return not _SKIPPED_FOLDERS.intersection(parts) and not _NO_SOURCE.search(path.name)
 
 
-def _sources(folder: Path) -> Iterator[Path]:
+def sources(folder: Path) -> Iterator[Path]:
+    """The files below a folder that can be inputs of the build."""
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
         yield from (Path(place) / name for name in files if not _NO_SOURCE.search(name))
