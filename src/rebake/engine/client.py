@@ -170,7 +170,7 @@ class EngineClient:
         self, project: str | None = None, *, stopped: bool = True
     ) -> tuple[ContainerInfo, ...]:
         """Return the containers of a Compose project, or all; stopped ones too by default."""
-        filters = [] if project is None else [("label", f"{LABEL_PROJECT}={project}")]
+        filters = {} if project is None else {"label": f"{LABEL_PROJECT}={project}"}
         with self._calling("container", "list"):
             found = self._client.container.list(all=stopped, filters=filters)
             return tuple(self._container(one) for one in found)
@@ -197,7 +197,7 @@ class EngineClient:
                     mountpoint=str(volume.mountpoint),
                     labels=dict(volume.labels or {}),
                 )
-                for volume in self._client.volume.list(filters=filters)  # type: ignore[arg-type]
+                for volume in self._client.volume.list(filters=filters)
             )
 
     def system_info(self) -> SystemInfo:

@@ -221,7 +221,7 @@ def apt_sources_text(etc: Path = Path("/etc"), suite: str = "") -> str:
 
 
 def suite_of(ref: str) -> str:
-    """Return the Debian suite that an image reference names (`rust:1.97-slim-trixie`), or nothing."""
+    """Return the Debian suite that a reference (`rust:1.97-slim-trixie`) names, or nothing."""
     words = re.split(r"[:.-]", ref)
     return next((suite for suite in apt_sources.DEBIAN_SUITES if suite in words), "")
 

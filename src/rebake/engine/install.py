@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -288,10 +289,10 @@ def _try_programs(programs: Path) -> dict[str, str]:
     plugins = programs / _PLUGINS
     answers = {}
     for name, words in {
-        "dockerd": (programs / "usr/sbin/dockerd", "--version"),
+        "engine": (programs / "usr/sbin/dockerd", "--version"),
         "containerd": (programs / "usr/bin/containerd", "--version"),
         "runc": (programs / "usr/sbin/runc", "--version"),
-        "docker": (programs / "usr/bin/docker", "--version"),
+        "client": (programs / "usr/bin/docker", "--version"),
         "buildx": (plugins / "docker-buildx", "version"),
         "compose": (plugins / "docker-compose", "version", "--short"),
     }.items():
@@ -300,8 +301,14 @@ def _try_programs(programs: Path) -> dict[str, str]:
         )
         if not outcome.stdout.strip():
             raise CommandFailed([str(word) for word in words], 0, ("it printed nothing",))
-        answers[name] = outcome.stdout.splitlines()[0].strip()
+        answers[name] = first_version(outcome.stdout)
     return answers
+
+
+def first_version(text: str) -> str:
+    """Return the first word that looks like a version: `Docker version 28.5.2+x, build y`."""
+    match = re.search(r"(?<![\w.])v?(\d+\.\d+[\w.+~-]*)", text)
+    return match[1] if match else text.split("\n", 1)[0].strip()
 
 
 def _write_manifest(programs: Path, todo: InstallPlan, versions: Mapping[str, str]) -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from filelock import FileLock, Timeout
 
 from rebake.engine import daemon, install, privilege
 from rebake.engine.endpoint import Endpoint
@@ -93,10 +92,11 @@ def start(home: Home | None = None, *, say: Say) -> Endpoint:
     right = privilege.find()
     with _locked(place):
         if daemon.running_pid(place) is None:
-            say("no Docker engine here: setting up a private one")
-            if note := install.wsl_note():
-                say(note)
             install.remove_half_done(place)
+            if not install.is_installed(place):
+                say("no Docker engine here: setting up a private one")
+                if note := install.wsl_note():
+                    say(note)
             install.install(place, say)
             started = time.monotonic()
             daemon.start(place, right, say)
@@ -196,6 +196,8 @@ def require_none_else(found: Endpoint | None) -> None:
 
 @contextlib.contextmanager
 def _locked(home: Home) -> Iterator[None]:
+    from filelock import FileLock, Timeout  # slow to import, and a status needs no lock
+
     home.lock.parent.mkdir(parents=True, exist_ok=True)
     note = home.lock.with_suffix(".holder")
     lock = FileLock(home.lock, timeout=_LOCK_PATIENCE_S)
