@@ -383,14 +383,15 @@ class _Collector:
         self.failure: BaseException | None = None
 
     def read(self, stream: IO[bytes]) -> None:
-        for raw in stream:
-            line = raw.decode("utf-8", errors="replace")
-            self._lines.append(line)
-            if self._on_line is not None and self.failure is None:
-                try:
-                    self._on_line(line.rstrip("\r\n"))
-                except BaseException as error:  # noqa: BLE001 - raised again in the main thread
-                    self.failure = error
+        with stream:  # ours to close: nobody waits for us when the pipe stays open for long
+            for raw in stream:
+                line = raw.decode("utf-8", errors="replace")
+                self._lines.append(line)
+                if self._on_line is not None and self.failure is None:
+                    try:
+                        self._on_line(line.rstrip("\r\n"))
+                    except BaseException as error:  # noqa: BLE001 - raised in the main thread
+                        self.failure = error
 
     @property
     def text(self) -> str:

@@ -18,11 +18,15 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _PATTERNS = (
-    re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
+    # A URL's user part, alone too: a token often stands there. `git@` says nothing.
+    re.compile(r"(?<=://)(?!git@)[^/\s@?#]+(?=@)"),
     re.compile(r"(?i)(?<=authorization: )(?:\S+ )?\S+"),
     re.compile(r"(?i)(?<=_authtoken=)\S+"),
     re.compile(r"(?i)\b(?<=token=)[^\s&'\"]+"),
     re.compile(r"(?i)\b(?<=password=)[^\s&'\"]+"),
+    # JSON: "password": "..."
+    re.compile(r"(?i)(?<=token\": \")[^\"]+|(?<=token\":\")[^\"]+"),
+    re.compile(r"(?i)(?<=password\": \")[^\"]+|(?<=password\":\")[^\"]+"),
 )
 
 
@@ -30,8 +34,10 @@ class Redactor:
     """Replaces known secret values and secret-looking text by `***`."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = {secret for secret in secrets if len(secret) >= _SHORTEST}
+        known |= {_in_json(secret) for secret in known}
         # The longest first, so that a secret that holds another one is masked whole.
-        self._secrets = sorted({s for s in secrets if len(s) >= _SHORTEST}, key=len, reverse=True)
+        self._secrets = sorted(known, key=len, reverse=True)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Redactor:
@@ -54,6 +60,10 @@ class Redactor:
     def argv(self, argv: Sequence[str]) -> list[str]:
         """Return the command line with secrets masked."""
         return [self.text(word) for word in argv]
+
+
+def _in_json(secret: str) -> str:
+    return secret.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _is_path(value: str) -> bool:
