@@ -22,10 +22,11 @@ from rebake.checks.files import read_tree
 from rebake.checks.plan import Need, Part, Tree
 from rebake.checks.run import Finished, Listener, run_parts
 from rebake.checks.tools import Client, Docker, Program, Tool
-from rebake.errors import Interrupted, RebakeError
+from rebake.errors import Interrupted, NoEngine, RebakeError
 from rebake.process import Command, run, which
 
 if TYPE_CHECKING:
+    from rebake.engine.endpoint import Endpoint
     from rebake.project.project import Project
 
 STRICT = "--strict"
@@ -138,7 +139,7 @@ def report(done: Finished, *, streamed: bool = False) -> str:
     if done.state in {"missing", "skipped"}:
         return f"  {part.name}: skipped: {done.state}: {done.note}\n"
     head = f"  {part.name}: {'ok' if done.state == 'ok' else 'FAILED'} ({done.seconds:.1f} s)\n"
-    if streamed and done.part.argv:
+    if streamed and not part.action and done.output:  # it stands above already
         return head
     if done.state == "ok":
         return head + "".join(f"{line}\n" for line in part.kept(done.output))
@@ -204,7 +205,7 @@ class Check:
             case "compose":
                 return self._compose()
             case "engine":
-                engine = self._engine
+                engine = self._endpoint
                 return engine if isinstance(engine, str) else Client(engine)
 
     def _cargo(self, *component: str) -> Tool | str:
@@ -213,11 +214,11 @@ class Check:
         if local is not None:
             return local
         wanted = ".".join(map(str, tools.oldest_rust(backend))) or "any version"
-        image = self._base_image("rust")
-        if isinstance(image, str):
-            return f"cargo ({wanted} or newer{', with ' + component[0] if component else ''})"
-        docker, name = image
-        return tools.cargo_in_container(docker, name, self.root, self.project.name)
+        engine, image = self._endpoint, self.project.config.base_images.rust
+        if isinstance(engine, str) or image not in self._images:
+            with_ = f", with {component[0]}" if component else ""
+            return f"cargo ({wanted} or newer{with_})"
+        return tools.cargo_in_container(engine, image, self.root, self.project.name)
 
     def _bun(self) -> Tool | str:
         from rebake.project import javascript
@@ -226,20 +227,19 @@ class Check:
         package = javascript.read_package(self.project.ui)
         wanted = javascript.wanted_bun(package, config.base_images.bun)
         try:
-            found = javascript.find_bun(wanted, say=lambda line: write(f"  {line}\n"))
+            found = javascript.find_bun(wanted, say=say)
         except RebakeError as error:
-            image = self._base_image("bun")
-            if isinstance(image, str):
+            engine, image = self._endpoint, config.base_images.bun
+            if isinstance(engine, str) or image not in self._images:
                 return error.what
-            docker, name = image
-            return tools.bun_in_container(docker, name, self.root, self.project.name)
+            return tools.bun_in_container(engine, image, self.root, self.project.name)
         linked = found.parents[2] / ".bin" / "bun"  # from npm: under its own name there
         return Program(linked if linked.exists() else found)
 
     def _compose(self) -> Tool | str:
         # The client alone can read compose files; no engine has to run.
-        engine = self._engine
-        docker = PlainDocker() if isinstance(engine, str) else engine
+        engine = self._endpoint
+        docker: Docker = PlainDocker() if isinstance(engine, str) else engine
         try:
             answer = run(docker.command("compose", "version", timeout_s=_PROBE_S))
         except RebakeError:
@@ -247,34 +247,62 @@ class Check:
         return Client(docker) if answer.ok else "docker compose"
 
     @cached_property
-    def _engine(self) -> Docker | str:
-        return find_engine(self.project, make=self._makes_engine)
+    def _images(self) -> set[str] | str:
+        """The base images, when the engine has them; made or pulled where it has not."""
+        if isinstance(self._endpoint, str):
+            return self._endpoint
+        from rebake.engine import base_images
 
-    def _base_image(self, which_one: str) -> tuple[Docker, str] | str:
-        engine = self._engine
-        if isinstance(engine, str):
-            return engine
-        images = self.project.config.base_images
-        return engine, images.rust if which_one == "rust" else images.bun
+        config = self.project.config
+        table = config.base_images
+        wanted = [
+            base_images.BaseImage("rust", table.rust),
+            base_images.BaseImage("bun", table.bun),
+        ]
+        found = base_images.ensure(
+            self._endpoint,
+            wanted,
+            lock_file=self.project.bake_file.parent / "base-images.lock.json",
+            source=table.source,
+            retries=table.retries,
+            say=say,
+        )
+        return {result.ref for result in found}
+
+    @cached_property
+    def _endpoint(self) -> Endpoint | str:
+        return find_engine(self.project, make=self._makes_engine)
 
 
 @dataclass(frozen=True)
 class PlainDocker:
-    """The docker client of this machine, with its own idea of where the engine is."""
+    """The docker client of this machine, without an engine."""
 
     def command(self, *words: str | Path, **options: object) -> Command:
         """Return a command of the client."""
         return Command.of(which("docker") or "docker", *words, **options)
 
 
-def find_engine(project: Project, *, make: bool) -> Docker | str:
-    """Return the engine's client, or why there is none; `make` one where we may."""
-    del project, make  # the seam to rebake.engine
-    docker = PlainDocker()
+def find_engine(project: Project, *, make: bool) -> Endpoint | str:
+    """Return the engine, or why there is none; `make` our own where we may."""
+    from rebake.engine import detect, private
+
+    kind = project.config.engine.kind
+    if kind == "native":
+        return "a Docker engine (engine.kind is native)"
     try:
-        answer = run(
-            docker.command("version", "--format", "{{.Server.Version}}", timeout_s=_PROBE_S)
-        )
+        if kind == "private" and make:
+            return detect.examine(private.start(say=say)).endpoint
+        return detect.detect().endpoint
+    except NoEngine as error:
+        if not make or kind == "system" or error.found_unusable:
+            return f"a Docker engine ({error.what})"
+    try:
+        return detect.examine(private.start(say=say)).endpoint
     except RebakeError as error:
-        return f"Docker engine ({error.what})"
-    return docker if answer.ok else "Docker engine"
+        return f"a Docker engine ({error.what})"
+
+
+def say(line: str) -> None:
+    """Tell the user what is set up."""
+    write(f"  {line}\n")

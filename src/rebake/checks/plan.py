@@ -32,6 +32,7 @@ class Part:
         keep: lines to show although the part passed.
         action: a deed that is more than one command: its name in `run.ACTIONS`.
         ok: exit codes that mean success.
+        timeout_s: a part that takes longer hangs.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Part:
     keep: re.Pattern[str] = _NOTHING
     action: str = ""
     ok: tuple[int, ...] = (0,)
+    timeout_s: float = 1500.0
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -201,7 +203,9 @@ def _dockerfiles(tree: Tree) -> list[Part]:
         )
         for name in files
     ]
-    hadolint = Part("hadolint", "dockerfiles", ("hadolint", "--no-color", *files), count=_AT_A_LINE)
+    hadolint = Part(
+        "hadolint", "dockerfiles", ("hadolint", *files), count=_AT_A_LINE, action="hadolint"
+    )
     return [*_if(files, hadolint), *checks]
 
 

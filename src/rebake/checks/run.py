@@ -5,19 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from rebake.checks import sqlx
+from rebake.checks.dockerfiles import hadolint
 from rebake.checks.plan import Need, Part
 from rebake.checks.tools import Tool
 from rebake.errors import RebakeError
 from rebake.process import Outcome, run, stopping_children
 
 State = Literal["ok", "failed", "missing", "skipped"]
-Action = Callable[[Tool, Path, Path, dict[str, str]], Outcome]
-ACTIONS: dict[str, Action] = {"sqlx": sqlx.check}
+Action = Callable[[Part, Tool, Path], Outcome]
+ACTIONS: dict[str, Action] = {
+    "sqlx": lambda part, tool, root: sqlx.check(tool, root / part.cwd, root / ".rebake", part.env),
+    "hadolint": lambda part, tool, root: hadolint(tool, root, part.arguments, part.env),
+}
 
 
 @dataclass(frozen=True)
@@ -144,11 +148,10 @@ class _Work:
         return Finished(part, "failed", seconds, part.findings(output), output)
 
     def _execute(self, part: Part, tool: Tool) -> Outcome:
-        folder = self._root / part.cwd
-        env = dict(part.env)
         if part.action:
-            return ACTIONS[part.action](tool, folder, self._root / ".rebake", env)
-        command = tool.command(part.arguments, folder, env)
+            return ACTIONS[part.action](part, tool, self._root)
+        command = tool.command(part.arguments, self._root / part.cwd, part.env)
+        command = replace(command, timeout_s=part.timeout_s, what=part.name)
         if not self._alone:
             return run(command)
         lines: list[str] = []
