@@ -167,6 +167,9 @@ class Check:
         self._found: dict[str, Tool | str] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
+        self._engine_lock = threading.RLock()
+        self._engine: Endpoint | str | None = None
+        self._images: set[str] | None = None
 
     @cached_property
     def project(self) -> Project:
@@ -215,7 +218,7 @@ class Check:
             return local
         wanted = ".".join(map(str, tools.oldest_rust(backend))) or "any version"
         engine, image = self._endpoint, self.project.config.base_images.rust
-        if isinstance(engine, str) or image not in self._images:
+        if isinstance(engine, str) or not self._has_image(engine, image):
             with_ = f", with {component[0]}" if component else ""
             return f"cargo ({wanted} or newer{with_})"
         return tools.cargo_in_container(engine, image, self.root, self.project.name)
@@ -230,7 +233,7 @@ class Check:
             found = javascript.find_bun(wanted, say=say)
         except RebakeError as error:
             engine, image = self._endpoint, config.base_images.bun
-            if isinstance(engine, str) or image not in self._images:
+            if isinstance(engine, str) or not self._has_image(engine, image):
                 return error.what
             return tools.bun_in_container(engine, image, self.root, self.project.name)
         linked = found.parents[2] / ".bin" / "bun"  # from npm: under its own name there
@@ -246,32 +249,18 @@ class Check:
             return "docker compose"
         return Client(docker) if answer.ok else "docker compose"
 
-    @cached_property
-    def _images(self) -> set[str] | str:
-        """The base images, when the engine has them; made or pulled where it has not."""
-        if isinstance(self._endpoint, str):
-            return self._endpoint
-        from rebake.engine import base_images
-
-        config = self.project.config
-        table = config.base_images
-        wanted = [
-            base_images.BaseImage("rust", table.rust),
-            base_images.BaseImage("bun", table.bun),
-        ]
-        found = base_images.ensure(
-            self._endpoint,
-            wanted,
-            lock_file=self.project.bake_file.parent / "base-images.lock.json",
-            source=table.source,
-            retries=table.retries,
-            say=say,
-        )
-        return {result.ref for result in found}
-
-    @cached_property
+    @property
     def _endpoint(self) -> Endpoint | str:
-        return find_engine(self.project, make=self._makes_engine)
+        with self._engine_lock:
+            if self._engine is None:
+                self._engine = find_engine(self.project, make=self._makes_engine)
+            return self._engine
+
+    def _has_image(self, endpoint: Endpoint, ref: str) -> bool:
+        with self._engine_lock:
+            if self._images is None:
+                self._images = ensure_images(self.project, endpoint)
+            return ref in self._images
 
 
 @dataclass(frozen=True)
@@ -301,6 +290,23 @@ def find_engine(project: Project, *, make: bool) -> Endpoint | str:
         return detect.examine(private.start(say=say)).endpoint
     except RebakeError as error:
         return f"a Docker engine ({error.what})"
+
+
+def ensure_images(project: Project, endpoint: Endpoint) -> set[str]:
+    """See to it that the engine has the base images; return their references."""
+    from rebake.engine import base_images
+    from rebake.engine.base_images import BaseImage
+
+    table = project.config.base_images
+    found = base_images.ensure(
+        endpoint,
+        [BaseImage("rust", table.rust), BaseImage("bun", table.bun)],
+        lock_file=project.bake_file.parent / "base-images.lock.json",
+        source=table.source,
+        retries=table.retries,
+        say=say,
+    )
+    return {result.ref for result in found}
 
 
 def say(line: str) -> None:

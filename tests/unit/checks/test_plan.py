@@ -1,0 +1,157 @@
+"""The plan of checks is data: nothing runs here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rebake.checks import plan
+from rebake.checks.files import read_tree
+from rebake.checks.plan import LINT_GROUPS, Part, Tree
+from rebake.checks.run import ACTIONS, lanes_of
+
+TREE = Tree(
+    files=(
+        "noxfile.py",
+        "src/rebake/cli.py",
+        "scripts/bootstrap.py",
+        "backend/Cargo.toml",
+        "backend/Dockerfile",
+        "backend/Dockerfile.dockerignore",
+        "backend/.sqlx/query-1.json",
+        "backend/migrations/0001_a.sql",
+        "ui/package.json",
+        "ui/dev.Dockerfile",
+        "tests/unit/test_a.py",
+        "tests/e2e/test_b.py",
+    ),
+    shell=(".ci/run",),
+    compose=("docker/docker-compose.yml",),
+)
+EMPTY = Tree(files=("README.md",))
+
+
+def argv_of(parts: list[Part]) -> dict[str, tuple[str, ...]]:
+    return {part.name: part.argv for part in parts}
+
+
+def test_python() -> None:
+    argv = argv_of(plan.parts_of_lint(TREE, "python"))
+    assert argv["mypy"] == ("mypy",)
+    assert argv["ruff check"] == ("ruff", "check", "src", "tests", "scripts", "noxfile.py")
+    assert argv["py_compile"][-1] == "scripts/bootstrap.py"
+
+
+def test_rust() -> None:
+    parts = plan.parts_of_lint(TREE, "rust")
+    assert {part.cwd for part in parts} == {"backend"}
+    argv = argv_of(parts)
+    assert argv["rustfmt"] == ("fmt", "--all", "--check")
+    assert argv["clippy"] == (
+        *("clippy", "--quiet", "--workspace", "--all-targets", "--all-features", "--locked"),
+        *("--", "-D", "warnings"),
+    )
+    # Both write to the target folder: cargo would make one wait for the other anyway.
+    assert {part.lane for part in parts} == {"cargo", ""}
+
+
+def test_dockerfiles_by_their_names() -> None:
+    parts = plan.parts_of_lint(TREE, "dockerfiles")
+    assert argv_of(parts)["hadolint"] == ("hadolint", "backend/Dockerfile", "ui/dev.Dockerfile")
+    assert argv_of(parts)["check backend/Dockerfile"] == (
+        *("buildx", "build", "--call=check", "-f", "backend/Dockerfile", "backend"),
+    )
+
+
+def test_compose_and_shell() -> None:
+    compose = argv_of(plan.parts_of_lint(TREE, "compose"))["docker-compose.yml"]
+    assert compose == ("compose", "-f", "docker/docker-compose.yml", "config", "--quiet")
+    shell = argv_of(plan.parts_of_lint(TREE, "shell"))["shellcheck"]
+    assert shell == ("shellcheck", "--format=gcc", ".ci/run")
+
+
+def test_typescript_waits_for_its_packages() -> None:
+    parts = plan.parts_of_lint(TREE, "typescript")
+    assert [part.after for part in parts] == ["", "bun install", "bun install"]
+
+
+@pytest.mark.parametrize("group", [name for name in LINT_GROUPS if name != "python"])
+def test_a_repository_without_it_has_nothing_to_check(group: str) -> None:
+    assert plan.parts_of_lint(EMPTY, group) == []
+
+
+def test_the_tests_of_all_three() -> None:
+    parts = plan.parts_of_test(TREE)
+    assert [part.group for part in parts] == ["backend", "ui", "ui", "toolkit"]
+    cargo = ("test", "--quiet", "--locked", "--all-features", "--all-targets")
+    assert argv_of(parts)["backend tests"] == cargo
+
+
+def test_arguments_for_pytest_mean_the_toolkit_alone() -> None:
+    (part,) = plan.parts_of_test(TREE, ["-k", "x"])
+    assert part.arguments == ("-P", "-m", "pytest", "-q", "-k", "x")
+    (end,) = plan.parts_of_e2e(TREE, ["-k", "x"])
+    assert end.ok == (0, 5)
+    assert plan.parts_of_e2e(TREE)[0].ok == (0,)
+    assert plan.parts_of_e2e(EMPTY) == []
+
+
+def test_names_are_unique_and_actions_exist() -> None:
+    everything = [
+        [part for group in LINT_GROUPS for part in plan.parts_of_lint(TREE, group)],
+        plan.parts_of_test(TREE),
+    ]
+    for parts in everything:
+        names = [part.name for part in parts]
+        assert len(set(names)) == len(names)
+        assert {part.action for part in parts if part.action} <= ACTIONS.keys()
+        assert {part.after for part in parts if part.after} <= set(names)
+
+
+def test_lanes() -> None:
+    parts = [
+        Part("a", "g", (), lane="cargo"),
+        Part("b", "g", ()),
+        Part("c", "g", (), lane="cargo"),
+        Part("d", "g", (), after="b"),
+    ]
+    assert [[part.name for part in lane] for lane in lanes_of(parts)] == [["a", "c"], ["b", "d"]]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "output", "expected"),
+    [
+        (r"^Found (\d+) error", "x\nFound 12 errors in 3 files\n", 12),
+        (r"^warning", "warning: a\nwarning: b\n", 2),
+        (r"(?!)", "it broke", 1),
+    ],
+)
+def test_findings(pattern: str, output: str, expected: int) -> None:
+    part = Part("a", "g", (), count=re.compile(pattern, re.MULTILINE))
+    assert part.findings(output) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "19 passed in 13.81s",
+        "== 3 passed, 1 skipped in 0.10s ==",
+        "112 passed in 85.72s (0:01:25)",
+    ],
+)
+def test_pytests_last_line_is_kept(line: str) -> None:
+    toolkit = plan.parts_of_test(TREE)[-1]
+    assert toolkit.kept(f"....\n{line}\n") == [line]
+
+
+def test_a_tree_without_git_leaves_out_what_is_generated(tmp_path: Path) -> None:
+    for name in ("a.py", "run", "b.sh", ".ci/run", "node_modules/x.js", ".venv/y.py"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("#!/usr/bin/env bash\n" if file.name == "run" else "")
+    tree = read_tree(tmp_path, "backend", "ui", ("docker/compose.yml",))
+    assert tree.files == (".ci/run", "a.py", "b.sh", "run")
+    assert tree.shell == (".ci/run", "b.sh", "run")
+    assert tree.compose == ()

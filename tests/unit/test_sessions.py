@@ -1,0 +1,115 @@
+"""The Nox sessions: options, reports, the closing table, and the noxfile itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rebake.checks import plan
+from rebake.checks.plan import Part
+from rebake.checks.run import Finished
+from rebake.checks.tools import Program
+from rebake.sessions import Check, Ledger, Options, report
+
+ROOT = Path(__file__).parents[2]
+PYTEST = plan.parts_of_test(plan.Tree(files=("tests/unit/test_a.py",)))[0]
+
+
+@pytest.mark.parametrize(
+    ("posargs", "environ", "expected"),
+    [
+        ([], {}, Options(strict=False)),
+        (["--strict"], {}, Options(strict=True)),
+        (["-k", "x"], {}, Options(strict=False, pytest=("-k", "x"))),
+        ([], {"CI": "true"}, Options(strict=True)),
+        ([], {"CI": "false"}, Options(strict=False)),
+        ([], {"REBAKE_STRICT": "1"}, Options(strict=True)),
+    ],
+)
+def test_options(posargs: list[str], environ: dict[str, str], expected: Options) -> None:
+    assert Options.of(posargs, environ) == expected
+
+
+def test_a_passed_part_shows_its_summary_alone() -> None:
+    done = Finished(PYTEST, "ok", 2.0, output="....\n4 passed in 1.90s\n")
+    assert report(done) == "  toolkit tests: ok (2.0 s)\n4 passed in 1.90s\n"
+
+
+def test_a_failed_part_shows_everything() -> None:
+    done = Finished(PYTEST, "failed", 2.0, 1, "F\nE   assert 0\n1 failed in 1.90s\n")
+    shown = report(done)
+    assert "FAILED (2.0 s)" in shown
+    assert "E   assert 0\n1 failed in 1.90s\n" in shown
+
+
+def test_what_was_streamed_is_not_shown_twice() -> None:
+    done = Finished(PYTEST, "failed", 2.0, 1, "E   assert 0\n")
+    assert report(done, streamed=True) == "  toolkit tests: FAILED (2.0 s)\n"
+
+
+def test_a_missing_tool_is_named() -> None:
+    done = Finished(Part("clippy", "rust", ()), "missing", note="cargo (1.95 or newer)")
+    assert report(done) == "  clippy: skipped: missing: cargo (1.95 or newer)\n"
+
+
+def test_the_closing_table() -> None:
+    ledger = Ledger()
+    assert ledger.table() == ""
+    ledger.add("lint", [Finished(Part("mypy", "python", ()), "failed", 1.25, 3)])
+    ledger.add("e2e", [Finished(Part("x", "e2e", ()), "missing", note="a Docker engine (none)")])
+    head, failed, missing = ledger.table().splitlines()
+    assert head.split() == ["part", "result", "findings", "seconds"]
+    assert failed.split() == ["lint:", "mypy", "failed", "3", "1.2"]
+    assert missing.split()[:4] == ["e2e:", "x", "missing", "-"]
+
+
+def test_a_tool_is_looked_for_once() -> None:
+    check = Check(ROOT, Options(strict=False))
+    part = Part("mypy", "python", ("mypy",))
+    first = check.tool("toolkit", part)
+    assert isinstance(first, Program)
+    assert check.tool("toolkit", part) is first
+    assert check.tool("toolkit", Part("x", "python", ("no-such",))) == (
+        f"no-such is not in {Path(sys.executable).parent}"
+    )
+
+
+def nox(*args: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if k not in {"FORCE_COLOR", "PYTHONPATH"}}
+    return subprocess.run(
+        [python, "-m", "nox", *args],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_noxfile_names_all_sessions() -> None:
+    listed = nox("--list").stdout
+    for name in ("lint(python)", "lint(rust)", "lint(typescript)", "test", "e2e"):
+        assert f"* {name} -> " in listed
+    assert "What follows `--` goes to pytest" in listed
+
+
+def test_one_lint_by_its_id() -> None:
+    result = nox("-s", "lint(shell)")
+    assert "shellcheck: ok" in result.stdout, result.stdout + result.stderr
+    assert result.returncode == 0
+
+
+def test_a_nox_of_another_environment_is_told_what_to_do(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['rebake'] = None\n"
+        f"exec(compile(open({str(ROOT / 'noxfile.py')!r}).read(), 'noxfile.py', 'exec'))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert result.returncode == 1
+    assert "python3 scripts/bootstrap.py test" in result.stderr
