@@ -39,6 +39,12 @@ pub trait Service {
     /// Reads the configuration. No effects: a wrong value is found before anything has started.
     fn configure(environment: &Environment) -> Result<Self::Config, ConfigError>;
 
+    /// What `--version` says beside name, version and build id: a line of its own.
+    #[must_use]
+    fn version_details(_environment: &Environment) -> Option<String> {
+        None
+    }
+
     /// Opens what the service needs and says how it answers.
     fn start(
         config: Self::Config,

@@ -40,6 +40,9 @@ pub fn main<S: Service>(build_id: Option<&'static str>) -> ExitCode {
     let outcome = match action {
         Action::Version => {
             println!("{identity}");
+            if let Some(details) = S::version_details(&environment) {
+                println!("{details}");
+            }
             Ok(ExitCode::SUCCESS)
         }
         Action::Help => {

@@ -1,6 +1,6 @@
 //! Which build of the UI is served.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -14,6 +14,14 @@ pub(crate) async fn details(root: PathBuf) -> Map<String, Value> {
     let mut details = Map::new();
     details.insert("ui_build_id".to_owned(), build_id(&text));
     details
+}
+
+/// The build id of the UI in a folder, where it has one.
+pub(crate) fn of_folder(root: &Path) -> Option<String> {
+    match build_id(&std::fs::read(root.join(FILE)).ok()?) {
+        Value::String(id) => Some(id),
+        _ => None,
+    }
 }
 
 /// The build id, or null where there is none.
@@ -30,6 +38,11 @@ fn build_id(text: &[u8]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_without_a_build_has_no_id() {
+        assert_eq!(of_folder(Path::new("/no/such/folder")), None);
+    }
 
     #[test]
     fn only_a_text_is_an_id() {

@@ -76,6 +76,11 @@ impl Service for Web {
         })
     }
 
+    fn version_details(environment: &Environment) -> Option<String> {
+        let root: PathBuf = environment.read(&WEB_ROOT).ok()?;
+        build_info::of_folder(&root).map(|id| format!("ui (build {id})"))
+    }
+
     async fn start(config: Config, metrics: &Metrics) -> Result<App, BoxError> {
         let Config {
             root,
