@@ -1,0 +1,269 @@
+"""The private engine's pure parts: paths, addresses, configuration, firewall, left-overs."""
+
+import json
+import os
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from rebake.engine import daemon_config, firewall, install, network, private, sweep_tool
+from rebake.engine.endpoint import Endpoint
+from rebake.engine.home import Home
+from rebake.engine.privilege import Privilege
+from rebake.errors import NoEngine, UsageError
+from rebake.process import Command
+
+USUAL = Path("/home/u/.local/share/rebake/engine")
+HOME = Home.at(USUAL, usual=USUAL)
+
+
+def test_the_usual_home_has_the_plain_bridge_name_and_others_do_not():
+    assert HOME.bridge == "rebake0"
+    other = Home.at(Path("/elsewhere"), usual=USUAL)
+    assert other.bridge.startswith("rebake-")
+    assert len(other.bridge) <= 15
+    assert other.bridge != Home.at(Path("/elsewhere2")).bridge
+
+
+def test_the_environment_names_another_home(tmp_path):
+    assert Home.default({"REBAKE_ENGINE_HOME": str(tmp_path)}).folder == tmp_path
+
+
+@pytest.mark.parametrize("length", [10, 60, 90, 200])
+def test_sockets_fit_the_kernels_limit(length):
+    home = Home.at(Path("/") / ("d" * length))
+    longest = f"{home.exec_root}/libnetwork/0123456789ab.sock"
+    assert len(os.fsencode(longest)) <= 107
+    assert (home.runtime.parent == home.folder) == (length < 70)
+
+
+def test_an_address_range_collides_with_nothing():
+    taken = [IPv4Network("172.16.0.0/12"), IPv4Network("10.239.4.0/24"), IPv4Network("0.0.0.0/0")]
+    chosen = network.choose(taken)
+    assert str(chosen.pool) == "10.238.0.0/16"
+    assert chosen.bridge == "10.238.0.1/24"
+    assert chosen.daemon_settings() == {
+        "default-address-pools": [{"base": "10.238.128.0/17", "size": 24}]
+    }
+
+
+def test_no_free_range_is_an_error():
+    with pytest.raises(NoEngine, match="no private address range"):
+        network.choose([IPv4Network("172.16.0.0/12"), IPv4Network("10.0.0.0/8")])
+
+
+def test_a_range_is_kept_while_it_is_free(tmp_path):
+    file = tmp_path / "network.json"
+    first = network.keep_or_choose(file, [])
+    assert network.keep_or_choose(file, [IPv4Network("192.168.0.0/16")]) == first
+    assert network.keep_or_choose(file, [first.pool]) != first
+    file.write_text("{ broken")
+    assert network.keep_or_choose(file, []) == first
+
+
+def test_routes_and_name_servers_are_read():
+    routes = (
+        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+        "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+        "eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+        "tun0\t0000FF0A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+    )
+    assert network.parse_routes(routes, ["tun0"]) == [IPv4Network("192.0.2.0/24")]
+    assert IPv4Network("10.255.0.0/16") in network.parse_routes(routes)
+    assert network.parse_name_servers("search x\nnameserver 10.1.2.3\nnameserver ::1\n") == [
+        IPv4Network("10.1.2.3/32")
+    ]
+
+
+def test_the_daemons_configuration_keeps_to_the_home():
+    addresses = network.AddressRange(IPv4Network("172.31.0.0/16"))
+    config = json.loads(
+        daemon_config.daemon_json(HOME, addresses, disk_bytes=200_000_000_000, mtu=1400)
+    )
+    assert config["hosts"] == [f"unix://{USUAL}/run/docker.sock"]
+    assert config["bridge"] == "rebake0"
+    assert config["features"] == {"containerd-snapshotter": True}
+    assert config["mtu"] == 1400
+    assert config["default-network-opts"] == {"bridge": {"com.docker.network.driver.mtu": "1400"}}
+    for key in ("data-root", "exec-root", "pidfile", "containerd", "userland-proxy-path"):
+        assert config[key].startswith(f"{USUAL}/")
+    (policy,) = config["builder"]["gc"]["policy"]
+    assert policy["all"] is True
+    assert policy["maxUsedSpace"] == "40000000000B"
+    assert "filter" not in policy  # the default one drops mounts unused for 48 h
+
+
+def test_the_cache_limit_fits_the_disk():
+    assert daemon_config.cache_limit(1_000_000_000_000) == 200_000_000_000
+    assert daemon_config.cache_limit(60_000_000_000) == 20_000_000_000
+    assert daemon_config.cache_limit(10_000_000_000) == 5_000_000_000
+
+
+def test_containerd_keeps_to_the_home_and_out_of_kubernetes():
+    text = daemon_config.containerd_toml(Home.at(Path('/a "b"')))
+    assert 'root = "/a \\"b\\"/containerd"' in text
+    assert "io.containerd.grpc.v1.cri" in text
+
+
+def test_the_client_keeps_the_users_logins():
+    text = daemon_config.client_json(HOME, {"auths": {"r": {}}, "currentContext": "x"})
+    assert json.loads(text) == {
+        "auths": {"r": {}},
+        "cliPluginsExtraDirs": [f"{USUAL}/programs/usr/libexec/docker/cli-plugins"],
+    }
+
+
+BEFORE = """\
+*filter
+:DOCKER - [0:0]
+:INPUT ACCEPT [0:0]
+-A INPUT -s 10.0.0.0/8 -j ACCEPT
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
+-A DOCKER ! -i rebake0 -o rebake0 -j DROP
+COMMIT
+*nat
+:DOCKER - [0:0]
+-A DOCKER -i docker0 -j RETURN
+-A POSTROUTING -s 172.31.0.0/24 ! -o rebake0 -j MASQUERADE
+-A PREROUTING -m comment --comment "a \\"b\\" c" -d 172.31.4.2/32 -j DROP
+COMMIT
+"""
+
+
+def test_what_a_start_took_from_another_engine_is_put_back():
+    after = "*filter\n:DOCKER - [0:0]\n:INPUT ACCEPT [0:0]\nCOMMIT\n*nat\n:DOCKER - [0:0]\nCOMMIT\n"
+    assert firewall.missing_rules(BEFORE, after, ["rebake0"]) == (
+        "*filter\n"
+        "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT\n"
+        "COMMIT\n"
+        "*nat\n-A DOCKER -i docker0 -j RETURN\nCOMMIT\n"
+    )
+    assert firewall.missing_rules(BEFORE, BEFORE) == ""
+
+
+def test_only_our_rules_are_deleted():
+    found = firewall.deletions(BEFORE, ["rebake0"], IPv4Network("172.31.0.0/16"))
+    assert found == [
+        (
+            "-w",
+            "5",
+            "-t",
+            "filter",
+            "-D",
+            *["DOCKER", "!", "-i", "rebake0", "-o", "rebake0", "-j", "DROP"],
+        ),
+        (
+            *("-w", "5", "-t", "nat", "-D"),
+            *["POSTROUTING", "-s", "172.31.0.0/24", "!", "-o", "rebake0", "-j", "MASQUERADE"],
+        ),
+        (
+            *("-w", "5", "-t", "nat", "-D", "PREROUTING", "-m", "comment", "--comment"),
+            *('a "b" c', "-d", "172.31.4.2/32", "-j", "DROP"),
+        ),
+    ]
+
+
+def test_only_the_engines_own_programs_are_ended():
+    folder = str(USUAL)
+    shim = f"{folder}/programs/usr/bin/containerd-shim-runc-v2"
+    assert sweep_tool.is_engine_process([shim, "-namespace", "moby"], folder)
+    assert sweep_tool.is_engine_process([f"{folder}/programs/usr/sbin/dockerd"], folder)
+    assert not sweep_tool.is_engine_process([f"{folder}/programs/usr/bin/docker", "run"], folder)
+    assert not sweep_tool.is_engine_process(["/usr/sbin/dockerd"], folder)
+    assert not sweep_tool.is_engine_process([f"{folder}2/programs/usr/sbin/dockerd"], folder)
+    assert not sweep_tool.is_engine_process([], folder)
+
+
+def test_a_container_is_known_by_its_root():
+    line = "100 90 0:50 / / rw - overlay overlay rw,lowerdir={}/containerd/x/1/fs,upperdir=/y"
+    assert sweep_tool.is_container_process(line.format(USUAL), str(USUAL))
+    assert not sweep_tool.is_container_process(line.format("/var/lib"), str(USUAL))
+    spaced = line.format("/a\\040b")
+    assert sweep_tool.is_container_process(spaced, "/a b")
+
+
+def test_mounts_are_taken_away_deepest_first():
+    text = "\n".join(
+        f"1 2 0:1 / {point} rw - x x rw"
+        for point in ("/e", "/e/a/b", "/e/a", "/else", "/e/x\\040y")
+    )
+    assert sweep_tool.mounts_below(text, ["/e"]) == ["/e/a/b", "/e/a", "/e/x y", "/e"]
+
+
+def test_nothing_without_our_marker_is_deleted(tmp_path):
+    (tmp_path / "precious").touch()
+    assert sweep_tool.main(["delete", str(tmp_path), str(tmp_path / "run")]) == 1
+    assert (tmp_path / "precious").exists()
+    with pytest.raises(UsageError, match="not a private engine's folder"):
+        private.remove(Home.at(tmp_path), say=print)
+
+
+def test_a_half_done_install_is_recognised(tmp_path):
+    home = Home.at(tmp_path)
+    assert not install.is_installed(home)
+    home.programs.mkdir()
+    (home.programs / "x").write_text("12345")
+    home.manifest.write_text(json.dumps({"programs": {"x": 5}}))
+    assert install.is_installed(home)
+    (home.programs / "x").write_text("1234")
+    assert not install.is_installed(home)
+    home.manifest.write_text("{")
+    assert not install.is_installed(home)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("Docker version 28.5.2+dfsg4, build 3ef", "28.5.2+dfsg4"),
+        ("containerd github.com/containerd/containerd/v2 2.1.9+unknown", "2.1.9+unknown"),
+        ("github.com/docker/buildx v0.12.0 abc", "0.12.0"),
+        ("2.40.3-3", "2.40.3-3"),
+    ],
+)
+def test_the_version_is_found_in_what_a_program_prints(text, version):
+    assert install.first_version(text) == version
+
+
+def test_an_absent_engine_has_a_status(tmp_path):
+    document = private.status(Home.at(tmp_path / "engine")).document()
+    assert document["state"] == "absent"
+    assert document["pid"] is None
+    assert document["docker_host"] == f"unix://{tmp_path}/engine/run/docker.sock"
+
+
+def test_a_machine_with_an_engine_is_given_no_second_one():
+    with pytest.raises(UsageError, match="has a Docker engine already"):
+        private.require_none_else(Endpoint("default", "unix:///x", Path("docker")))
+    private.require_none_else(None)
+
+
+def test_without_root_commands_go_through_sudo_with_their_variables():
+    command = Privilege(("sudo", "-n", "--")).command(
+        Command.of("dockerd", "--x", env={"PATH": "/a b", "GONE": None})
+    )
+    assert command.argv == ("sudo", "-n", "--", "env", "PATH=/a b", "dockerd", "--x")
+    assert Privilege().command(Command.of("x")).argv == ("x",)
+
+
+def test_wsl_gets_a_word_of_its_own():
+    assert "WSL" in install.wsl_note("5.15.0-microsoft-standard-WSL2")
+    assert install.wsl_note("6.1.0-amd64") == ""
+
+
+@pytest.mark.parametrize(
+    ("platform", "words"),
+    [
+        (
+            "darwin",
+            "brew install colima docker docker-buildx docker-compose && colima start",
+        ),
+        ("win32", "winget install Docker.DockerDesktop"),
+    ],
+)
+def test_elsewhere_the_command_that_installs_an_engine_is_named(monkeypatch, platform, words):
+    monkeypatch.setattr("sys.platform", platform)
+    with pytest.raises(NoEngine) as caught:
+        install.require_supported_system()
+    assert caught.value.hint == words
+    assert caught.value.exit_code == 69
