@@ -59,7 +59,8 @@ def kinds(events: list[Event]) -> list[str]:
 
 def test_two_targets_share_steps_and_each_ends_once() -> None:
     events, progress = replay("cold", "api", "worker")
-    ends = [e.step.digest for e in events if isinstance(e, StepDone) and e.step.kind in {"run", "copy", "meta", "export"}]  # fmt: skip
+    done = [e.step for e in events if isinstance(e, StepDone)]
+    ends = [s.digest for s in done if s.kind in {"run", "copy", "meta", "export"}]
     assert len(ends) == len(set(ends)) == 7
     run = next(step for step in progress.steps if " RUN " in step.name)
     assert progress.targets[run.digest] == ("api", "worker")
