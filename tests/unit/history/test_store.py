@@ -1,0 +1,413 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rebake.history import database
+from rebake.history.records import (
+    BuildRecord,
+    FileDigest,
+    ImageRecord,
+    LayerRecord,
+    StepRecord,
+)
+from rebake.history.store import History
+from rebake.history.trees import inputs_digest
+from rebake.redact import Redactor
+
+
+def digest(text: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def files(count: int = 200, salt: str = "") -> tuple[FileDigest, ...]:
+    """A context: files in folders of ten; `salt` changes the first one."""
+    return tuple(
+        FileDigest(
+            f"crates/c{i // 50}/src/m{i // 10}/f{i}.rs", digest(f"{i}{salt if i == 0 else ''}"), i
+        )
+        for i in range(count)
+    )
+
+
+def record(number: int = 0, **rest: object) -> BuildRecord:
+    steps = tuple(
+        StepRecord(
+            digest=f"sha256:{digest(f'{number}-{i}')}",
+            name=f"[builder {i + 1}/30] RUN step {i} with a name of some usual length",
+            kind="run" if i else "from",
+            stage="builder",
+            target="api,worker",
+            started_s=float(i),
+            ended_s=i + 0.5,
+            cached=i % 2 == 0,
+            bytes=i,
+            inputs=(f"sha256:{digest(f'{number}-{i - 1}')}", "sha256:" + "e" * 64) if i else (),
+        )
+        for i in range(30)
+    )
+    layers = (LayerRecord("sha256:" + "1" * 64, 5, "COPY x"), LayerRecord("sha256:" + "2" * 64, 6))
+    images = tuple(
+        ImageRecord(
+            name,
+            f"app-{name}:latest",
+            f"sha256:{digest(name)}",
+            20_000_000,
+            "0123456789abcdef",
+            seconds=1.5,
+            layers=layers,
+        )
+        for name in ("api", "ui", "worker")
+    )
+    link = FileDigest("é/link", digest("x"), 3, "link")
+    values: dict[str, object] = {
+        "project": "app-1234", "worktree": "/src/app", "mode": "prod", "targets": ("api", "worker"),
+        "started_at": 1_790_000_000.0 + number, "seconds": 5.5, "outcome": "done",
+        "rebake_version": "0.1.0", "engine": {"engine": "28.5", "buildx": "0.29"},
+        "git_head": "f" * 40, "git_dirty": True, "context_bytes": 81, "downloaded_bytes": 7,
+        "steps": steps, "images": images,
+        "inputs": {"backend": files(salt=str(number)), "ui": (link,)},
+        "arguments": {"PROFILE": "release"}, "settings": {"linker": "mold"},
+        "base_images": {"rust:1.97": "sha256:" + "9" * 64},
+    }  # fmt: skip
+    return BuildRecord(**(values | rest))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "history.sqlite3"
+
+
+def no_notes(text: str) -> None:
+    raise AssertionError(text)
+
+
+def test_what_goes_in_comes_out(path: Path) -> None:
+    with History(path, on_note=no_notes, redactor=Redactor()) as history:
+        number = history.record(record())
+        assert history.persistent
+    with History(path, on_note=no_notes) as history:
+        stored = history.build(number)
+    assert stored is not None
+    expected = record()
+    expected = replace(
+        expected,
+        inputs={
+            k: tuple(sorted(v, key=lambda f: f.path.encode())) for k, v in expected.inputs.items()
+        },
+    )
+    assert stored.record == expected
+    assert stored.inputs_digest == inputs_digest(expected.inputs)
+    image = stored.image("ui")
+    assert image is not None
+    assert image.layers[0].created_by == "COPY x"
+    assert stored.image("nothing") is None
+
+
+def test_last(path: Path) -> None:
+    with History(path) as history:
+        assert history.last("app-1234", "prod") is None
+        ids = [
+            history.record(record(0)),
+            history.record(record(1, outcome="failed", images=())),
+            history.record(record(2, mode="dev")),
+            history.record(record(3, project="other")),
+        ]
+
+        def last(*args: str, **rest: str) -> int | None:
+            found = history.last(*args, **rest)  # type: ignore[arg-type]
+            return None if found is None else found.id
+
+        assert last("app-1234", "prod") == ids[1]
+        assert last("app-1234", "prod", outcome="done") == ids[0]
+        assert last("app-1234", "prod", "api") == ids[0]
+        assert last("app-1234", "prod", "api", outcome="failed") is None
+        assert last("app-1234", "dev", "ui", outcome="done") == ids[2]
+        assert last("app-1234", "prod", "nothing") is None
+        found = history.last("app-1234", "prod")
+        assert found is not None
+        assert found.record.inputs == {}  # only `build` reads the files
+        assert len(found.record.steps) == 30
+
+
+def test_lists_count_the_dockerfiles_own_steps(path: Path) -> None:
+    with History(path) as history:
+        for number in range(5):
+            history.record(record(number, mode="dev" if number == 4 else "prod"))
+        history.record(record(9, project="other"))
+        listed = history.builds("app-1234", limit=3)
+        assert [build.id for build in listed] == [5, 4, 3]
+        assert (listed[0].steps, listed[0].cached_steps) == (29, 14)
+        assert len(history.builds(None)) == 6
+        assert [build.mode for build in history.builds("app-1234", mode="dev")] == ["dev"]
+        assert history.builds("nobody") == ()
+
+
+def test_changed_inputs(path: Path) -> None:
+    def with_files(*found: FileDigest) -> BuildRecord:
+        return record(inputs={"backend": (*files(), *found)})
+
+    a, b = FileDigest("new/a.rs", digest("a"), 1), FileDigest("new/a.rs", digest("b"), 2)
+    into = FileDigest("new", digest("x"), 1)
+    with History(path) as history:
+        ids = [history.record(with_files(*x)) for x in ((), (a,), (b,), (into,))]
+        only_ui = history.record(record(inputs={"ui": (a,)}))
+        assert history.changed_inputs(ids[0], ids[0]) == []
+        (added,) = history.changed_inputs(ids[0], ids[1])
+        assert (added.context, added.path, added.before, added.after) == (
+            "backend",
+            "new/a.rs",
+            None,
+            a,
+        )
+        (edited,) = history.changed_inputs(ids[1], ids[2])
+        assert (edited.before, edited.after) == (a, b)
+        turned = history.changed_inputs(ids[2], ids[3])  # a folder became a file
+        assert {(c.path, c.before, c.after) for c in turned} == {
+            ("new/a.rs", b, None),
+            ("new", None, into),
+        }
+        assert len(history.changed_inputs(ids[0], only_ui)) == 201
+        assert history.changed_inputs(ids[0], 999) == []
+
+
+def test_secrets_never_reach_the_file(path: Path) -> None:
+    canary = "canary-0123456789"
+    secret = record(
+        skipped=canary, worktree=f"/src/{canary}", targets=(canary,),
+        steps=(StepRecord("sha256:" + "0" * 64, f"RUN {canary}", error=canary, stage=canary),),
+        images=(ImageRecord("api", canary, "d", 1, "i", layers=(LayerRecord("l", 1, canary),)),),
+        inputs={"backend": (FileDigest(f"{canary}.rs", digest("x"), 1),)},
+        arguments={"NPM_TOKEN": "a short-lived value", "URL": f"http://me:{canary}@h", "A": canary},
+        settings={"PASSWORD": "abc"}, base_images={canary: canary}, engine={"engine": canary},
+    )  # fmt: skip
+    with History(path, redactor=Redactor([canary])) as history:
+        number = history.record(secret)
+        other = history.record(replace(secret, settings={"PASSWORD": "abd"}))
+        stored = [history.build(i) for i in (number, other)]
+    text = repr(stored)
+    for word in (canary, "a short-lived value", "'abc'"):
+        assert word not in text
+    raw = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert canary.encode() not in raw
+    # That a secret changed can still be told.
+    assert stored[0] is not None
+    assert stored[1] is not None
+    assert stored[0].record.settings != stored[1].record.settings
+    assert stored[0].record.arguments == stored[1].record.arguments
+
+
+def test_files_with_names_that_are_no_unicode(path: Path) -> None:
+    odd = FileDigest("a\udcff.rs", digest("x"), 1)
+    with History(path, on_note=no_notes) as history:
+        stored = history.build(history.record(record(inputs={"backend": (odd,)})))
+    assert stored is not None
+    assert stored.record.inputs == {"backend": (odd,)}
+
+
+def test_prune_leaves_the_newest_whole(path: Path) -> None:
+    with History(path) as history:
+        for number in range(30):
+            history.record(record(number))
+        assert history.prune(keep=29) == 0  # within the slack
+        assert history.prune(keep=10) == 20
+        assert history.count() == 10
+        assert [build.id for build in history.builds(None)] == list(range(30, 20, -1))
+        stored = history.build(25)
+        assert stored is not None
+        assert len(stored.record.inputs["backend"]) == 200
+        rest = history.build(3)
+        assert rest is None
+    with sqlite3.connect(path) as db:
+        objects = db.execute("SELECT count(*) FROM objects").fetchone()[0]
+        steps = db.execute("SELECT count(*) FROM steps").fetchone()[0]
+    db.close()
+    assert steps == 300
+    assert objects < 10 * 6 + 40  # one path of folders a build, the rest shared
+
+
+def test_prune_gives_new_builds_new_ids(path: Path) -> None:
+    with History(path) as history:
+        for number in range(3):
+            history.record(record(number))
+        history.prune(keep=0)
+        assert history.record(record()) == 4
+
+
+# damage
+
+
+def damage(path: Path, kind: str) -> None:
+    data = bytearray(path.read_bytes())
+    if kind == "text":
+        data = bytearray(b"this is no database\n" * 300)
+    elif kind == "cut":
+        data = data[: len(data) // 2]
+    elif kind == "zeros":
+        data[:100] = bytes(100)
+    elif kind == "middle":
+        data[4096 : len(data) - 4096] = os.urandom(len(data) - 8192)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["text", "cut", "zeros", "middle"])
+def test_a_damaged_file_is_set_aside(path: Path, kind: str) -> None:
+    with History(path) as history:
+        for number in range(20):
+            history.record(record(number))
+    damage(path, kind)
+    bad = path.read_bytes()
+    notes: list[str] = []
+    with History(path, on_note=notes.append) as history:
+        number = history.record(record())
+        assert number > 0
+        assert history.build(number) is not None
+        assert history.persistent
+    assert len(notes) == 1
+    assert "damaged" in notes[0]
+    kept = list(path.parent.glob("history.sqlite3.*.bad"))
+    assert [file.read_bytes() for file in kept] == [bad]
+    with History(path, on_note=no_notes) as history:
+        assert history.count() == 1
+
+
+def test_an_empty_file_is_a_new_history(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    with History(path, on_note=no_notes) as history:
+        assert history.record(record()) == 1
+
+
+def test_a_newer_file_is_left_alone(path: Path) -> None:
+    with History(path) as history:
+        history.record(record())
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    notes: list[str] = []
+    with History(path, on_note=notes.append) as history:
+        assert not history.persistent
+        history.record(record())
+        assert history.count() == 1
+    assert len(notes) == 1
+    assert "newer" in notes[0]
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM builds").fetchone()[0] == 1
+    db.close()
+
+
+def test_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    notes: list[str] = []
+    with History(tmp_path / "file" / "history.sqlite3", on_note=notes.append) as history:
+        assert history.record(record()) == 1
+        assert not history.persistent
+    assert "not recorded" in notes[0]
+
+
+def test_migrations_run_one_after_the_other(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with History(path) as history:
+        history.record(record())
+    later = ("ALTER TABLE builds ADD COLUMN extra TEXT NOT NULL DEFAULT 'x'",)
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, later))
+    with History(path, on_note=no_notes) as history:
+        assert history.count() == 1
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT extra FROM builds").fetchone() == ("x",)
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    db.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
+def test_others_can_not_read_it(path: Path) -> None:
+    with History(path) as history:
+        history.record(record())
+        assert {oct(file.stat().st_mode & 0o077) for file in path.parent.iterdir()} == {"0o0"}
+
+
+# several at once
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from rebake.history.records import BuildRecord
+from rebake.history.store import History
+sys.stdin.read()  # all begin when the test closes this
+for number in range(8):
+    with History(Path(sys.argv[1]), on_note=lambda text: print(text, file=sys.stderr)) as history:
+        assert history.record(BuildRecord("p", "/w", "prod", (), number, 1.0, "done")) > 0
+"""
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_several_writers_at_once(path: Path, damaged: bool) -> None:
+    if damaged:
+        path.parent.mkdir()
+        path.write_text("no database" * 100)
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    time.sleep(0.3)
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.close()
+        writer.stdin = None
+    errors = "".join(writer.communicate(timeout=60)[1].decode() for writer in writers)
+    assert [writer.returncode for writer in writers] == [0, 0, 0], errors
+    assert errors.count("damaged") == damaged
+    with History(path, on_note=no_notes) as history:
+        assert history.count() == 24
+    assert len(list(path.parent.glob("*.bad"))) == damaged
+
+
+def test_a_writer_waits_for_another(path: Path) -> None:
+    with History(path) as history:
+        history.record(record())
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.3, lambda: db.execute("ROLLBACK")).start()
+    with History(path, on_note=no_notes) as history:
+        assert history.last("app-1234", "prod") is not None  # readers do not wait
+        assert history.record(record()) == 2
+    db.close()
+
+
+def test_a_writer_that_waits_too_long_gives_up_with_a_note(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with History(path) as history:
+        history.record(record())
+    monkeypatch.setattr(database, "BUSY_S", 0.1)
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    notes: list[str] = []
+    with History(path, on_note=notes.append) as history:
+        assert history.record(record()) == 0
+    db.close()
+    assert "not in the history" in notes[0]
+
+
+def test_a_hundred_builds_of_one_project_stay_small_and_quick(path: Path) -> None:
+    with History(path) as history:
+        for number in range(100):
+            history.record(record(number))
+    assert path.stat().st_size < 2_000_000
+    started = time.perf_counter()
+    with History(path) as history:
+        history.record(record(100))
+    assert time.perf_counter() - started < 0.5  # about 0.01 s on an idle machine
