@@ -33,6 +33,7 @@ PROBE_LIMIT_S = 3.0
 _INSPECT_TIMEOUT_S = 15.0
 _PULL_TIMEOUT_S = 600.0
 _FIRST_PAUSE_S = 1.0
+_sleep = time.sleep  # replaced by tests
 _TRANSIENT = re.compile(
     r"(\bEOF\b|toomanyrequests|too many requests|\b429\b|"
     r"(status|code|error)[^\n]{0,40}\b5\d\d\b|internal server error|bad gateway|"
@@ -433,7 +434,7 @@ def _with_retries(
             break
         pause = _FIRST_PAUSE_S * 2**attempt * random.uniform(0.8, 1.2)  # noqa: S311
         say(f"{ref}: broken off, trying again in {pause:.0f} s")
-        time.sleep(pause)
+        _sleep(pause)
     return outcome.check("check that this machine reaches the registry: invoke base-images")
 
 

@@ -18,7 +18,7 @@ import psutil
 
 from rebake.engine import daemon, install, privilege
 from rebake.engine.endpoint import Endpoint
-from rebake.engine.home import Home
+from rebake.engine.home import HOME_VARIABLE, Home
 from rebake.engine.install import InstallPlan
 from rebake.engine.packages import Say
 from rebake.engine.sweep_tool import MARKER
@@ -83,12 +83,14 @@ def start(home: Home | None = None, *, say: Say) -> Endpoint:
     Raises:
         CannotRun: it can't be run here: no root, no kernel support, it did not come up.
         NoEngine: macOS or Windows; or no packages can be had.
+        UsageError: the folder's path holds a comma or a colon.
         Busy: another process is at it.
     """
     place = home or Home.default()
     if daemon.running_pid(place) is not None:
         return endpoint(place)
     install.require_supported_system()
+    _require_mountable(place)
     right = privilege.find()
     with _locked(place):
         if daemon.running_pid(place) is None:
@@ -191,6 +193,16 @@ def require_none_else(found: Endpoint | None) -> None:
         raise UsageError(
             f"this machine has a Docker engine already ({found.docker_host})",
             "nothing to do; unset DOCKER_HOST or stop it if you want the private one",
+        )
+
+
+def _require_mountable(home: Home) -> None:
+    """Refuse a folder that can't stand in the options of an overlay mount (seen: ENOENT)."""
+    if set(str(home.folder)) & set(",:\\"):
+        raise UsageError(
+            f"the engine's folder {home.folder} holds a comma or a colon, which overlay mounts "
+            "can't take",
+            f"name another one: {HOME_VARIABLE}=/path invoke engine start",
         )
 
 
