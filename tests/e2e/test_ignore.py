@@ -17,7 +17,7 @@ from rebake.project.ignore import IgnoreMatcher, walk
 
 pytestmark = pytest.mark.engine
 
-CASES = int(os.environ.get("REBAKE_IGNORE_CASES", "240"))
+CASES = int(os.environ.get("REBAKE_IGNORE_CASES", "200"))
 SEED = int(os.environ.get("REBAKE_IGNORE_SEED", "20261121"))
 NAMES = [
     "a",
