@@ -316,7 +316,9 @@ def _cross_check(config: Config, places: Mapping[str, _Place]) -> Iterator[Probl
     for mode in ("dev", "prod"):
         ports: Mapping[str, int] = getattr(config, mode).ports
         for name in ports:
-            if name not in config.services:
+            # A default port of a service that this project does not have is no fault of anyone's.
+            default = not places[f"{mode}.ports.{name}"].text
+            if name not in config.services and not default:
                 match = difflib.get_close_matches(name, config.services, n=1)
                 yield problem(
                     f"{mode}.ports.{name}",
@@ -326,7 +328,8 @@ def _cross_check(config: Config, places: Mapping[str, _Place]) -> Iterator[Probl
                 )
         taken: dict[int, str] = {}
         # Those that somebody set come last: the fault is named where it was made.
-        given = sorted(ports, key=lambda name: places[f"{mode}.ports.{name}"].text != "")
+        mine = [name for name in ports if name in config.services]
+        given = sorted(mine, key=lambda name: places[f"{mode}.ports.{name}"].text != "")
         for name in given:
             port = ports[name]
             if port in taken:

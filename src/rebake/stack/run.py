@@ -15,20 +15,25 @@ from rebake.stack.plan import StackPlan, compose_words, down_words, logs_words, 
 
 Say = Callable[[str], None]
 OnLog = Callable[[str], None]
+OnWait = Callable[[float, tuple[str, ...], str], None]
 
 # What docker/tools/dev-service prints when the sources do not compile: its only way to tell.
 BROKEN_BUILD = "dev-service: the build failed"
 _POLL_S = 0.3
+_WORD_EVERY_S = 10.0
 _LOG_TAIL = 30
 
 
-def up(plan: StackPlan, endpoint: Endpoint, *, on_log: OnLog) -> tuple[ServiceState, ...]:
+def up(
+    plan: StackPlan, endpoint: Endpoint, *, on_log: OnLog, on_wait: OnWait = lambda *_: None
+) -> tuple[ServiceState, ...]:
     """Start a stack and wait until every service is ready.
 
     Args:
         plan: the stack.
         endpoint: the engine.
         on_log: told each line that the services print meanwhile, from another thread.
+        on_wait: told every 10 s how long it took so far, who is waited for, and the last line.
 
     Raises:
         CommandFailed: Compose could not start it.
@@ -39,11 +44,17 @@ def up(plan: StackPlan, endpoint: Endpoint, *, on_log: OnLog) -> tuple[ServiceSt
         "invoke logs shows what the services printed; invoke down removes what was started"
     )
     broken: list[str] = []
+    last = ""
 
     def watch(line: str) -> None:
+        nonlocal last
+        last = line
         if BROKEN_BUILD in line:
             broken.append(line)
         on_log(line)
+
+    def wait(seconds: float, names: tuple[str, ...]) -> None:
+        on_wait(seconds, names, last)
 
     states = read_states(plan, endpoint)
     if _all_ready(plan, states):
@@ -57,7 +68,7 @@ def up(plan: StackPlan, endpoint: Endpoint, *, on_log: OnLog) -> tuple[ServiceSt
         on_stdout=watch,
     )
     try:
-        return _wait(plan, endpoint, broken)
+        return _wait(plan, endpoint, broken, wait)
     finally:
         follower.stop()
 
@@ -109,8 +120,15 @@ def _all_ready(plan: StackPlan, states: Sequence[ServiceState]) -> bool:
     return set(plan.services) <= ready
 
 
-def _wait(plan: StackPlan, endpoint: Endpoint, broken: Sequence[str]) -> tuple[ServiceState, ...]:
-    deadline = time.monotonic() + plan.start_timeout_s
+def _wait(
+    plan: StackPlan,
+    endpoint: Endpoint,
+    broken: Sequence[str],
+    on_wait: Callable[[float, tuple[str, ...]], None],
+) -> tuple[ServiceState, ...]:
+    started = time.monotonic()
+    deadline = started + plan.start_timeout_s
+    next_word = started + _WORD_EVERY_S
     while True:
         states = read_states(plan, endpoint)
         if _all_ready(plan, states):
@@ -127,8 +145,12 @@ def _wait(plan: StackPlan, endpoint: Endpoint, broken: Sequence[str]) -> tuple[S
             raise ServiceUnhealthy(
                 service, "its sources do not compile", _tail(plan, endpoint, service)
             )
-        if time.monotonic() > deadline:
-            waiting = sorted(set(plan.services) - {s.name for s in states if s.ready})
+        waiting = tuple(sorted(set(plan.services) - {s.name for s in states if s.ready}))
+        now = time.monotonic()
+        if now > next_word:
+            on_wait(now - started, waiting)
+            next_word = now + _WORD_EVERY_S
+        if now > deadline:
             raise TimedOut(
                 f"starting {', '.join(waiting)}",
                 plan.start_timeout_s,

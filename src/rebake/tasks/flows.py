@@ -123,7 +123,14 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
         if build_first:
             images = dict(build(session, mode, plan.services).images)
         session.say(f"starting {', '.join(plan.services)}")
-        states = up(plan, session.detected.endpoint, on_log=session.reporter.log)
+        states = up(
+            plan,
+            session.detected.endpoint,
+            on_log=session.reporter.log,
+            on_wait=lambda seconds, names, line: session.say(
+                f"  {seconds:.0f} s, waiting for {', '.join(names)}: {line.strip()[:100]}"
+            ),
+        )
     memory.remember(
         project.state,
         memory.Remembered(

@@ -148,3 +148,8 @@ def test_a_wrong_folder(tmp_path: Path) -> None:
         find_root(tmp_path)
     assert caught.value.exit_code == 2
     assert str(tmp_path) in str(caught.value)
+
+
+def test_default_ports_of_services_that_are_not_there_do_not_matter(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, '[backend]\nservices = ["main"]\n'), environ={}, user=NOBODY)
+    assert loaded.config.services == ("main", "ui")
