@@ -209,7 +209,11 @@ class Check:
                 return self._compose()
             case "engine":
                 engine = self._endpoint
-                return engine if isinstance(engine, str) else Client(engine)
+                if isinstance(engine, str):
+                    return engine
+                table = self.project.config.base_images
+                lost = [ref for ref in (table.rust, table.bun) if not self._has_image(engine, ref)]
+                return f"base image {lost[0]}" if lost else Client(engine)
 
     def _cargo(self, *component: str) -> Tool | str:
         backend = self.project.backend
@@ -259,7 +263,7 @@ class Check:
     def _has_image(self, endpoint: Endpoint, ref: str) -> bool:
         with self._engine_lock:
             if self._images is None:
-                self._images = ensure_images(self.project, endpoint)
+                self._images = images_of(self.project, endpoint, make=self._makes_engine)
             return ref in self._images
 
 
@@ -292,12 +296,14 @@ def find_engine(project: Project, *, make: bool) -> Endpoint | str:
         return f"a Docker engine ({error.what})"
 
 
-def ensure_images(project: Project, endpoint: Endpoint) -> set[str]:
-    """See to it that the engine has the base images; return their references."""
+def images_of(project: Project, endpoint: Endpoint, *, make: bool) -> set[str]:
+    """Return the base images that the engine has; `make`: bring those that it has not."""
     from rebake.engine import base_images
     from rebake.engine.base_images import BaseImage
 
     table = project.config.base_images
+    if not make:
+        return set(base_images.survey(endpoint, [table.rust, table.bun]))
     found = base_images.ensure(
         endpoint,
         [BaseImage("rust", table.rust), BaseImage("bun", table.bun)],

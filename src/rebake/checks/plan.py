@@ -191,12 +191,16 @@ def _typescript(tree: Tree) -> list[Part]:
 
 def _dockerfiles(tree: Tree) -> list[Part]:
     files = tree.dockerfiles
+    # The named context of the bake file.
+    context = ("--build-context", "tools=docker/tools") if tree.has("docker/tools") else ()
     checks = [
         Part(
             f"check {name}",
             "dockerfiles",
-            # `check` reads the Dockerfile alone: an empty context keeps it fast.
-            ("buildx", "build", "--call=check", "-f", name, str(PurePosixPath(name).parent)),
+            (
+                *("buildx", "build", "--call=check", *context),
+                *("-f", name, str(PurePosixPath(name).parent)),
+            ),
             "engine",
             lane="docker",
             count=re.compile(r"^WARNING: ", re.MULTILINE),

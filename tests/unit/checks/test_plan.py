@@ -23,6 +23,7 @@ TREE = Tree(
         "backend/.sqlx/query-1.json",
         "backend/migrations/0001_a.sql",
         "ui/package.json",
+        "docker/tools/a",
         "ui/dev.Dockerfile",
         "tests/unit/test_a.py",
         "tests/e2e/test_b.py",
@@ -61,7 +62,8 @@ def test_dockerfiles_by_their_names() -> None:
     parts = plan.parts_of_lint(TREE, "dockerfiles")
     assert argv_of(parts)["hadolint"] == ("hadolint", "backend/Dockerfile", "ui/dev.Dockerfile")
     assert argv_of(parts)["check backend/Dockerfile"] == (
-        *("buildx", "build", "--call=check", "-f", "backend/Dockerfile", "backend"),
+        *("buildx", "build", "--call=check", "--build-context", "tools=docker/tools"),
+        *("-f", "backend/Dockerfile", "backend"),
     )
 
 
