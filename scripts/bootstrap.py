@@ -489,9 +489,21 @@ def capture(command: Sequence[str], root: str, keep_open: int | None = None) -> 
         raise
     lines = output.splitlines()
     if child.returncode:
-        tail = "".join(f"\n  | {line}" for line in lines[-TAIL_LINES:])
-        raise SetupError(f"{' '.join(command)} ended with {child.returncode}{tail}")
+        raise SetupError(f"{' '.join(command)} ended with {child.returncode}{evidence(lines)}")
     return lines
+
+
+def evidence(lines: Sequence[str]) -> str:
+    """Return the last lines of a failed installer, and what to do when it was the network."""
+    signs = ("No matching distribution", "Connection", "connection", "resolve", "timed out", "dns")
+    seen = [line for line in lines if any(sign in line for sign in signs)]
+    shown = list(lines[-TAIL_LINES:])
+    if seen and seen[-1] not in shown:
+        shown = [seen[-1], "...", *shown]
+    text = "".join(f"\n  | {line.rstrip()[:300]}" for line in shown)
+    if seen:
+        text += "\n  next: is the network there (proxy, PIP_INDEX_URL)? Then run it again"
+    return text
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:

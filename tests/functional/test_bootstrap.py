@@ -33,7 +33,7 @@ if sys.argv[1] == "venv":
 else:
     time.sleep(float(os.environ.get("FAKE_SLEEP", "0")))
     if os.environ.get("FAKE_FAIL"):
-        sys.exit("error: could not connect, are you offline?")
+        sys.exit("connection refused, are you offline?")
     version = f"python{{sys.version_info[0]}}.{{sys.version_info[1]}}"
     for name in ("invoke", "nox"):
         package = pathlib.Path(".venv/lib") / version / "site-packages" / name
@@ -186,6 +186,7 @@ def test_an_update_without_network_keeps_what_is_there(project: Project) -> None
     assert failed.returncode == 1
     assert "updating the toolkit ... failed" in failed.stderr
     assert "are you offline?" in failed.stderr
+    assert "next: is the network there" in failed.stderr
     project.run("dev")
     assert project.calls.count("venv --quiet") == 1
 
