@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rebake import process
 from rebake.engine.endpoint import Endpoint
@@ -170,7 +170,9 @@ class EngineClient:
         self, project: str | None = None, *, stopped: bool = True
     ) -> tuple[ContainerInfo, ...]:
         """Return the containers of a Compose project, or all; stopped ones too by default."""
-        filters = {} if project is None else {"label": f"{LABEL_PROJECT}={project}"}
+        filters: list[tuple[Literal["label"], str]] = []
+        if project is not None:
+            filters.append(("label", f"{LABEL_PROJECT}={project}"))
         with self._calling("container", "list"):
             found = self._client.container.list(all=stopped, filters=filters)
             return tuple(self._container(one) for one in found)
@@ -188,7 +190,9 @@ class EngineClient:
 
     def volumes(self, label: str | None = None) -> tuple[VolumeInfo, ...]:
         """Return the volumes with a label (`name` or `name=value`), or all."""
-        filters = {} if label is None else {"label": label}
+        filters: list[tuple[Literal["label"], str]] = []
+        if label is not None:
+            filters.append(("label", label))
         with self._calling("volume", "list"):
             return tuple(
                 VolumeInfo(

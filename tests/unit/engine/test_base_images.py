@@ -124,11 +124,6 @@ def test_mmdebstraps_words(tmp_path):
         '--aptopt=Acquire::Languages "none";',
         '--aptopt=Dir::Etc::netrcparts "/etc/apt/auth.conf.d/";',
         '--aptopt=Acquire::Check-Date "false";',
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-exclude=/usr/share/info/*",
-        "--dpkgopt=path-exclude=/usr/share/lintian/*",
-        "--dpkgopt=path-exclude=/usr/share/locale/*",
-        "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=force-unsafe-io",
         *("forky", str(tmp_path / "root"), str(tmp_path / "from.sources")),
     )
