@@ -9,7 +9,7 @@ import atexit
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -49,9 +49,9 @@ class Options:
     @classmethod
     def of(cls, posargs: Sequence[str], environ: Mapping[str, str]) -> Options:
         """Read them from what follows `--` and from the environment."""
-        asked = any(environ.get(name, "").lower() not in _OFF for name in ("CI", "REBAKE_STRICT"))
+        in_ci = environ.get("CI", "").lower() not in _OFF
         rest = tuple(word for word in posargs if word != STRICT)
-        return cls(strict=asked or STRICT in posargs, pytest=rest)
+        return cls(strict=in_ci or STRICT in posargs, pytest=rest)
 
 
 @dataclass
@@ -91,25 +91,31 @@ def register(root: Path) -> None:
     def lint(session: nox.Session, group: str) -> None:
         """Check the sources: nox -s lint, nox -s "lint(rust)"."""
         check = Check(root, Options.of(session.posargs, os.environ))
-        carry_out(session, check, plan.parts_of_lint(check.tree, group), ledger)
+        carry_out(session, check, lambda: plan.parts_of_lint(check.tree, group), ledger)
 
     @nox.session(venv_backend="none")
     def test(session: nox.Session) -> None:
         """Test toolkit, backend and UI; with `-- ARGS` only the toolkit, by pytest ARGS."""
         check = Check(root, Options.of(session.posargs, os.environ), makes_engine=True)
-        parts = plan.parts_of_test(check.tree, check.options.pytest)
-        carry_out(session, check, parts, ledger)
+        args = check.options.pytest
+        carry_out(session, check, lambda: plan.parts_of_test(check.tree, args), ledger)
 
     @nox.session(venv_backend="none")
     def e2e(session: nox.Session) -> None:
         """Run tests/e2e with a real engine; `-- ARGS` go to pytest."""
         check = Check(root, Options.of(session.posargs, os.environ), makes_engine=True)
-        parts = plan.parts_of_e2e(check.tree, check.options.pytest)
-        carry_out(session, check, parts, ledger)
+        args = check.options.pytest
+        carry_out(session, check, lambda: plan.parts_of_e2e(check.tree, args), ledger)
 
 
-def carry_out(session: nox.Session, check: Check, parts: Sequence[Part], ledger: Ledger) -> None:
+def carry_out(
+    session: nox.Session, check: Check, planned: Callable[[], Sequence[Part]], ledger: Ledger
+) -> None:
     """Run a session's parts, show what failed in full, and end the session accordingly."""
+    try:
+        parts = planned()
+    except RebakeError as error:  # the configuration, say
+        session.error(str(error))
     if not parts:
         session.skip("nothing here to check")
     alone = len(parts) == 1

@@ -27,7 +27,6 @@ PYTEST = plan.parts_of_test(plan.Tree(files=("tests/unit/test_a.py",)))[0]
         (["-k", "x"], {}, Options(strict=False, pytest=("-k", "x"))),
         ([], {"CI": "true"}, Options(strict=True)),
         ([], {"CI": "false"}, Options(strict=False)),
-        ([], {"REBAKE_STRICT": "1"}, Options(strict=True)),
     ],
 )
 def test_options(posargs: list[str], environ: dict[str, str], expected: Options) -> None:
@@ -78,10 +77,10 @@ def test_a_tool_is_looked_for_once() -> None:
     )
 
 
-def nox(*args: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if k not in {"FORCE_COLOR", "PYTHONPATH"}}
+def nox(*args: str, **more: str) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if k not in {"FORCE_COLOR", "PYTHONPATH"}} | more
     return subprocess.run(
-        [python, "-m", "nox", *args],
+        [sys.executable, "-m", "nox", *args],
         cwd=ROOT,
         env=env,
         capture_output=True,
@@ -101,6 +100,13 @@ def test_one_lint_by_its_id() -> None:
     result = nox("-s", "lint(shell)")
     assert "shellcheck: ok" in result.stdout, result.stdout + result.stderr
     assert result.returncode == 0
+
+
+def test_a_fault_in_the_configuration_is_no_traceback() -> None:
+    result = nox("-s", "lint(shell)", REBAKE_NO_SUCH_KEY="1")
+    assert result.returncode == 1
+    assert "REBAKE_NO_SUCH_KEY" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_nox_of_another_environment_is_told_what_to_do(tmp_path: Path) -> None:
