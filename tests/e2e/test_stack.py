@@ -17,8 +17,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from browser import Page, chromium
-from conftest import Clone, Docker, clean_environment
+
+from e2e.chromium import Page, chromium
+from e2e.support import Clone, Docker, clean_environment
 
 pytestmark = pytest.mark.engine
 

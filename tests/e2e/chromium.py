@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 if TYPE_CHECKING:
-    from conftest import Clone, Docker
+    from e2e.support import Clone, Docker
 
 T = TypeVar("T")
 
