@@ -3,6 +3,7 @@
     lint   python, rust, typescript, dockerfiles, shell, compose, workflows
     test   toolkit (pytest), backend (cargo test), ui (bun test)
     e2e    tests/e2e with a real engine
+    docs   the generated pages of docs/reference; not part of a plain `nox`
 
 What follows `--` goes to pytest; `test` then runs the toolkit's tests alone, `lint` ignores it.
 `-- --strict` (or CI=true) makes a missing tool a failure.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rebake.project.project import Project
 
 STRICT = "--strict"
+REFERENCE_MAKER = "scripts/make_reference.py"
 _OFF = {"", "0", "false", "no"}
 _PROBE_S = 20.0
 
@@ -106,6 +107,13 @@ def register(root: Path) -> None:
         check = Check(root, Options.of(session.posargs, os.environ), makes_engine=True)
         args = check.options.pytest
         carry_out(session, check, lambda: plan.parts_of_e2e(check.tree, args), ledger)
+
+    if (root / REFERENCE_MAKER).is_file():
+
+        @nox.session(venv_backend="none", default=False)
+        def docs(session: nox.Session) -> None:
+            """Write the generated pages of docs/reference again; `-- --check` only compares."""
+            session.run(sys.executable, REFERENCE_MAKER, *session.posargs, external=True)
 
 
 def carry_out(
