@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rebake import process
 from rebake.engine.endpoint import Endpoint
+from rebake.engine.image_size import unpacked_bytes
 from rebake.engine.ping import ping
 from rebake.errors import CommandFailed, EngineLost
 from rebake.redact import Redactor
@@ -42,7 +43,7 @@ class ImageInfo:
     Attributes:
         id: its id in the engine's store.
         digest: the digest by which Compose and registries know it; the id where there is none.
-        bytes: its size.
+        bytes: its size, unpacked where the engine tells that.
     """
 
     id: str
@@ -141,7 +142,7 @@ class EngineClient:
             return ImageInfo(
                 id=found.id,
                 digest=digests[0].partition("@")[2] if digests else found.id,
-                bytes=int(found.size or 0),
+                bytes=unpacked_bytes(self._endpoint.docker_host, ref) or int(found.size or 0),
                 labels=dict((config.labels if config else None) or {}),
                 architecture=found.architecture or "",
                 os=found.os or "",
