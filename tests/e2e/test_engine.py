@@ -170,7 +170,8 @@ def test_made_images_work_as_a_base_by_build_bake_and_compose(engine, made, tmp_
         "FROM rust:1.97-slim-trixie AS b\nWORKDIR /s\nCOPY main.rs .\n"
         "RUN --network=none rustc -C link-arg=-fuse-ld=mold main.rs && ./main\n"
         "FROM oven/bun:1.4.5-slim\nCOPY --from=b /s/main /main\n"
-        "RUN --network=none bun --version && bunx --version && id bun && echo "console.log(7)" >x.js && node x.js\n"
+        "RUN --network=none bun --version && bunx --version && id bun\n"
+        "RUN --network=none echo 'console.log(7)' >x.js && node x.js\n"
     )
     folder = tmp_path / "p"
     folder.mkdir()
