@@ -68,7 +68,7 @@ def test_an_interrupt_during_the_first_build_leaves_nothing(
     running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     assert "buildx bake" not in running.stdout
     assert "build-workspace" not in running.stdout
-    name = ready_clone.invoke("config", "--json").ok().document["values"]["project.name"]
+    name = ready_clone.invoke("config", "--json").ok().document["name"]
     assert not [n for n in docker("ps", "--all", "--format", "{{.Names}}").split() if name in n]
 
 

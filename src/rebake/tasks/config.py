@@ -27,6 +27,7 @@ def config(session: Session, defaults: bool = False) -> dict[str, object] | None
     return {
         "schema_version": SCHEMA_VERSION,
         "root": str(loaded.root),
+        "name": session.project.name,
         "values": values,
         "sources": {key: loaded.sources.get(key, "") for key in values},
     }
