@@ -26,8 +26,8 @@ class StackPlan:
     @property
     def urls(self) -> dict[str, str]:
         """Each service's address, as a browser on this machine would write it."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.address, self.address)  # noqa: S104
-        return {name: f"http://{host}:{port}" for name, port in self.ports.items()}
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)  # noqa: S104
+        return {name: f"http://{_bracketed(host)}:{port}" for name, port in self.ports.items()}
 
 
 def plan_stack(
@@ -53,7 +53,7 @@ def plan_stack(
     """
     table = project.config.dev if mode == "dev" else project.config.prod
     variables = {
-        "BIND_ADDRESS": f"[{table.address}]" if ":" in table.address else table.address,
+        "BIND_ADDRESS": _bracketed(table.address),
         "REBAKE_HOST_SETTINGS": str(host_settings),
         **{f"{variable_name(name)}_PORT": str(port) for name, port in ports.items()},
         **{f"{variable_name(name)}_IMAGE": ref for name, ref in (images or {}).items()},
@@ -110,3 +110,7 @@ def logs_words(
     if tail is not None:
         words += ["--tail", str(tail)]
     return compose_words(name, file, *words, *services)
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

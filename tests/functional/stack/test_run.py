@@ -1,0 +1,135 @@
+"""Running a stack through a faked docker program: waiting, failing, and what is said then."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from rebake.engine.endpoint import Endpoint
+from rebake.errors import CommandFailed, ServiceUnhealthy, TimedOut
+from rebake.stack.plan import StackPlan
+from rebake.stack.run import parse_states, read_states, up
+
+if sys.platform == "win32":
+    pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
+
+FAKE = """\
+    #!{python}
+    import json, pathlib, sys, time
+    folder = pathlib.Path(__file__).parent
+    with (folder / "calls").open("a") as calls:
+        calls.write(json.dumps(sys.argv[1:]) + "\\n")
+    words = sys.argv[1:]
+    if "up" in words:
+        sys.exit(int((folder / "up").read_text()))
+    if "ps" in words:
+        states = json.loads((folder / "states").read_text())
+        current = states[0] if len(states) == 1 else states.pop(0)
+        (folder / "states").write_text(json.dumps(states))
+        for name, (state, health) in current.items():
+            print(json.dumps({{"Service": name, "State": state, "Health": health}}))
+    if "logs" in words:
+        print((folder / "logs").read_text(), flush=True)
+        if "--follow" in words:
+            time.sleep(30)
+"""
+READY = {"api": ("running", "healthy"), "ui": ("running", "")}
+
+
+class Fake:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        program = folder / "docker"
+        program.write_text(textwrap.dedent(FAKE).format(python=sys.executable))
+        program.chmod(0o755)
+        self.endpoint = Endpoint("default", "unix:///nowhere.sock", program)
+        self.say(up=0, states=[READY], logs="")
+
+    def say(self, up: int = 0, states: list | None = None, logs: str = "") -> None:
+        (self.folder / "up").write_text(str(up))
+        (self.folder / "states").write_text(json.dumps(states or [READY]))
+        (self.folder / "logs").write_text(logs)
+
+    @property
+    def calls(self) -> list[list[str]]:
+        return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Fake:
+    return Fake(tmp_path)
+
+
+def plan(timeout: int = 5) -> StackPlan:
+    return StackPlan(
+        "dev", "shop-dev", Path("c.yml"), ("api", "ui"), "127.0.0.1", {"api": 2, "ui": 1}, {},
+        timeout,
+    )  # fmt: skip
+
+
+def test_it_waits_until_all_are_ready(fake: Fake) -> None:
+    starting = {"api": ("running", "starting"), "ui": ("running", "")}
+    fake.say(states=[starting, starting, starting, READY], logs="api-1  | Compiling")
+    lines: list[str] = []
+    states = up(plan(), fake.endpoint, on_log=lines.append)
+    assert all(state.ready for state in states)
+    assert [state.url for state in states] == ["http://127.0.0.1:2", "http://127.0.0.1:1"]
+    assert "api-1  | Compiling" in lines
+
+
+def test_compose_that_fails_is_told_with_its_words(fake: Fake) -> None:
+    fake.say(up=3)
+    with pytest.raises(CommandFailed) as caught:
+        up(plan(), fake.endpoint, on_log=print)
+    assert caught.value.returncode == 3
+    assert "invoke logs" in caught.value.hint
+
+
+def test_a_service_that_ended(fake: Fake) -> None:
+    fake.say(states=[{"api": ("exited", ""), "ui": ("running", "")}], logs="boom")
+    with pytest.raises(ServiceUnhealthy) as caught:
+        up(plan(), fake.endpoint, on_log=print)
+    assert caught.value.service == "api"
+    assert "boom" in caught.value.details
+
+
+def test_sources_that_do_not_compile(fake: Fake) -> None:
+    fake.say(
+        states=[{"api": ("running", "starting"), "ui": ("running", "")}],
+        logs="api-1  | error[E0425]\napi-1  | dev-service: the build failed; waiting",
+    )
+    with pytest.raises(ServiceUnhealthy, match="api did not become healthy: its sources do not"):
+        up(plan(), fake.endpoint, on_log=lambda _line: None)
+
+
+def test_too_slow(fake: Fake) -> None:
+    fake.say(states=[{"api": ("running", "starting"), "ui": ("running", "")}])
+    with pytest.raises(TimedOut) as caught:
+        up(plan(timeout=1), fake.endpoint, on_log=print)
+    assert "starting api took longer than 1 s" in str(caught.value)
+    assert caught.value.exit_code == 124
+
+
+def test_states_are_read_with_the_stacks_own_name(fake: Fake) -> None:
+    read_states(plan(), fake.endpoint)
+    assert fake.calls == [
+        [
+            "compose",
+            "--project-name",
+            "shop-dev",
+            "--file",
+            "c.yml",
+            "ps",
+            "--all",
+            "--format",
+            "json",
+        ]
+    ]
+
+
+def test_states_without_lines() -> None:
+    assert parse_states("\n", {}) == ()
