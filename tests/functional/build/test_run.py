@@ -1,0 +1,145 @@
+"""A build through a faked docker program: the gate, the record, and failures."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from rebake.build.inputs import build_id
+from rebake.build.plan import plan_build
+from rebake.build.run import build_images, read_inputs
+from rebake.engine.client import ImageInfo
+from rebake.engine.endpoint import Endpoint
+from rebake.errors import BuildFailed, WrongImage
+from rebake.history.store import History
+from rebake.project.project import Project, open_project
+
+if sys.platform == "win32":
+    pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
+
+FAKE = """\
+    #!{python}
+    import json, pathlib, sys
+    folder = pathlib.Path(__file__).parent
+    words = sys.argv[1:]
+    with (folder / "calls").open("a") as calls:
+        calls.write(json.dumps(words) + "\\n")
+    if "bake" in words:
+        metadata = pathlib.Path(words[words.index("--metadata-file") + 1])
+        metadata.write_text(json.dumps({{"api": {{"containerimage.digest": "sha256:new"}}}}))
+        code = int((folder / "code").read_text())
+        if code:
+            print("ERROR: failed to solve: nothing works", file=sys.stderr)
+        sys.exit(code)
+    if "--version" in words:
+        print((folder / "told").read_text())
+"""
+
+
+class Client:
+    """Images by reference, before and after the build."""
+
+    def __init__(self) -> None:
+        self.ids = ["old", "new"]
+
+    def image(self, _ref: str) -> ImageInfo:
+        found = self.ids[0] if len(self.ids) == 1 else self.ids.pop(0)
+        return ImageInfo(id=found, digest=f"sha256:{found}", bytes=7)
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "rebake.toml").write_text('[project]\nname = "shop"\n')
+        (folder / "backend").mkdir()
+        (folder / "backend" / "main.rs").write_text("fn main() {}\n")
+        program = folder / "docker"
+        program.write_text(textwrap.dedent(FAKE).format(python=sys.executable))
+        program.chmod(0o755)
+        self.project: Project = open_project(folder)
+        self.plan = plan_build(self.project, "prod", ("api",), folder / "settings")
+        self.client = Client()
+        self.id = build_id(read_inputs(self.plan)["backend"])
+        self.history = folder / "history.sqlite3"
+        (folder / "code").write_text("0")
+        (folder / "told").write_text(f"api 0.1.0 (build {self.id})")
+
+    def build(self):
+        return build_images(
+            self.project,
+            self.plan,
+            self.client,  # type: ignore[arg-type]
+            # An address that is asked through the client, so that no socket is needed.
+            Endpoint("host-env", "ssh://nowhere", self.folder / "docker"),
+            on_event=lambda _event: None,
+            say=print,
+            history=self.history,
+        )
+
+    @property
+    def calls(self) -> list[list[str]]:
+        return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+
+    def last(self):
+        with History(self.history) as store:
+            return store.last(self.project.cache_id, "prod")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_a_good_build_is_recorded(bench: Bench) -> None:
+    result = bench.build()
+    image = result.images["api"]
+    assert (image.digest, image.build_id, image.built) == ("sha256:new", bench.id, True)
+    record = bench.last().record
+    assert record.outcome == "done"
+    assert record.images[0].build_id == bench.id
+    assert record.arguments["PROJECT"] == bench.project.name
+
+
+def test_the_gate_asks_the_binary_without_network_or_rights(bench: Bench) -> None:
+    bench.build()
+    assert bench.calls[-1] == [
+        "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL",
+        "--pull", "never", f"{bench.project.name}-api:prod", "--version",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "told", ["api 0.1.0 (build 0000000000000000)", "", "api 0.1.0 (build dev)"]
+)
+def test_a_wrong_image_is_refused(bench: Bench, told: str) -> None:
+    (bench.folder / "told").write_text(told)
+    with pytest.raises(WrongImage) as caught:
+        bench.build()
+    assert caught.value.expected == bench.id
+    assert "invoke rebuild api" in str(caught.value)
+
+
+def test_an_image_that_was_checked_before_is_not_asked_again(bench: Bench) -> None:
+    bench.client.ids = ["same"]
+    assert bench.build().images["api"].built is False
+    bench.build()
+    assert len([words for words in bench.calls if "--version" in words]) == 1
+
+
+def test_an_image_that_was_refused_is_asked_again(bench: Bench) -> None:
+    bench.client.ids = ["same"]
+    (bench.folder / "told").write_text("api 0.1.0 (build 0000000000000000)")
+    for _ in range(2):
+        with pytest.raises(WrongImage):
+            bench.build()
+
+
+def test_a_failed_build_is_told_and_recorded(bench: Bench) -> None:
+    (bench.folder / "code").write_text("1")
+    with pytest.raises(BuildFailed, match="failed to solve: nothing works"):
+        bench.build()
+    assert bench.last().record.outcome == "failed"
