@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from rebake.build.bake import BakeStopped, bake
 from rebake.build.inputs import build_id, manifest
 from rebake.build.plan import BuildPlan, PlannedImage
 from rebake.build.progress import BuildProgress
-from rebake.engine.client import EngineClient, ImageInfo
+from rebake.engine.client import EngineClient
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import Interrupted, WrongImage
 from rebake.history.records import BuildRecord, FileDigest, ImageRecord, Outcome
@@ -130,7 +130,12 @@ def build_images(
             seconds=_target_seconds(result.progress, image.target),
         )
     if plan.mode == "prod":
-        _check(plan, endpoint, images, _checked(project, history, images))
+        try:
+            _check(plan, endpoint, images, _checked(project, history, images))
+        except WrongImage as error:
+            # Without its name, nothing can start it by mistake.
+            client.remove_image(images[error.service].ref, force=True)
+            raise
     record("done", result.progress, images)
     return BuildResult(images, result.progress.steps, seconds, mode=plan.mode)
 
@@ -139,7 +144,7 @@ def _check(
     plan: BuildPlan,
     endpoint: Endpoint,
     images: Mapping[str, ImageResult],
-    checked: Set[str],
+    checked: Collection[str],
 ) -> None:
     """The gate: ask each image's binary what it was built from, unless it has told already."""
 

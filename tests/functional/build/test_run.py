@@ -45,10 +45,15 @@ class Client:
 
     def __init__(self) -> None:
         self.ids = ["old", "new"]
+        self.removed: list[str] = []
 
     def image(self, _ref: str) -> ImageInfo:
         found = self.ids[0] if len(self.ids) == 1 else self.ids.pop(0)
         return ImageInfo(id=found, digest=f"sha256:{found}", bytes=7)
+
+    def remove_image(self, ref: str, *, force: bool = False) -> bool:
+        self.removed.append(ref)
+        return force
 
 
 class Bench:
@@ -121,6 +126,7 @@ def test_a_wrong_image_is_refused(bench: Bench, told: str) -> None:
         bench.build()
     assert caught.value.expected == bench.id
     assert "invoke rebuild api" in str(caught.value)
+    assert bench.client.removed == [f"{bench.project.name}-api:prod"]
 
 
 def test_an_image_that_was_checked_before_is_not_asked_again(bench: Bench) -> None:
