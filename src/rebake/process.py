@@ -29,6 +29,7 @@ from rebake.redact import Redactor
 OnLine = Callable[[str], None]
 GRACE_S = 5.0  # between the interrupt and the kill of a child
 _TAIL_LINES = 20
+_PIPE_WAIT_S = 2.0  # for what a program that has ended left in its pipes
 _WINDOWS = sys.platform == "win32"
 
 
@@ -141,9 +142,10 @@ def run(
         try:
             _feed(child, command.stdin)
             returncode = child.wait(timeout=command.timeout_s)
+            # A grandchild that lives on (a daemon) may keep the pipes open: do not wait for it.
+            limit = time.monotonic() + _PIPE_WAIT_S
             for thread in threads:
-                # A grandchild that lives on (a daemon) may keep the pipe open: do not wait for it.
-                thread.join(timeout=2.0)
+                thread.join(timeout=max(0.0, limit - time.monotonic()))
         except subprocess.TimeoutExpired:
             stop(child)
             raise TimedOut(_name(command), command.timeout_s or 0.0) from None
