@@ -525,8 +525,6 @@ def shown(kind: type[RebakeError]) -> str:
     """Return an error of a class as a terminal shows it."""
     error = sample(kind)
     lines = [f"error: {error.what}"]
-    if error.where:
-        lines.append(f"   at: {error.where}")
     lines += [f"   | {line}" for line in error.details]
     if error.hint:
         lines.append(f" next: {error.hint}")

@@ -39,25 +39,26 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 class RebakeError(Exception):
-    """The base of all errors that reach a person; raised with fields, shown by `cli`."""
+    """The base of all errors that reach a person; raised with fields, shown by `cli`.
+
+    A class says its words as templates over its fields: `says` (what happened) and `advises`
+    (what to do next). One whose words need more than that has properties of its own.
+    """
 
     exit_code: ClassVar[int] = EXIT_FAILED
     code: ClassVar[str] = "failed"
+    says: ClassVar[str] = ""
+    advises: ClassVar[str] = ""
 
     @property
     def what(self) -> str:
         """One line: what happened."""
-        return str(self.args[0]) if self.args else self.code
-
-    @property
-    def where(self) -> str:
-        """The file, line, key, command or step; empty when the message already says it."""
-        return ""
+        return self.says.format_map(vars(self)) if self.says else str(self.args[0])
 
     @property
     def hint(self) -> str:
         """What to do next."""
-        return ""
+        return self.advises.format_map(vars(self))
 
     @property
     def details(self) -> Sequence[str]:
@@ -65,13 +66,21 @@ class RebakeError(Exception):
         return ()
 
     def __str__(self) -> str:
-        parts = [self.what]
-        if self.where:
-            parts.append(f"  at: {self.where}")
-        parts += [f"  | {line}" for line in self.details]
+        parts = [self.what, *(f"  | {line}" for line in self.details)]
         if self.hint:
             parts.append(f"  next: {self.hint}")
         return "\n".join(parts)
+
+
+class _WithTail:
+    """Errors whose evidence is the end of some output."""
+
+    tail: Sequence[str]
+
+    @property
+    def details(self) -> Sequence[str]:
+        """The last lines."""
+        return self.tail
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ class ConfigError(RebakeError):
     problems: Sequence[Problem]
     exit_code: ClassVar[int] = EXIT_USAGE
     code: ClassVar[str] = "config"
+    advises: ClassVar[str] = "all keys with their defaults: invoke config --defaults"
 
     @property
     def what(self) -> str:
@@ -115,11 +125,6 @@ class ConfigError(RebakeError):
         """The problems, one a line, when there are several."""
         return [str(p) for p in self.problems] if len(self.problems) > 1 else ()
 
-    @property
-    def hint(self) -> str:
-        """Where the reference is."""
-        return "all keys with their defaults: invoke config --defaults"
-
 
 @dataclass(eq=False)
 class UsageError(RebakeError):
@@ -129,16 +134,8 @@ class UsageError(RebakeError):
     next_step: str = ""
     exit_code: ClassVar[int] = EXIT_USAGE
     code: ClassVar[str] = "usage"
-
-    @property
-    def what(self) -> str:
-        """The message."""
-        return self.message
-
-    @property
-    def hint(self) -> str:
-        """The next step."""
-        return self.next_step
+    says: ClassVar[str] = "{message}"
+    advises: ClassVar[str] = "{next_step}"
 
 
 @dataclass(eq=False)
@@ -150,11 +147,7 @@ class UnknownName(RebakeError):
     known: Sequence[str]
     exit_code: ClassVar[int] = EXIT_USAGE
     code: ClassVar[str] = "unknown-name"
-
-    @property
-    def what(self) -> str:
-        """The unknown name."""
-        return f"no {self.kind} named {self.name!r}"
+    says: ClassVar[str] = "no {kind} named {name!r}"
 
     @property
     def hint(self) -> str:
@@ -172,17 +165,13 @@ class ProjectError(RebakeError):
     line: int | None = None
     exit_code: ClassVar[int] = EXIT_USAGE
     code: ClassVar[str] = "project"
+    advises: ClassVar[str] = "{next_step}"
 
     @property
     def what(self) -> str:
-        """The file and what is wrong with it."""
+        """The file, the line where it is known, and what is wrong."""
         place = f"{self.path}:{self.line}" if self.line else str(self.path)
         return f"{place}: {self.message}"
-
-    @property
-    def hint(self) -> str:
-        """The next step."""
-        return self.next_step
 
 
 @dataclass(eq=False)
@@ -192,16 +181,8 @@ class NotAProject(RebakeError):
     folder: Path
     exit_code: ClassVar[int] = EXIT_USAGE
     code: ClassVar[str] = "not-a-project"
-
-    @property
-    def what(self) -> str:
-        """The folder that was looked at."""
-        return f"no rebake.toml in {self.folder} or in a folder above it"
-
-    @property
-    def hint(self) -> str:
-        """Where to go."""
-        return "run this in the project's folder, the one that holds rebake.toml"
+    says: ClassVar[str] = "no rebake.toml in {folder} or in a folder above it"
+    advises: ClassVar[str] = "run this in the project's folder, the one that holds rebake.toml"
 
 
 @dataclass(eq=False)
@@ -217,21 +198,20 @@ class NoEngine(RebakeError):
     found_unusable: bool = False
     exit_code: ClassVar[int] = EXIT_NO_ENGINE
     code: ClassVar[str] = "no-engine"
-
-    @property
-    def what(self) -> str:
-        """Why there is none."""
-        return self.reason
+    says: ClassVar[str] = "{reason}"
+    advises: ClassVar[str] = "{next_step}"
 
     @property
     def details(self) -> Sequence[str]:
         """What was tried."""
         return self.tried
 
-    @property
-    def hint(self) -> str:
-        """The command that mends it."""
-        return self.next_step
+
+@dataclass(eq=False)
+class CannotRun(NoEngine):
+    """This machine could have an engine of ours, but we are not allowed or not able to run one."""
+
+    code: ClassVar[str] = "cannot-run"
 
 
 @dataclass(eq=False)
@@ -241,20 +221,14 @@ class EngineLost(RebakeError):
     message: str
     exit_code: ClassVar[int] = EXIT_NO_ENGINE
     code: ClassVar[str] = "engine-lost"
-
-    @property
-    def what(self) -> str:
-        """What broke off."""
-        return self.message
-
-    @property
-    def hint(self) -> str:
-        """How to go on."""
-        return "invoke engine status, then run the command again; nothing of the result was kept"
+    says: ClassVar[str] = "{message}"
+    advises: ClassVar[str] = (
+        "invoke engine status, then run the command again; nothing of the result was kept"
+    )
 
 
 @dataclass(eq=False)
-class CommandFailed(RebakeError):
+class CommandFailed(_WithTail, RebakeError):
     """A program that we ran ended with an error."""
 
     argv: Sequence[str]
@@ -262,21 +236,12 @@ class CommandFailed(RebakeError):
     tail: Sequence[str] = ()
     next_step: str = ""
     code: ClassVar[str] = "command-failed"
+    advises: ClassVar[str] = "{next_step}"
 
     @property
     def what(self) -> str:
         """The command and its exit code."""
         return f"{' '.join(self.argv)} ended with exit code {self.returncode}"
-
-    @property
-    def details(self) -> Sequence[str]:
-        """The last lines of its output."""
-        return self.tail
-
-    @property
-    def hint(self) -> str:
-        """The next step."""
-        return self.next_step
 
 
 @dataclass(eq=False)
@@ -286,20 +251,12 @@ class ProgramMissing(RebakeError):
     program: str
     next_step: str = ""
     code: ClassVar[str] = "program-missing"
-
-    @property
-    def what(self) -> str:
-        """The missing program."""
-        return f"{self.program} was not found"
-
-    @property
-    def hint(self) -> str:
-        """How to get it."""
-        return self.next_step
+    says: ClassVar[str] = "{program} was not found"
+    advises: ClassVar[str] = "{next_step}"
 
 
 @dataclass(eq=False)
-class BuildFailed(RebakeError):
+class BuildFailed(_WithTail, RebakeError):
     """A step of an image build failed."""
 
     step: str
@@ -307,21 +264,12 @@ class BuildFailed(RebakeError):
     message: str = ""
     next_step: str = "mend it and run the command again; finished steps are kept"
     code: ClassVar[str] = "build-failed"
+    advises: ClassVar[str] = "{next_step}"
 
     @property
     def what(self) -> str:
         """The failing step."""
         return f"the build failed in {self.step}" + (f": {self.message}" if self.message else "")
-
-    @property
-    def details(self) -> Sequence[str]:
-        """The step's last lines."""
-        return self.tail
-
-    @property
-    def hint(self) -> str:
-        """The next step."""
-        return self.next_step
 
 
 @dataclass(eq=False)
@@ -332,19 +280,11 @@ class WrongImage(RebakeError):
     expected: str
     found: str
     code: ClassVar[str] = "wrong-image"
-
-    @property
-    def what(self) -> str:
-        """Both ids."""
-        return (
-            f"the image of {self.service} holds build {self.found}, but the sources are "
-            f"{self.expected}; it was not started"
-        )
-
-    @property
-    def hint(self) -> str:
-        """How to get a right one."""
-        return f"invoke rebuild {self.service} (were files changed while the build ran?)"
+    says: ClassVar[str] = (
+        "the image of {service} holds build {found}, but the sources are {expected}; "
+        "it was not started"
+    )
+    advises: ClassVar[str] = "invoke rebuild {service} (were files changed while the build ran?)"
 
 
 @dataclass(eq=False)
@@ -355,17 +295,13 @@ class DiskFull(RebakeError):
     free_bytes: int
     needed_bytes: int
     code: ClassVar[str] = "disk-full"
+    advises: ClassVar[str] = "free space there; what this project keeps: docker system df"
 
     @property
     def what(self) -> str:
         """How much is free and how much is needed."""
         free, need = self.free_bytes / 1e9, self.needed_bytes / 1e9
         return f"{self.folder}: {free:.1f} GB free, at least {need:.1f} GB needed"
-
-    @property
-    def hint(self) -> str:
-        """What to clean."""
-        return "free space there; what this project keeps: docker system df"
 
 
 @dataclass(eq=False)
@@ -377,41 +313,20 @@ class PortInUse(RebakeError):
     owner: str
     setting: str
     code: ClassVar[str] = "port-in-use"
-
-    @property
-    def what(self) -> str:
-        """The port and its owner."""
-        return f"port {self.port} of {self.service} is in use by {self.owner}; nothing was started"
-
-    @property
-    def hint(self) -> str:
-        """Which setting changes it."""
-        return f"stop that program, or set another port: {self.setting} in rebake.toml"
+    says: ClassVar[str] = "port {port} of {service} is in use by {owner}; nothing was started"
+    advises: ClassVar[str] = "stop that program, or set another port: {setting} in rebake.toml"
 
 
 @dataclass(eq=False)
-class ServiceUnhealthy(RebakeError):
+class ServiceUnhealthy(_WithTail, RebakeError):
     """A service of the stack did not become healthy."""
 
     service: str
     state: str
     tail: Sequence[str]
     code: ClassVar[str] = "unhealthy"
-
-    @property
-    def what(self) -> str:
-        """The service and its state."""
-        return f"{self.service} did not become healthy: {self.state}"
-
-    @property
-    def details(self) -> Sequence[str]:
-        """Its last log lines."""
-        return self.tail
-
-    @property
-    def hint(self) -> str:
-        """Where to look."""
-        return f"invoke logs {self.service}"
+    says: ClassVar[str] = "{service} did not become healthy: {state}"
+    advises: ClassVar[str] = "invoke logs {service}"
 
 
 @dataclass(eq=False)
@@ -422,16 +337,8 @@ class Busy(RebakeError):
     holder: str
     exit_code: ClassVar[int] = EXIT_BUSY
     code: ClassVar[str] = "busy"
-
-    @property
-    def what(self) -> str:
-        """What is held, and by whom."""
-        return f"{self.resource} is in use by {self.holder}"
-
-    @property
-    def hint(self) -> str:
-        """Wait or stop the other one."""
-        return "wait for it to end, or stop it, then run the command again"
+    says: ClassVar[str] = "{resource} is in use by {holder}"
+    advises: ClassVar[str] = "wait for it to end, or stop it, then run the command again"
 
 
 @dataclass(eq=False)
@@ -443,16 +350,8 @@ class TimedOut(RebakeError):
     next_step: str = ""
     exit_code: ClassVar[int] = EXIT_TIMEOUT
     code: ClassVar[str] = "timeout"
-
-    @property
-    def what(self) -> str:
-        """The action and its limit."""
-        return f"{self.action} took longer than {self.seconds:.0f} s"
-
-    @property
-    def hint(self) -> str:
-        """The next step."""
-        return self.next_step
+    says: ClassVar[str] = "{action} took longer than {seconds:.0f} s"
+    advises: ClassVar[str] = "{next_step}"
 
 
 @dataclass(eq=False)
@@ -470,31 +369,15 @@ class Interrupted(RebakeError):
 
 
 @dataclass(eq=False)
-class CannotRun(NoEngine):
-    """This machine could have an engine of ours, but we are not allowed or not able to run one."""
-
-    code: ClassVar[str] = "cannot-run"
-
-
-@dataclass(eq=False)
 class ChecksFailed(RebakeError):
     """`invoke doctor` found errors."""
 
     messages: Sequence[str]
     code: ClassVar[str] = "checks-failed"
+    advises: ClassVar[str] = "each finding says how to mend it"
 
     @property
     def what(self) -> str:
         """How many."""
         count = len(self.messages)
         return f"doctor found {count} error{'s' if count != 1 else ''}"
-
-    @property
-    def details(self) -> Sequence[str]:
-        """The findings."""
-        return self.messages
-
-    @property
-    def hint(self) -> str:
-        """The mends stand beside the findings."""
-        return "each finding above says how to mend it"

@@ -149,13 +149,11 @@ def make_reporter(
 
 
 def error(err: RebakeError, stream: TextIO | None = None) -> None:
-    """Show an error: what happened, where, the evidence, what to do next. On stderr."""
+    """Show an error: what happened and where, the evidence, what to do next. On stderr."""
     printer = Printer(stream or sys.stderr, os.environ)
     redact = Redactor.from_environment().text
     with contextlib.suppress(BrokenPipeError):
         printer.pieces(("error: ", "bold red"), (redact(err.what), "bold"))
-        if err.where:
-            printer.pieces(("   at: ", "dim"), (redact(err.where), ""))
         for detail in err.details:
             for line in redact(detail).split("\n"):
                 printer.pieces((f"   {printer.glyph('bar')} ", "dim"), (line, ""))
