@@ -15,9 +15,7 @@ def main() -> None:
     from rebake.tasks import namespace
 
     just_fix_windows_console()
-    program = Program(
-        name="rebake", binary="rebake", version=__version__, namespace=namespace
-    )
+    program = Program(name="rebake", binary="rebake", version=__version__, namespace=namespace)
     program.run(sys.argv if len(sys.argv) > 1 else [*sys.argv, "--list"])
 
 

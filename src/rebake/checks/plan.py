@@ -249,7 +249,8 @@ def parts_of_test(tree: Tree, pytest_args: Sequence[str] = ()) -> list[Part]:
     """Return the parts of `test`; arguments for pytest mean: only the toolkit's tests, these."""
     toolkit = _if(
         tree.has("tests/unit"),
-        _pytest("toolkit tests", "toolkit", pytest_args),
+        # Many of them wait for programs: four at once keep two cores busy.
+        _pytest("toolkit tests", "toolkit", pytest_args or ("-n", "4")),
     )
     if pytest_args:
         return toolkit
