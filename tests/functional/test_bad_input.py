@@ -1,0 +1,164 @@
+"""Bad input, as a user makes it: one clear error, the right exit code, and nothing changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Bench:
+    """A small project, and the command line run in it with everything else kept away."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "a b,ü"
+        self.home = folder / "home"
+        self.home.mkdir()
+        crate = self.root / "backend" / "crates"
+        for name in ("api", "worker"):
+            (crate / name / "src").mkdir(parents=True)
+            (crate / name / "Cargo.toml").write_text(f'[package]\nname = "{name}"\n')
+            (crate / name / "src" / "main.rs").write_text("fn main() {}\n")
+        (self.root / "backend" / "Cargo.toml").write_text('[workspace]\nmembers = ["crates/*"]\n')
+        (self.root / "ui").mkdir()
+        (self.root / "rebake.toml").write_text('[project]\nname = "shop"\n')
+        shutil.copy(REPOSITORY / "tasks.py", self.root)
+        shutil.copytree(REPOSITORY / "docker", self.root / "docker")
+
+    def run(self, *words: str, cwd: Path | None = None, **environ: str):
+        keep = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
+        env = {name: os.environ[name] for name in keep if name in os.environ}
+        env |= {
+            "HOME": str(self.home),
+            "USERPROFILE": str(self.home),
+            # An engine that is named and not there: nothing is ever set up.
+            "DOCKER_HOST": f"unix://{self.home}/no.sock",
+            **environ,
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "rebake.cli", *words],
+            cwd=cwd or self.root,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def digest(self) -> str:
+        """What the project's files are now."""
+        total = hashlib.sha256()
+        for path in sorted(self.root.rglob("*")):
+            if path.is_file():
+                total.update(str(path).encode() + path.read_bytes())
+        return total.hexdigest()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def refused(bench: Bench, *words: str, code: int, says: tuple[str, ...], **environ: str) -> None:
+    before = bench.digest()
+    done = bench.run(*words, **environ)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("error: ") == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for text in says:
+        assert text in done.stderr
+    assert bench.digest() == before
+
+
+@pytest.mark.parametrize("task", ["dev", "prod", "build", "config", "up", "down", "doctor"])
+def test_an_unknown_key(bench: Bench, task: str) -> None:
+    file = bench.root / "rebake.toml"
+    file.write_text('[project]\nname = "shop"\n\n[engine]\nkidn = "auto"\n')
+    refused(
+        bench, task, code=2, says=(f"{file}:5: engine.kidn: unknown key", "mean engine.kind?")
+    )  # fmt: skip
+
+
+def test_a_wrong_type(bench: Bench) -> None:
+    file = bench.root / "rebake.toml"
+    file.write_text('[prod.ports]\napi = "high"\n')
+    refused(bench, "prod", code=2, says=(f"{file}:2: prod.ports.api", "expected a whole number"))
+
+
+def test_an_unknown_service(bench: Bench) -> None:
+    refused(
+        bench, "build", "wroker", code=2, says=("no service named 'wroker'", "did you mean worker?")
+    )
+
+
+def test_an_unknown_variable(bench: Bench) -> None:
+    refused(
+        bench, "dev", code=2, says=("REBAKE_ENGINE_KIMD", "did you mean REBAKE_ENGINE_KIND?"),
+        REBAKE_ENGINE_KIMD="x",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("task", ["dev", "prod", "build"])
+def test_a_manifest_that_does_not_parse(bench: Bench, task: str) -> None:
+    manifest = bench.root / "backend" / "Cargo.toml"
+    manifest.write_text("[workspace\n")
+    refused(bench, task, code=2, says=(f"{manifest}:1: does not parse",))
+
+
+def test_a_service_without_a_binary(bench: Bench) -> None:
+    (bench.root / "rebake.toml").write_text('[backend]\nservices = ["api", "mailer"]\n')
+    refused(bench, "dev", code=2, says=("'mailer' is no binary", "its binaries are api, worker"))
+
+
+@pytest.mark.parametrize("task", ["dev", "prod", "build", "base-images"])
+def test_no_engine(bench: Bench, task: str) -> None:
+    refused(
+        bench, task, code=69, says=("DOCKER_HOST", "does not answer", "next: start it, or unset")
+    )
+
+
+def test_a_bad_flag_value(bench: Bench) -> None:
+    refused(bench, "build", "--progress", "loud", code=2, says=("--progress 'loud'", "auto, plain"))
+    refused(bench, "logs", "--tail", "many", code=2, says=("--tail 'many' is not a whole number",))
+
+
+def test_an_unknown_engine_action(bench: Bench) -> None:
+    refused(bench, "engine", "strat", code=2, says=("no action named 'strat'", "start"))
+
+
+def test_a_wrong_folder(bench: Bench, tmp_path: Path) -> None:
+    done = bench.run("dev", cwd=bench.home)
+    assert done.returncode == 2
+    assert f"no rebake.toml in {bench.home}" in done.stderr
+
+
+def test_hostile_words_stay_words(bench: Bench) -> None:
+    for name in ("x;touch y", "$(touch y)", "a b"):
+        refused(bench, "build", name, code=2, says=(f"no service named {name!r}",))
+
+
+def test_nothing_was_started_yet(bench: Bench) -> None:
+    refused(bench, "up", code=2, says=("nothing was started here yet", "invoke dev"))
+
+
+def test_a_dry_run_shows_the_commands_and_needs_no_engine(bench: Bench) -> None:
+    before = bench.digest()
+    done = bench.run("prod", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "buildx bake" in done.stdout
+    assert "up --detach --no-build" in done.stdout
+    assert bench.digest() == before
+
+
+def test_ps_and_down_with_nothing_there(bench: Bench) -> None:
+    assert bench.run("ps").returncode == 0
+    down = bench.run("down")
+    assert (down.returncode, "nothing runs here" in down.stderr) == (0, True)
