@@ -18,6 +18,8 @@ from typing import Any
 import platformdirs
 
 REPOSITORY = Path(__file__).parents[2]
+# Not the defaults: those may be taken by a stack that somebody works with.
+PROD_PORTS = {"UI": "28000", "API": "28001", "WORKER": "28002"}
 FOLDER = platformdirs.user_cache_path("rebake") / "e2e" / "a b,ü"
 
 
@@ -66,7 +68,9 @@ class Clone:
         done = subprocess.run(
             argv,
             cwd=cwd or self.root,
-            env=clean_environment() | environ,
+            env=clean_environment()
+            | {f"REBAKE_PROD_PORTS_{name}": port for name, port in PROD_PORTS.items()}
+            | environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -89,9 +93,17 @@ class Docker:
     program: str
     env: dict[str, str]
 
-    def __call__(self, *words: str, timeout: float = 300, check: bool = True, **env: str) -> str:
+    def __call__(
+        self,
+        *words: str,
+        timeout: float = 300,
+        check: bool = True,
+        cwd: Path | None = None,
+        **env: str,
+    ) -> str:
         done = subprocess.run(
             [self.program, *words],
+            cwd=cwd,
             env=clean_environment() | self.env | env,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from e2e.chromium import Page, chromium
-from e2e.support import Clone, Docker, clean_environment
+from e2e.support import PROD_PORTS, Clone, Docker, clean_environment
 
 pytestmark = pytest.mark.engine
 
@@ -304,21 +304,26 @@ def test_new_content_with_an_older_time_is_built(ready_clone: Clone, docker: Doc
 
 
 def test_by_hand_without_rebake(ready_clone: Clone, docker: Docker) -> None:
-    environment = {"PROJECT": "rebake-by-hand"}
     ready_clone.invoke("down").ok()
-    root = ready_clone.root
-    os.chdir(root)
+    settings = docker.env["REBAKE_HOST_SETTINGS"]
     docker(
-        "buildx", "bake", "-f", "docker/docker-bake.hcl",
-        "--allow", f"fs.read={docker.env['REBAKE_HOST_SETTINGS']}",
-        timeout=900, **environment,
+        "buildx", "bake", "-f", "docker/docker-bake.hcl", "--allow", f"fs.read={settings}",
+        timeout=900, cwd=ready_clone.root, PROJECT="rebake-by-hand",
     )  # fmt: skip
-    for file, port in (
-        ("docker/docker-compose.yml", 8000),
-        ("docker/docker-compose.dev.yml", 5173),
-    ):
+    ports = {f"{name}_PORT": port for name, port in PROD_PORTS.items()}
+    for file in ("docker/docker-compose.yml", "docker/docker-compose.dev.yml"):
+        compose = ("compose", "-f", file)
         try:
-            docker("compose", "-f", file, "up", "--detach", "--wait", timeout=900)
-            assert get(f"http://127.0.0.1:{port}/healthz")[0] == 200
+            docker(*compose, "up", "--detach", "--wait", timeout=900, cwd=ready_clone.root, **ports)
+            assert get(f"http://127.0.0.1:{PROD_PORTS['UI']}/healthz")[0] == 200
         finally:
-            docker("compose", "-f", file, "down")
+            docker(*compose, "down", cwd=ready_clone.root, **ports)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
+def test_plain_docker_commands_use_the_engine(ready_clone: Clone, docker: Docker) -> None:
+    script = (
+        'eval "$(.venv/bin/invoke engine env)" && docker version --format "{{.Server.Version}}"'
+    )
+    told = ready_clone.run("sh", "-c", script, timeout=60).ok().stdout.strip()
+    assert told == docker("version", "--format", "{{.Server.Version}}").strip()
