@@ -276,6 +276,13 @@ def test_a_port_in_use_in_prod_starts_nothing(
     assert containers_of(docker, name, every=True) == []
 
 
+def test_a_disk_without_room_builds_nothing(ready_clone: Clone) -> None:
+    refused = ready_clone.invoke("build", REBAKE_BUILD_MIN_FREE_BYTES=str(10**15))
+    assert refused.returncode == 1
+    assert "GB free, at least 1000000.0 GB needed" in refused.stderr
+    assert "bake" not in refused.stderr
+
+
 def test_a_build_with_nothing_to_do_says_so(ready_clone: Clone, prod: dict) -> None:
     again = ready_clone.invoke("build", "--json").ok().document
     assert {image["built"] for image in again["images"].values()} == {False}

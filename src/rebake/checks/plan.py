@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -279,6 +279,8 @@ def parts_of_e2e(tree: Tree, pytest_args: Sequence[str] = ()) -> list[Part]:
     """Return the parts of `e2e`. Arguments that select nothing here are no failure."""
     ok = (0, NOTHING_COLLECTED) if pytest_args else (0,)
     part = _pytest("end to end", "e2e", ("tests/e2e", *pytest_args), ok)
+    # On a bare machine everything is fetched, made and compiled for the first time.
+    part = replace(part, timeout_s=3600.0)
     return _if(any(_is_test(name) for name in tree.files), part)
 
 
