@@ -195,7 +195,7 @@ class Key:
         return f"{self.table}.{self.name}"
 
 
-def keys() -> Iterator[Key]:
+def all_keys() -> Iterator[Key]:
     """Yield all keys in their order; a key without a comment shares the one above."""
     values = tomllib.loads(defaults_text())
     current, comment, used = "", "", False
@@ -218,7 +218,7 @@ def keys() -> Iterator[Key]:
 
 def configuration() -> str:
     """The page about rebake.toml."""
-    found = list(keys())
+    found = list(all_keys())
     parts = [
         "Every key of `rebake.toml`. All of them have a default, so the file may hold one line or "
         "none. `invoke config` prints what is in force here and where each value came from; "
