@@ -34,11 +34,11 @@ def rebuild(
 def _build(
     session: Session, words: Sequence[str], *, dev: bool, no_cache: bool, again: bool = False
 ) -> dict[str, object] | None:
-    from rebake.tasks import flows, wiring
+    from rebake.tasks import image_flow, wiring
 
     mode: Mode = "dev" if dev else "prod"
     services = session.services(words)
     if session.dry_run:
-        plan = flows.plan_images(session, mode, services, no_cache=no_cache, again=again)
+        plan = image_flow.plan_images(session, mode, services, no_cache=no_cache, again=again)
         return session.show_commands([wiring.shown_bake(plan)], mode)
-    return flows.build(session, mode, services, no_cache=no_cache, again=again).document()
+    return image_flow.build(session, mode, services, no_cache=no_cache, again=again).document()

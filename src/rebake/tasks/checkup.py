@@ -169,7 +169,7 @@ def _owners(session: Session) -> Iterator[Finding]:
 
 def _ports(session: Session) -> Iterator[Finding]:
     from rebake.stack import ports
-    from rebake.tasks.flows import held_ports
+    from rebake.tasks.stack_flow import held_ports
     from rebake.tasks.wiring import engine_if_running
 
     ours: set[int] = set()

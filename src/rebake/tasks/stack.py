@@ -21,15 +21,15 @@ _DETACH = "return when every service is healthy, and print the addresses"
 )
 def dev(session: Session, detach: bool = False, native: bool = False) -> dict[str, object] | None:
     """Run all services with hot reload; Ctrl-C stops them."""
-    from rebake.tasks import flows, native_flow
+    from rebake.tasks import native_flow, stack_flow
 
     _ = session.project.workspace  # a broken manifest is told before an engine is set up
     if session.dry_run:
-        return flows.dry_stack(session, "dev")
-    if flows.choose_native(session, asked=native):
+        return stack_flow.dry_stack(session, "dev")
+    if stack_flow.choose_native(session, asked=native):
         return native_flow.dev(session, detach=detach)
     native_flow.require_stopped(session)
-    return flows.serve(session, "dev", detach=detach)
+    return stack_flow.serve(session, "dev", detach=detach)
 
 
 @task(
@@ -38,28 +38,28 @@ def dev(session: Session, detach: bool = False, native: bool = False) -> dict[st
 )
 def prod(session: Session, detach: bool = True) -> dict[str, object] | None:
     """Build the production images, run them, and return when they are healthy."""
-    from rebake.tasks import flows
+    from rebake.tasks import stack_flow
 
     _ = session.project.workspace
     if session.dry_run:
-        return flows.dry_stack(session, "prod")
-    return flows.serve(session, "prod", detach=detach)
+        return stack_flow.dry_stack(session, "prod")
+    return stack_flow.serve(session, "prod", detach=detach)
 
 
 @task("up", flags={"prod": "the production stack", "dev": "the development stack"})
 def up(session: Session, dev: bool = False, prod: bool = False) -> dict[str, object] | None:
     """Start the last stack again (or the one named), without building."""
-    from rebake.tasks import flows
+    from rebake.tasks import stack_flow
 
-    return flows.again(session, "dev" if dev else "prod" if prod else None)
+    return stack_flow.again(session, "dev" if dev else "prod" if prod else None)
 
 
 @task("down", flags={"volumes": "delete the stack's data too"})
 def down(session: Session, volumes: bool = False) -> dict[str, object] | None:
     """Stop and remove this folder's stacks; data and caches stay."""
-    from rebake.tasks import flows
+    from rebake.tasks import stack_flow
 
-    return flows.down(session, volumes=volumes)
+    return stack_flow.down(session, volumes=volumes)
 
 
 @task(
@@ -79,10 +79,10 @@ def logs(
     export: str = "",
 ) -> dict[str, object] | None:
     """Show what the services printed."""
-    from rebake.tasks import flows
+    from rebake.tasks import stack_flow
 
     lines = number("tail", tail, least=1) if tail else None
-    return flows.logs(
+    return stack_flow.logs(
         session, session.services(services) if services else (), follow, lines, export
     )
 
@@ -90,11 +90,11 @@ def logs(
 @task("ps")
 def ps(session: Session) -> dict[str, object] | None:
     """Show what runs, how healthy it is, and where it answers."""
-    from rebake.tasks import flows
+    from rebake.tasks import stack_flow
 
     modes: tuple[Mode, ...] = ("dev", "prod")
     stacks: dict[str, StackResult] = {
-        mode: found for mode in modes if (found := flows.state(session, mode))
+        mode: found for mode in modes if (found := stack_flow.state(session, mode))
     }
     if not session.as_json:
         session.reporter.stacks(stacks)

@@ -1,105 +1,25 @@
-"""The ways through the floors below that several tasks share: make images, run a stack."""
+"""Running a stack, as the tasks do it: up, again, down, its state and its logs."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rebake.errors import CannotRun, DiskFull, NoEngine, UsageError
+from rebake.errors import CannotRun, NoEngine, UsageError
 from rebake.process import run
-from rebake.results import SCHEMA_VERSION, BuildResult, Mode, ServiceState, StackResult
+from rebake.results import SCHEMA_VERSION, Mode, ServiceState, StackResult
+from rebake.tasks import image_flow
 from rebake.tasks.session import Session
 
 MODES: tuple[Mode, ...] = ("dev", "prod")
 
 if TYPE_CHECKING:
-    from rebake.build.plan import BuildPlan
     from rebake.stack.memory import Remembered
     from rebake.stack.plan import StackPlan
-
-
-def plan_images(
-    session: Session,
-    mode: Mode,
-    services: Sequence[str],
-    *,
-    no_cache: bool = False,
-    again: bool = False,
-) -> BuildPlan:
-    """Plan a build; reads the cargo workspace first, so that a broken manifest is found early."""
-    from rebake.build.plan import plan_build
-    from rebake.engine.host_settings import proxy_build_args
-
-    _ = session.project.workspace
-    return plan_build(
-        session.project,
-        mode,
-        services,
-        session.host_settings,
-        proxy_build_args(os.environ),
-        no_cache=no_cache,
-        again=str(time.time_ns()) if again else "",
-    )
-
-
-def build(
-    session: Session,
-    mode: Mode,
-    services: Sequence[str],
-    *,
-    no_cache: bool = False,
-    again: bool = False,
-) -> BuildResult:
-    """Build images: base images first, then one bake, then the gate."""
-    from rebake.build.run import Surroundings, build_images
-    from rebake.tasks.wiring import ensure_base_images
-
-    plan = plan_images(session, mode, services, no_cache=no_cache, again=again)
-    detected = session.detected
-    if no_cache:
-        session.say("--no-cache: the compiled dependencies in the cache mounts are thrown away")
-    require_space(session)
-    bases = ensure_base_images(session)
-    result = build_images(
-        session.project,
-        plan,
-        session.client,
-        detected.endpoint,
-        on_event=session.reporter.event,
-        say=session.say,
-        history=history_file(),
-        surroundings=Surroundings(detected.versions.document(), bases),
-    )
-    session.reporter.built(result)
-    return result
-
-
-def history_file() -> Path:
-    """The file of build records: one for all projects of this user."""
-    from rebake.project.project import state_home
-
-    return state_home() / "history.sqlite3"
-
-
-def require_space(session: Session) -> None:
-    """Refuse to start a build that would fill the disk.
-
-    Raises:
-        DiskFull: less is free where the engine keeps its data than `build.min_free_bytes`.
-    """
-    from rebake.tasks.wiring import data_folder
-
-    needed = session.project.config.build.min_free_bytes
-    folder = data_folder(session)
-    if folder is not None:  # None: the engine is on another machine, or in a virtual one
-        free = shutil.disk_usage(folder).free
-        if free < needed:
-            raise DiskFull(folder, free, needed)
 
 
 def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> StackResult:
@@ -121,7 +41,7 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
         session.say("the stack runs already, nothing changed")
     else:
         if build_first:
-            images = dict(build(session, mode, plan.services).images)
+            images = dict(image_flow.build(session, mode, plan.services).images)
         session.say(f"starting {', '.join(plan.services)}")
         states = up(
             plan,
@@ -248,7 +168,7 @@ def dry_stack(session: Session, mode: Mode) -> dict[str, object]:
         project, mode, table.ports, host_settings=session.host_settings,
         owner=owner_of_files(), watch="events",
     )  # fmt: skip
-    images = plan_images(session, mode, project.config.services)
+    images = image_flow.plan_images(session, mode, project.config.services)
     return session.show_commands([wiring.shown_bake(images), ("docker", *up_words(stack))], mode)
 
 

@@ -1,0 +1,96 @@
+"""Making images, as the tasks do it: base images, one bake, the gate."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rebake.errors import DiskFull
+from rebake.results import BuildResult, Mode
+from rebake.tasks.session import Session
+
+if TYPE_CHECKING:
+    from rebake.build.plan import BuildPlan
+
+
+def plan_images(
+    session: Session,
+    mode: Mode,
+    services: Sequence[str],
+    *,
+    no_cache: bool = False,
+    again: bool = False,
+) -> BuildPlan:
+    """Plan a build; reads the cargo workspace first, so that a broken manifest is found early."""
+    from rebake.build.plan import plan_build
+    from rebake.engine.host_settings import proxy_build_args
+
+    _ = session.project.workspace
+    return plan_build(
+        session.project,
+        mode,
+        services,
+        session.host_settings,
+        proxy_build_args(os.environ),
+        no_cache=no_cache,
+        again=str(time.time_ns()) if again else "",
+    )
+
+
+def build(
+    session: Session,
+    mode: Mode,
+    services: Sequence[str],
+    *,
+    no_cache: bool = False,
+    again: bool = False,
+) -> BuildResult:
+    """Build images: base images first, then one bake, then the gate."""
+    from rebake.build.run import Surroundings, build_images
+    from rebake.tasks.wiring import ensure_base_images
+
+    plan = plan_images(session, mode, services, no_cache=no_cache, again=again)
+    detected = session.detected
+    if no_cache:
+        session.say("--no-cache: the compiled dependencies in the cache mounts are thrown away")
+    require_space(session)
+    bases = ensure_base_images(session)
+    result = build_images(
+        session.project,
+        plan,
+        session.client,
+        detected.endpoint,
+        on_event=session.reporter.event,
+        say=session.say,
+        history=history_file(),
+        surroundings=Surroundings(detected.versions.document(), bases),
+    )
+    session.reporter.built(result)
+    return result
+
+
+def history_file() -> Path:
+    """The file of build records: one for all projects of this user."""
+    from rebake.project.project import state_home
+
+    return state_home() / "history.sqlite3"
+
+
+def require_space(session: Session) -> None:
+    """Refuse to start a build that would fill the disk.
+
+    Raises:
+        DiskFull: less is free where the engine keeps its data than `build.min_free_bytes`.
+    """
+    from rebake.tasks.wiring import data_folder
+
+    needed = session.project.config.build.min_free_bytes
+    folder = data_folder(session)
+    if folder is not None:  # None: the engine is on another machine, or in a virtual one
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            raise DiskFull(folder, free, needed)
