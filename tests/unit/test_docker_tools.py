@@ -1,0 +1,132 @@
+"""docker/tools/fresh-sources: the time that cargo is shown changes exactly when content does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rebake.build.inputs import build_id, manifest
+from rebake.project.ignore import IgnoreMatcher, walk
+
+if sys.platform != "linux":
+    pytest.skip("runs in the builder: a POSIX shell with GNU tools", allow_module_level=True)
+
+TOOLS = Path(__file__).parents[2] / "docker" / "tools"
+
+
+class Mount:
+    """A source folder and the cache mount that the state is kept in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sources = folder / "a b,ü"
+        self.state = folder / "target" / ".rebake" / "sources"
+        self.sources.mkdir()
+
+    def write(self, name: str, text: str, age_s: float = 0) -> None:
+        file = self.sources / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        if age_s:
+            when = file.stat().st_mtime - age_s
+            os.utime(file, (when, when))
+
+    def run(self, *, build_ends: bool = True) -> str:
+        """Show the sources to cargo, as a build does; return the build id."""
+        done = subprocess.run(
+            [TOOLS / "fresh-sources", self.state],
+            cwd=self.sources,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        if build_ends:
+            now = subprocess.run(["date", "+%s.%N"], capture_output=True, text=True, check=True)
+            Path(f"{self.state}.end").write_text(now.stdout)
+        return done.stdout.strip()
+
+    def time(self, name: str) -> int:
+        return (self.sources / name).stat().st_mtime_ns
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Mount:
+    return Mount(tmp_path)
+
+
+def test_known_content_keeps_its_time_whatever_the_file_says(mount: Mount) -> None:
+    mount.write("lib.rs", "A")
+    mount.write("src/main.rs", "M")
+    mount.run()
+    shown = mount.time("lib.rs"), mount.time("src/main.rs")
+    mount.write("lib.rs", "A", age_s=5000)
+    mount.run()
+    assert (mount.time("lib.rs"), mount.time("src/main.rs")) == shown
+
+
+def test_new_content_is_newer_even_when_its_file_is_older(mount: Mount) -> None:
+    mount.write("lib.rs", "A")
+    mount.run()
+    before = mount.time("lib.rs")
+    mount.write("lib.rs", "B", age_s=3 * 86400)
+    mount.run()
+    assert mount.time("lib.rs") > before
+
+
+def test_back_to_the_first_content_is_newer_again(mount: Mount) -> None:
+    times = []
+    for text in ("A", "B", "A", "B"):
+        mount.write("lib.rs", text, age_s=100)
+        mount.run()
+        times.append(mount.time("lib.rs"))
+    assert times == sorted(set(times))
+
+
+def test_after_a_failed_build_the_same_content_keeps_the_new_time(mount: Mount) -> None:
+    # B was shown and may be half compiled: to show A's old time, or B as unchanged since A's
+    # build, would both give a binary of the wrong sources.
+    mount.write("lib.rs", "A")
+    mount.run()
+    first = mount.time("lib.rs")
+    mount.write("lib.rs", "B")
+    mount.run(build_ends=False)
+    broken = mount.time("lib.rs")
+    mount.write("lib.rs", "B", age_s=9)
+    mount.run(build_ends=False)
+    assert mount.time("lib.rs") == broken > first
+    mount.write("lib.rs", "A", age_s=9)
+    mount.run()
+    assert mount.time("lib.rs") > broken
+
+
+def test_a_folder_is_newer_when_its_entries_change(mount: Mount) -> None:
+    mount.write("migrations/1.sql", "x")
+    mount.run()
+    before = mount.time("migrations")
+    mount.write("migrations/1.sql", "y")
+    mount.run()
+    assert mount.time("migrations") == before
+    (mount.sources / "migrations" / "1.sql").unlink()
+    mount.run()
+    assert mount.time("migrations") > before
+
+
+def test_a_clock_that_was_set_back_does_not_hide_an_edit(mount: Mount) -> None:
+    mount.write("lib.rs", "A")
+    mount.run()
+    future = 4_000_000_000
+    Path(f"{mount.state}.end").write_text(f"{future}.000000000\n")
+    mount.write("lib.rs", "B")
+    mount.run(build_ends=False)
+    assert mount.time("lib.rs") >= future * 10**9
+
+
+def test_the_id_is_the_planners(mount: Mount) -> None:
+    mount.write("lib.rs", "A")
+    mount.write("ü ö/x,y.rs", "B")
+    (mount.sources / "link").symlink_to("lib.rs")
+    paths = walk(mount.sources, IgnoreMatcher())
+    assert mount.run() == build_id(manifest(mount.sources, paths))
