@@ -6,8 +6,10 @@ one, so that a second run finds its caches warm, as a user would. Data is new ea
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -18,9 +20,19 @@ from typing import Any
 import platformdirs
 
 REPOSITORY = Path(__file__).parents[2]
-# Not the defaults: those may be taken by a stack that somebody works with.
-PROD_PORTS = {"UI": "28000", "API": "28001", "WORKER": "28002"}
 FOLDER = platformdirs.user_cache_path("rebake") / "e2e" / "a b,ü"
+
+
+def _free_ports(*names: str) -> dict[str, str]:
+    """Ports that are free now: the default ones may be a stack's that somebody works with."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in names]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return {n: str(one.getsockname()[1]) for n, one in zip(names, sockets, strict=True)}
+
+
+PROD_PORTS = _free_ports("UI", "API", "WORKER")
 
 
 @dataclass(frozen=True)
