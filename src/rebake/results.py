@@ -101,6 +101,7 @@ class StackResult:
     seconds: float
     notes: tuple[str, ...] = ()
     images: Mapping[str, ImageResult] = field(default_factory=dict)
+    reused: bool = False  # it ran before
 
     def document(self) -> dict[str, object]:
         """The `--json` document of dev, prod and up."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rebake.errors import CannotRun, NoEngine, UsageError
+from rebake.errors import CannotRun, Interrupted, NoEngine, UsageError
 from rebake.process import run
 from rebake.results import SCHEMA_VERSION, Mode, ServiceState, StackResult
 from rebake.tasks import image_flow
@@ -70,6 +70,7 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
         seconds=session.seconds,
         notes=tuple(session.notes),
         images=images if mode == "prod" else {},
+        reused=bool(running),
     )
 
 
@@ -148,6 +149,7 @@ def serve(session: Session, mode: Mode, *, detach: bool) -> dict[str, object] | 
     session.reporter.stack(result)
     if detach:
         return result.document()
+    session.say("Ctrl-C " + ("leaves it running" if result.reused else "stops it"))
     if session.as_json:
         from rebake.report.json import write_document
 
@@ -296,7 +298,11 @@ def logs(
 
 
 def follow(session: Session, mode: Mode, result: StackResult) -> None:
-    """Show a stack's logs until Ctrl-C, then stop it."""
+    """Show a stack's logs until Ctrl-C; then stop it, unless it ran before this command.
+
+    Raises:
+        Interrupted: the user pressed Ctrl-C.
+    """
     from rebake.stack.plan import compose_words, logs_words
     from rebake.stack.run import compose
 
@@ -306,9 +312,12 @@ def follow(session: Session, mode: Mode, result: StackResult) -> None:
     words = logs_words(plan.name, plan.compose_file, (), follow=True, tail=0)
     try:
         run(compose(endpoint, plan, words), on_stdout=session.reporter.service_log)
+    except Interrupted:
+        raise Interrupted(f"{mode}; the stack goes on" if result.reused else "") from None
     finally:
-        session.say("stopping the stack")
-        run(compose(endpoint, plan, compose_words(plan.name, plan.compose_file, "stop")))
+        if not result.reused:
+            session.say("stopping the stack; its data is kept")
+            run(compose(endpoint, plan, compose_words(plan.name, plan.compose_file, "stop")))
 
 
 def plan_of(session: Session, mode: Mode, ports: Mapping[str, int]) -> StackPlan:
