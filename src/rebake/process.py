@@ -318,26 +318,6 @@ def stop(child: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
         _signal_group(child, interrupt=False)
 
 
-def stop_pid(pid: int, grace_s: float = GRACE_S) -> bool:
-    """Stop a process by its id: terminate, then kill after `grace_s` seconds.
-
-    Returns whether it is gone.
-    """
-    try:
-        process = psutil.Process(pid)
-        process.terminate()
-        process.wait(timeout=grace_s)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.TimeoutExpired:
-        process.kill()
-        with contextlib.suppress(psutil.Error):
-            process.wait(timeout=grace_s)
-    except psutil.AccessDenied:
-        return False
-    return not psutil.pid_exists(pid)
-
-
 @contextlib.contextmanager
 def stopping_children(what: str = "", before: Callable[[], None] | None = None) -> Iterator[None]:
     """Stop all our children when Ctrl-C or SIGTERM comes while threads of ours run programs.

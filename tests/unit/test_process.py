@@ -186,11 +186,9 @@ def test_a_background_program_outlives_the_call_and_writes_its_log(tmp_path: Pat
         time.sleep(0.02)
     if sys.platform != "win32":
         assert os.getsid(pid) == pid
-    assert process.stop_pid(pid, grace_s=5)
-
-
-def test_stopping_what_is_gone_is_fine() -> None:
-    assert process.stop_pid(2**22 + 1)
+    child = psutil.Process(pid)
+    child.kill()
+    child.wait(timeout=5)
 
 
 def test_check_raises_with_the_tail_and_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,11 +184,6 @@ class EngineClient:
             text = self._client.container.logs(name, tail=tail)
         return str(text).splitlines()
 
-    def remove_container(self, name: str) -> None:
-        """Stop and remove a container and its anonymous volumes."""
-        with self._calling("container", "rm", name):
-            self._client.container.remove(name, force=True, volumes=True)
-
     def volumes(self, label: str | None = None) -> tuple[VolumeInfo, ...]:
         """Return the volumes with a label (`name` or `name=value`), or all."""
         filters: list[tuple[Literal["label"], str]] = []

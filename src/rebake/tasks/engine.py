@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rebake.errors import UnknownName, UsageError
-from rebake.results import SCHEMA_VERSION
 from rebake.tasks.face import task
 from rebake.tasks.session import Session
 
@@ -34,25 +33,32 @@ def engine(
     return engine_flow.run_action(session, word, shell=shell, yes=yes)
 
 
-@task("base-images")
-def base_images(session: Session) -> dict[str, object] | None:
+@task(
+    "base-images",
+    flags={"pin": "write the pulled images' digests down, so that every machine pulls these"},
+)
+def base_images(session: Session, pin: bool = False) -> dict[str, object] | None:
     """Show where the images come from that the Dockerfiles start from; fetch what is missing."""
+    from rebake.engine.base_images import document
+    from rebake.report.format import size
     from rebake.tasks import wiring
 
-    rows = wiring.base_image_rows(session)
+    results = wiring.fetch_base_images(session)
+    if pin:
+        wiring.pin_base_images(session, results)
     if not session.as_json:
         session.reporter.table(
-            ("key", "image", "source", "digest", "MB", "seconds"),
+            ("key", "image", "source", "digest", "size", "seconds"),
             [
                 (
-                    str(row["key"]),
-                    str(row["ref"]),
-                    str(row["source"]),
-                    str(row["digest"])[:19],
-                    f"{int(str(row['bytes'])) / 1e6:.0f}",
-                    f"{float(str(row['seconds'])):.1f}",
+                    result.key,
+                    result.ref,
+                    f"{result.source}, made here" if result.made else result.source,
+                    result.digest[:19],
+                    size(result.bytes),
+                    f"{result.seconds:.1f}",
                 )
-                for row in rows
+                for result in results
             ],
         )
-    return {"schema_version": SCHEMA_VERSION, "base_images": rows}
+    return document(results, session.seconds)

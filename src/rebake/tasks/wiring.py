@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rebake.build.plan import BuildPlan, bake_words
-from rebake.errors import NoEngine
+from rebake.errors import NoEngine, UsageError
 from rebake.tasks.session import Session
 
 if TYPE_CHECKING:
-    from rebake.engine.base_images import BaseImage
+    from rebake.engine.base_images import BaseImage, BaseImageResult
     from rebake.engine.detect import Detected
     from rebake.engine.endpoint import Endpoint
 
@@ -78,24 +78,46 @@ def base_images(session: Session) -> list[BaseImage]:
 
 def ensure_base_images(session: Session) -> dict[str, str]:
     """See to it that the engine has the base images; return their digests by reference."""
-    rows = base_image_rows(session)
-    return {str(row["ref"]): str(row["digest"]) for row in rows}
+    return {result.ref: result.digest for result in fetch_base_images(session)}
 
 
-def base_image_rows(session: Session) -> list[dict[str, object]]:
-    """The documents of all base images, fetched or made where they are missing."""
+def fetch_base_images(session: Session) -> list[BaseImageResult]:
+    """All base images, pulled or made where they are missing."""
     from rebake.engine import base_images as room
 
     config = session.project.config
-    found = room.ensure(
+    return room.ensure(
         session.detected.endpoint,
         base_images(session),
-        lock_file=session.project.bake_file.parent / LOCK_FILE,
+        lock_file=lock_file(session),
         source=config.base_images.source,
         retries=config.base_images.retries,
         say=session.say,
     )
-    return [result.document() for result in found]
+
+
+def lock_file(session: Session) -> Path:
+    """The file with the digests that base images are pulled by; it is meant to be committed."""
+    return session.project.bake_file.parent / LOCK_FILE
+
+
+def pin_base_images(session: Session, results: Sequence[BaseImageResult]) -> None:
+    """Write down the digests that a registry gave; an image that was made here has none.
+
+    Raises:
+        UsageError: all of them were made here.
+    """
+    from rebake.engine import base_images as room
+
+    pulled = {result.ref: result.digest for result in results if not result.made}
+    if not pulled:
+        raise UsageError(
+            "all base images were made on this machine: there is no registry's digest to pin",
+            "invoke base-images --pin, on a machine that reaches the registry",
+        )
+    file = lock_file(session)
+    room.write_lock(file, {**room.read_lock(file), **pulled})
+    session.say(f"wrote {file}: commit it")
 
 
 def data_folder(session: Session) -> Path | None:
