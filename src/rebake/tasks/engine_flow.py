@@ -48,24 +48,20 @@ def _status(session: Session, *, quiet: bool = False) -> dict[str, object]:
     """The engine that would be used now, else the private one as it is."""
     from rebake.engine import detect, private
 
-    settings = str(session.host_settings)
     try:
         found = detect.detect()
-        document = {
-            "schema_version": SCHEMA_VERSION,
-            **found.document(),
-        }
+        document = {"schema_version": SCHEMA_VERSION, **found.document()}
+        env = found.endpoint.environment()
     except NoEngine as error:
         status = private.status()
         document = {
             "schema_version": SCHEMA_VERSION,
             **status.document(),
-            "env": private.endpoint().environment(),
         }
+        env = private.endpoint().environment()
         if error.found_unusable:
             document["problem"] = error.what
-    env = document["env"]
-    document["env"] = {**env, "REBAKE_HOST_SETTINGS": settings} if isinstance(env, dict) else env
+    document["env"] = {**env, **_by_hand(session)}
     if not session.as_json and not quiet:
         versions = document["versions"]
         assert isinstance(versions, dict)  # noqa: S101 - both branches above make it so
@@ -89,13 +85,22 @@ def _env(session: Session, shell: str) -> dict[str, object] | None:
     from rebake.engine.endpoint import default_shell, shell_exports
 
     endpoint = session.detected.endpoint
-    endpoint = replace(
-        endpoint, env={**endpoint.env, "REBAKE_HOST_SETTINGS": str(session.host_settings)}
-    )
+    endpoint = replace(endpoint, env={**endpoint.env, **_by_hand(session)})
     if session.as_json:
         return {"schema_version": SCHEMA_VERSION, "env": endpoint.environment()}
     session.reporter.result(shell_exports(endpoint, shell or default_shell()).rstrip("\n"))
     return None
+
+
+def _by_hand(session: Session) -> dict[str, str]:
+    """Variables for plain docker commands: the host's settings, and leave for bake to read them.
+
+    Bake asks before it reads a file outside the current folder, and refuses without a terminal.
+    """
+    return {
+        "REBAKE_HOST_SETTINGS": str(session.host_settings),
+        "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
+    }
 
 
 def _remove(session: Session, *, yes: bool) -> dict[str, object]:
