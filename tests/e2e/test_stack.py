@@ -157,8 +157,7 @@ def test_files_of_the_host_belong_to_the_user(ready_clone: Clone) -> None:
         pytest.skip("Windows has no owners of this kind")
     for half in ("backend", "ui"):
         for path in (ready_clone.root / half).rglob("*"):
-            if "node_modules" not in path.parts:
-                assert path.lstat().st_uid == os.getuid(), path
+            assert path.lstat().st_uid == os.getuid(), path
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,9 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
     else:
         if build_first:
             images = dict(image_flow.build(session, mode, plan.services).images)
+        if mode == "dev":
+            # A volume is mounted there: the engine would make the folder as root.
+            (project.ui / "node_modules").mkdir(exist_ok=True)
         session.say(f"starting {', '.join(plan.services)}")
         states = up(
             plan,
