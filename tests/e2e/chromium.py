@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -55,9 +56,11 @@ class Page:
     def until(self, find: Callable[[], T | None], what: str, timeout: float = 10) -> T:
         deadline = time.monotonic() + timeout
         while True:
-            found = find()
-            if found:
-                return found
+            # React may replace an element between finding and reading it: look again.
+            with contextlib.suppress(StaleElementReferenceException):
+                found = find()
+                if found:
+                    return found
             assert time.monotonic() < deadline, f"{what} did not come: {self.driver.page_source}"
             time.sleep(0.1)
 
