@@ -28,6 +28,7 @@ def clone() -> Clone:
 def ready_clone(clone: Clone) -> Clone:
     """The clone with its .venv made and an engine that runs."""
     clone.bootstrap("engine", "start").ok()
+    clone.invoke("down").ok()  # what an earlier run left that was broken off
     return clone
 
 
