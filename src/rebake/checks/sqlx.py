@@ -20,7 +20,9 @@ from rebake.errors import ProjectError
 from rebake.process import Outcome, run
 
 _QUERY = re.compile(r"\bquery(?:_\w+)?!\s*[\(\[{]")
-_PREPARE = "bring it up to date with `invoke sqlx-prepare` and commit it"
+_PREPARE = (
+    "bring it up to date and commit it: docs/how-to/add-a-field-to-the-api.md has the commands"
+)
 
 
 def check(cargo: Tool, backend: Path, scratch: Path, env: Mapping[str, str]) -> Outcome:

@@ -58,8 +58,8 @@ def daemon_pids(home: Home) -> list[int]:
     ]
 
 
-def start(home: Home, privilege: Privilege, say: Say) -> None:
-    """Start both daemons; the programs are installed and the caller holds the lock.
+def start(home: Home, privilege: Privilege, say: Say, limit_s: float = START_LIMIT_S) -> None:
+    """Start both daemons, within `limit_s`; installed before, and the caller holds the lock.
 
     Raises:
         CannotRun: the engine did not come up; the error ends with the log's last lines.
@@ -72,7 +72,7 @@ def start(home: Home, privilege: Privilege, say: Say) -> None:
     env: dict[str, str | None] = {**install.program_environment(home.programs)}
     env.update({name: os.environ[name] for name in _PASSED if name in os.environ})
     rules = firewall.snapshot(install.program_environment(home.programs), privilege)
-    deadline = time.monotonic() + START_LIMIT_S
+    deadline = time.monotonic() + limit_s
     say(f"starting the engine; its log: {home.log}")
     for program, config, socket_path in (
         ("usr/bin/containerd", home.containerd_config, home.containerd_socket),
@@ -86,7 +86,7 @@ def start(home: Home, privilege: Privilege, say: Say) -> None:
         _root_tool(privilege, "own", str(os.getuid()), str(os.getgid()), str(home.socket))
     while ping(home.docker_host) is None:
         if time.monotonic() > deadline:
-            raise _did_not_start(home, f"it did not answer within {START_LIMIT_S:.0f} s")
+            raise _did_not_start(home, f"it did not answer within {limit_s:.0f} s")
         time.sleep(_POLL_S)
     firewall.restore(rules, install.program_environment(home.programs), privilege)
 

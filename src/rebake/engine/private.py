@@ -73,12 +73,13 @@ def install_engine(home: Home | None = None, *, say: Say) -> InstallPlan | None:
         return install.install(place, say)
 
 
-def start(home: Home | None = None, *, say: Say) -> Endpoint:
+def start(home: Home | None = None, *, say: Say, limit_s: float = daemon.START_LIMIT_S) -> Endpoint:
     """Start the engine, installing it first where needed; nothing happens when it runs.
 
     Args:
         home: where it lives; the user's usual place when None.
         say: told what is about to happen, a line at a time.
+        limit_s: seconds that it may take to answer.
 
     Raises:
         CannotRun: it can't be run here: no root, no kernel support, it did not come up.
@@ -101,7 +102,7 @@ def start(home: Home | None = None, *, say: Say) -> Endpoint:
                     say(note)
             install.install(place, say)
             started = time.monotonic()
-            daemon.start(place, right, say)
+            daemon.start(place, right, say, limit_s)
             say(f"the engine runs (started in {time.monotonic() - started:.1f} s)")
     return endpoint(place)
 

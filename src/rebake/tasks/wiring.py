@@ -28,14 +28,15 @@ def find_engine(session: Session) -> Detected:
     from rebake.engine import detect, private
 
     kind = session.project.config.engine.kind
+    limit_s = session.project.config.engine.start_timeout_s
     if kind == "private":
-        return detect.examine(private.start(say=session.say))
+        return detect.examine(private.start(say=session.say, limit_s=limit_s))
     try:
         return detect.detect()
     except NoEngine as error:
         if kind == "system" or error.found_unusable:
             raise
-        return detect.examine(private.start(say=session.say))
+        return detect.examine(private.start(say=session.say, limit_s=limit_s))
 
 
 def engine_if_running(session: Session) -> Endpoint | None:
