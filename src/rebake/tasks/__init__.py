@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from rebake.tasks import build, config, engine, stack
+from rebake.tasks import benchmark, build, config, engine, stack
 
 namespace = Collection(
     stack.dev,
@@ -15,6 +15,7 @@ namespace = Collection(
     stack.ps,
     build.build,
     build.rebuild,
+    benchmark.benchmark,
     engine.engine,
     engine.base_images,
     config.config,
