@@ -30,17 +30,18 @@ _UI = "/app"
 
 
 def build_environment(dockerfile: str, stage: str = _MADE_FOR) -> dict[str, str]:
-    """Return what a stage sets for cargo: its profile, flags and linker.
+    """Return what a stage sets for cargo, and what it takes over from the ones it stands on.
 
     Args:
         dockerfile: the Dockerfile's text.
         stage: the stage that compiles.
     """
-    inside = re.search(rf"(?ims)^FROM \S+ AS {re.escape(stage)}\s*$(.*?)(?=^FROM |\Z)", dockerfile)
+    pattern = rf"(?ims)^FROM (\S+) AS {re.escape(stage)}\s*$(.*?)(?=^FROM |\Z)"
+    inside = re.search(pattern, dockerfile)
     if inside is None:
         return {}
-    found = {}
-    for block in re.findall(r"(?im)^ENV ((?:.*\\\n)*.*)$", inside[1]):
+    found = build_environment(dockerfile, inside[1])
+    for block in re.findall(r"(?im)^ENV ((?:.*\\\n)*.*)$", inside[2]):
         for word in shlex.split(block.replace("\\\n", " ")):
             name, equals, value = word.partition("=")
             if equals and (name.startswith("CARGO_PROFILE_") or name == "RUSTFLAGS"):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +17,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rebake.engine import build_cache, private
+from rebake.engine.build_cache import CacheRecord
 from rebake.engine.endpoint import Endpoint
+from rebake.engine.home import Home
 from rebake.errors import RebakeError
 from rebake.process import run
 
@@ -26,34 +28,8 @@ LABEL_RUN = "dev.rebake.benchmark"
 _LIST = "made.json"
 _TIMEOUT_S = 300.0
 _ROUNDS = 5  # a layer can go only after the ones that stand on it
-_AT_ONCE = 40
-_MOUNT_ID = re.compile(r' with id "/?(.*)"$', re.DOTALL)
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One record of the builder's cache; `mount` is a cache mount's id, empty for others."""
-
-    id: str
-    mount: str
-
-
-def read_records(text: str) -> dict[str, Record]:
-    """Read `docker buildx du --format json`: one document a line."""
-    found = {}
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError):
-            entry = json.loads(line)
-            mount = ""
-            if entry.get("Type") == "exec.cachemount":
-                named = _MOUNT_ID.search(str(entry.get("Description", "")))
-                mount = named[1] if named else ""
-            # `*` marks a mutable record; it is no part of the id.
-            name = str(entry["ID"]).rstrip("*")
-            found[name] = Record(name, mount)
-    return found
 
 
 @dataclass
@@ -83,10 +59,9 @@ class Made:
                 self.records |= new
                 self.write()
 
-    def cache(self) -> dict[str, Record]:
-        """All records of the builder's cache, by id."""
-        command = self.endpoint.command("buildx", "du", "--format", "json", timeout_s=_TIMEOUT_S)
-        return read_records(run(command).check().stdout)
+    def cache(self) -> dict[str, CacheRecord]:
+        """All records of the builder's cache, by id; none where the engine can't be asked."""
+        return {record.id: record for record in build_cache.records(self.endpoint) or ()}
 
     def write(self) -> None:
         """Write the list down."""
@@ -103,8 +78,8 @@ class Made:
         """
         if self.run not in prefix:
             raise ValueError(prefix)
-        found = [r.id for r in self.cache().values() if r.mount.startswith(prefix)]
-        self._remove_records(found)
+        found = [r.id for r in self.cache().values() if r.mount_id.startswith(prefix)]
+        build_cache.remove(self.endpoint, found)
         return len(found)
 
     def remove_images(self, prefix: str) -> None:
@@ -125,27 +100,18 @@ class Made:
         """Remove everything of this run from the engine, then its files."""
         self._remove_by_label(("ps", "--all", "--quiet"), ("rm", "--force", "--volumes"))
         self._remove_by_label(("volume", "ls", "--quiet"), ("volume", "rm", "--force"))
+        for folder in self.folder.glob("engine-*"):
+            private.remove(Home.at(folder), say=say)
         self.remove_images(self.run)
         for _ in range(_ROUNDS):
             there = self.cache()
-            ours = [r.id for r in there.values() if r.id in self.records or self.run in r.mount]
+            ours = [r.id for r in there.values() if r.id in self.records or self.run in r.mount_id]
             if not ours:
                 break
-            self._remove_records(ours)
+            build_cache.remove(self.endpoint, ours)
         else:
             say(f"{len(ours)} cache records of the benchmark are in use by other builds: left")
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _remove_records(self, ids: list[str]) -> None:
-        for start in range(0, len(ids), _AT_ONCE):
-            pattern = "|".join(re.escape(name) for name in ids[start : start + _AT_ONCE])
-            run(
-                self.endpoint.command(
-                    *("buildx", "prune", "--force", "--all"),
-                    *("--filter", f"id~=^({pattern})$"),
-                    timeout_s=_TIMEOUT_S,
-                )
-            ).check()
 
     def _remove_by_label(self, listing: tuple[str, ...], removing: tuple[str, ...]) -> None:
         words = (*listing, "--filter", f"label={LABEL_RUN}={self.run}")

@@ -6,12 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 from rebake.benchmark.copies import Copy, copy_project
 from rebake.benchmark.measure import Meter
 from rebake.benchmark.subject import Sample, Site, failure, image_faults, image_ids
+from rebake.build.progress import ProgressReader
 from rebake.errors import CommandFailed
 from rebake.history.records import StoredBuild
 from rebake.history.store import History
@@ -41,8 +43,22 @@ class RebakeSubject:
         self._number = 0
         self._refs: dict[str, str] = {}
         self._ids: dict[str, str] = {}
+        self._build_ids: dict[str, str] = {}
         self.copy = Copy(folder, site.layout, dockerfile=f"{site.layout.backend}/Dockerfile")
         self.make_cold()
+
+    def at(self, site: Site, environment: Mapping[str, str], state: Path) -> RebakeSubject:
+        """The same copy under the same name, on another engine or with other settings.
+
+        Args:
+            site: the run, on that engine.
+            environment: more variables for rebake.
+            state: the folder of its history and the like.
+        """
+        moved = copy(self)
+        moved._site, moved._environment, moved._state = site, dict(environment), state  # noqa: SLF001
+        moved._refs, moved._ids = {}, {}  # noqa: SLF001
+        return moved
 
     @property
     def prefix(self) -> str:
@@ -73,6 +89,7 @@ class RebakeSubject:
         document = self._document(outcome)
         images: Mapping[str, Any] = document["images"]
         self._refs = {name: str(image["ref"]) for name, image in images.items()}
+        self._build_ids = {name: str(image["build_id"]) for name, image in images.items()}
         self._forget_old()
         stored = self._last()
         record = stored.record if stored and (before is None or before.id != stored.id) else None
@@ -96,12 +113,15 @@ class RebakeSubject:
         """Run the bake command that stands behind `rebake build`, by itself; return its seconds.
 
         Raises:
-            CommandFailed: it ended badly.
+            CommandFailed: it ended badly, or it had something to do.
         """
         shown = self._document(run(self.command("build", *self._services(), "--dry-run", "--json")))
         words = list(shown["commands"][0])
         start = words.index("docker")
         variables = dict(word.split("=", 1) for word in words[1:start])
+        # The dry run asks nothing of the engine and reads no file: the ids are the last build's.
+        for name, build_id in self._build_ids.items():
+            variables["UI_BUILD_ID" if name == "ui" else "BACKEND_BUILD_ID"] = build_id
         place = words.index("--metadata-file") + 1
         words[place] = str(self._site.made.folder / "bake-metadata.json")
         command = self._site.endpoint.command(
@@ -109,9 +129,12 @@ class RebakeSubject:
             cwd=self.copy.root,
             env={**variables, **self._environment},
         )
-        outcome = run(command)
-        if not outcome.ok:
-            raise CommandFailed(outcome.argv, outcome.returncode, outcome.tail())
+        reader = ProgressReader(targets=self._site.layout.images)
+        outcome = run(command, on_stderr=reader.feed)
+        cached, steps = reader.finish().cached_share
+        if not outcome.ok or cached < steps:
+            why = [f"{cached} of {steps} steps cached", *outcome.tail()]
+            raise CommandFailed(outcome.argv, outcome.returncode, why)
         return outcome.seconds
 
     def command(self, *words: str) -> Command:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from rebake.benchmark import rendering
 from rebake.benchmark.copies import Copy, copy_project
 from rebake.benchmark.measure import Meter
@@ -15,24 +17,28 @@ from rebake.process import run
 class RecipeSubject:
     """One recipe on a copy of the project."""
 
-    def __init__(self, site: Site, name: str, *, cache: str = "", label: str = "") -> None:
+    def __init__(self, site: Site, name: str) -> None:
         """Make the copy.
 
         Args:
             site: the run.
             name: the recipe's.
-            cache: registry reference to import layers from; none when empty.
-            label: more of a name, for a second copy of the same recipe.
         """
         self.name = name
         self._site = site
-        folder = site.made.folder / f"{name}{label}"
+        folder = site.made.folder / name
         copy_project(site.project, site.files, folder)
         self.copy = Copy(folder, site.layout)
-        self._cache = cache
+        self._cache = ""
         self._number = 0
         self._ids: dict[str, str] = {}
         self.make_cold()
+
+    def at(self, site: Site, cache: str) -> RecipeSubject:
+        """The same copy under the same name, on another engine or with a registry cache."""
+        moved = copy(self)
+        moved._site, moved._cache, moved._ids = site, cache, {}  # noqa: SLF001
+        return moved
 
     @property
     def prefix(self) -> str:

@@ -16,7 +16,7 @@ from rebake.benchmark.recipe_subject import RecipeSubject
 from rebake.benchmark.scenarios import Scenario, rotated, takes_part
 from rebake.benchmark.statistics import Result, middle
 from rebake.benchmark.subject import Sample, Site, Subject, engine_answers
-from rebake.errors import BuildFailed, EngineLost, RebakeError
+from rebake.errors import BuildFailed, CommandFailed, EngineLost, RebakeError
 from rebake.report.format import seconds as in_words
 
 Say = Callable[[str], None]
@@ -234,24 +234,35 @@ class Benchmark:
     def _bare_bake(self) -> None:
         subject = self._subjects["rebake"]
         if isinstance(subject, RebakeSubject):
-            self._bake_s.append(subject.bare_bake())
+            try:
+                self._bake_s.append(subject.bare_bake())
+            except CommandFailed as error:
+                self._notes.append(f"docker buildx bake by itself: {error.details[0]}")
+                self._say(self._notes[-1])
 
     def _fresh(self, scenario: Scenario) -> None:
         from rebake.benchmark import fresh_ci
 
         names = self._taking_part(scenario)
+        for name in names:
+            self._warm_up(name)
         try:
-            taken = fresh_ci.run(
-                self._site, names, self._wanted, self._clock, self._text, self._say
+            found = fresh_ci.run(
+                self._site,
+                {name: self._subjects[name] for name in names},
+                rounds=min(self._wanted.runs, self._wanted.slow_runs),
+                text=self._text,
+                took=lambda name, seconds, whole: self._clock.took(
+                    scenario.name, name, seconds, whole
+                ),
+                say=self._say,
             )
         except fresh_ci.CannotBeFresh as error:
             self._not_run.append((scenario.name, "", str(error)))
             self._say(f"{scenario.name}: not run: {error}")
-            for name in names:
-                self._taken[scenario.name, name] = _Samples(error=str(error))
-            return
-        for name, (samples, faults, why) in taken.items():
-            self._taken[scenario.name, name] = _Samples(samples, faults, why)
+            found = {name: fresh_ci.Taken(error=str(error)) for name in names}
+        for name, one in found.items():
+            self._taken[scenario.name, name] = _Samples(one.samples, one.faults, one.error)
 
     def _text(self) -> str:
         """A text that was nowhere before."""
