@@ -102,6 +102,7 @@ class Made:
         self._remove_by_label(("volume", "ls", "--quiet"), ("volume", "rm", "--force"))
         for folder in self.folder.glob("engine-*"):
             private.remove(Home.at(folder), say=say)
+        self._remove_stacks()
         self.remove_images(self.run)
         for _ in range(_ROUNDS):
             there = self.cache()
@@ -112,6 +113,21 @@ class Made:
         else:
             say(f"{len(ours)} cache records of the benchmark are in use by other builds: left")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _remove_stacks(self) -> None:
+        """Remove what Compose made for a project of this run, should it have been broken off."""
+        label = '{{.ID}} {{.Label "com.docker.compose.project"}}'
+        name = '{{.Name}} {{.Label "com.docker.compose.project"}}'
+        for listing, removing in (
+            (("ps", "--all", "--format", label), ("rm", "--force", "--volumes")),
+            (("volume", "ls", "--format", name), ("volume", "rm", "--force")),
+            (("network", "ls", "--format", label), ("network", "rm")),
+        ):
+            listed = run(self.endpoint.command(*listing, timeout_s=_TIMEOUT_S)).stdout
+            pairs = [line.partition(" ")[::2] for line in listed.splitlines()]
+            ours = [one for one, project in pairs if project.startswith(f"{self.run}-")]
+            if ours:
+                run(self.endpoint.command(*removing, *ours, timeout_s=_TIMEOUT_S))
 
     def _remove_by_label(self, listing: tuple[str, ...], removing: tuple[str, ...]) -> None:
         words = (*listing, "--filter", f"label={LABEL_RUN}={self.run}")
@@ -142,7 +158,8 @@ def workplace(home: Path, run_name: str, endpoint: Endpoint, say: Say) -> Iterat
                 made.remove_all(say)
             except RebakeError as error:
                 say(f"not all of it could be removed, the next benchmark will: {error.what}")
-    (home / f"{run_name}.lock").unlink(missing_ok=True)
+            if not folder.exists():
+                (home / f"{run_name}.lock").unlink(missing_ok=True)
 
 
 def clear_left_overs(home: Path, endpoint: Endpoint, say: Say) -> None:

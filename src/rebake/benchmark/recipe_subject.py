@@ -45,6 +45,26 @@ class RecipeSubject:
         """What its images and cache mounts begin with now."""
         return f"{self._site.run}-{self.name}-{self._number}"
 
+    def prepare(self) -> None:
+        """Make what stands in for an image that others have prebuilt: cargo-chef itself.
+
+        Raises:
+            BuildFailed, EngineLost: it did not end well.
+        """
+        if self.name != "cargo-chef":
+            return
+        site = self._site
+        file = rendering.write(self.recipe(), site.layout)
+        first = site.layout.services[0]
+        words = ("--set", f"{first}.target=chef", "--set", f"{first}.output=type=cacheonly", first)
+        reader = ProgressReader(targets=(first,))
+        plain = [word for word in rendering.bake_words(file) if word != "--load"]
+        outcome = run(site.endpoint.command(*plain, *words), on_stderr=reader.feed)
+        progress = reader.finish()
+        if not outcome.ok:
+            tail = progress.failure.tail if progress.failure else progress.messages[-10:]
+            raise failure(site.endpoint, "the build of cargo-chef itself", outcome, tail)
+
     def make_cold(self) -> None:
         """Give every step a new argument and every mount a new id."""
         if self._number:

@@ -77,6 +77,7 @@ class Benchmark:
         self._notes: list[str] = []
         self._edits = 0
         self._warm: set[str] = set()
+        self._broken: dict[str, str] = {}  # subjects whose first build failed, and why
         self._subjects: dict[str, Subject] = {}
 
     def run(self) -> Finding:
@@ -125,6 +126,8 @@ class Benchmark:
             for scenario in scenarios
             for subject in self._wanted.subjects
             if not takes_part(subject, scenario, has_ui=bool(self._site.layout.ui))
+            and subject not in self._broken
+            and not self._taken.get((scenario.name, subject), _Samples()).error
         ]
 
     def _prepare(self, scenarios: Sequence[Scenario]) -> None:
@@ -138,6 +141,13 @@ class Benchmark:
                 for subject in self._subjects.values():
                     subject.copy.know_dependencies(manifests)
                 self._dependencies = len(manifests)
+            for name, subject in self._subjects.items():
+                if isinstance(subject, RecipeSubject):
+                    try:
+                        subject.prepare()
+                    except BuildFailed as error:
+                        self._say(f"{name}: {error}")
+                        self._broken[name] = error.what
         text = self._text()
         for subject in self._subjects.values():
             subject.copy.say(Sources(code=text, shared=text, ui=text))
@@ -150,7 +160,8 @@ class Benchmark:
         for repetition in range(self._repetitions(scenario)):
             text = self._text()
             for name in rotated(names, repetition):
-                taken = self._taken.setdefault((scenario.name, name), _Samples())
+                error = self._broken.get(name, "")
+                taken = self._taken.setdefault((scenario.name, name), _Samples(error=error))
                 if taken.error or repetition >= self._clock.wanted(scenario.name, name):
                     continue
                 self._sample(scenario, name, text, taken)
@@ -160,7 +171,7 @@ class Benchmark:
                     f"{scenario.name}, {name}, {repetition + 1}: {shown}; "
                     f"about {in_words(left)} to go"
                 )
-            if scenario.edit == "none" and "rebake" in names:
+            if scenario.edit == "none" and "rebake" in names and "rebake" not in self._broken:
                 self._bare_bake()
 
     def _taking_part(self, scenario: Scenario) -> list[str]:
@@ -221,14 +232,14 @@ class Benchmark:
 
     def _warm_up(self, name: str) -> None:
         """Build once without counting, for what begins with caches that are warm."""
-        if name in self._warm:
+        if name in self._warm or name in self._broken:
             return
         self._say(f"{name}: a first build, not counted")
         try:
             self._built(self._subjects[name], "first build", "all")
         except BuildFailed as error:
-            # Each scenario will meet it again, and put it down.
             self._say(f"{name}: {error}")
+            self._broken[name] = error.what
         self._warm.add(name)
 
     def _bare_bake(self) -> None:
@@ -246,6 +257,7 @@ class Benchmark:
         names = self._taking_part(scenario)
         for name in names:
             self._warm_up(name)
+        names = [name for name in names if name not in self._broken]
         try:
             found = fresh_ci.run(
                 self._site,

@@ -16,6 +16,7 @@ namespace = Collection(
     build.build,
     build.rebuild,
     benchmark.benchmark,
+    benchmark.workflow_test,
     engine.engine,
     engine.base_images,
     config.config,

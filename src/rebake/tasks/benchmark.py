@@ -1,4 +1,4 @@
-"""The tasks that measure: benchmark."""
+"""The tasks that measure: benchmark, workflow-test."""
 
 from __future__ import annotations
 
@@ -38,3 +38,11 @@ def benchmark(  # noqa: PLR0917 - Invoke reads flags from the signature
         services=services,
         check=check,
     )
+
+
+@task("workflow-test")
+def workflow_test(session: Session) -> dict[str, object] | None:
+    """Time a cold build, a rebuild and /healthz; limits: COLD_MAX_S, HOT_MAX_S, HEALTH_MAX_S."""
+    from rebake.tasks import benchmark_flow
+
+    return benchmark_flow.workflow_test(session)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from rebake.tasks.session import Session
 if TYPE_CHECKING:
     from rebake.benchmark.document import Finding
     from rebake.benchmark.run import Wanted
+    from rebake.benchmark.subject import Site
     from rebake.project.project import Project
 
 _LARGEST = 100
@@ -117,12 +119,46 @@ def _wanted(
     )
 
 
-def _measure(session: Session, project: Project, wanted: Wanted, size: int) -> Finding:
-    from dataclasses import replace
+def workflow_test(session: Session) -> dict[str, object] | None:
+    """Run the three steps and compare them with the limits of the environment.
 
+    Raises:
+        UsageError: a limit is no number.
+        LimitsMissed: a step took too long, or what it gave was wrong.
+    """
+    from rebake.benchmark import workflow
+    from rebake.benchmark.rebake_subject import program
+
+    limits = workflow.limits_from(os.environ)
+    if session.dry_run:
+        words = (["build", "--json"], ["build", "--json"], ["prod", "--json"], ["down"])
+        return session.show_commands([(*program(), *one) for one in words], "prod")
+    with _site(session, session.project) as (site, _note):
+        steps = workflow.run_workflow(site, limits, session.say)
+    document = workflow.document(steps, session.seconds)
+    if not session.as_json:
+        session.reporter.table(workflow.HEADER, workflow.rows(steps))
+    missed = [step.name for step in steps if not step.ok]
+    if missed:
+        if session.as_json:
+            from rebake.report.json import write_document
+
+            write_document(document)
+        raise LimitsMissed(missed, len(steps))
+    return document
+
+
+@contextlib.contextmanager
+def _site(session: Session, project: Project, size: int = 0) -> Iterator[tuple[Site, str]]:
+    """What a run works on, and a note about it; all that it makes is removed at the end.
+
+    Args:
+        session: the task.
+        project: the project to copy, or to generate one after.
+        size: how many services the generated one has; 0 for the project itself.
+    """
     from rebake.benchmark import workshop
     from rebake.benchmark.made import workplace
-    from rebake.benchmark.run import Benchmark
     from rebake.engine.host_settings import proxy_build_args
     from rebake.tasks import image_flow, wiring
 
@@ -134,7 +170,18 @@ def _measure(session: Session, project: Project, wanted: Wanted, size: int) -> F
         settings = session.host_settings
         subject = workshop.generate(project, size, made, settings) if size else project
         image, note = workshop.choose_runtime_image(project, made, session.say)
-        site = workshop.make_site(subject, made, settings, proxy_build_args(os.environ), image)
+        yield (
+            workshop.make_site(subject, made, settings, proxy_build_args(os.environ), image),
+            note,
+        )
+
+
+def _measure(session: Session, project: Project, wanted: Wanted, size: int) -> Finding:
+    from dataclasses import replace
+
+    from rebake.benchmark.run import Benchmark
+
+    with _site(session, project, size) as (site, note):
         if size:
             session.say(f"a generated workspace of {size} services")
         finding = Benchmark(site, wanted, session.say).run()
