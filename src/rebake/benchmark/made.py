@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from rebake.process import run
 LABEL_RUN = "dev.rebake.benchmark"
 _LIST = "made.json"
 _TIMEOUT_S = 300.0
-_ROUNDS = 5  # a layer can go only after the ones that stand on it
+_PATIENCE_S = 30.0
 
 Say = Callable[[str], None]
 
@@ -104,15 +105,35 @@ class Made:
             private.remove(Home.at(folder), say=say)
         self._remove_stacks()
         self.remove_images(self.run)
-        for _ in range(_ROUNDS):
-            there = self.cache()
-            ours = [r.id for r in there.values() if r.id in self.records or self.run in r.mount_id]
-            if not ours:
-                break
-            build_cache.remove(self.endpoint, ours)
+        left = self._remove_records()
+        if left:
+            say(f"{len(left)} cache records are still in use: the next benchmark removes them")
+            self.records = left
+            for path in self.folder.iterdir():
+                if path.name != _LIST:
+                    shutil.rmtree(path, ignore_errors=True)
+            self.write()
         else:
-            say(f"{len(ours)} cache records of the benchmark are in use by other builds: left")
-        shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _remove_records(self) -> set[str]:
+        """Remove our cache records; return those that stayed.
+
+        A layer can go only after the ones that stand on it, and a build that was broken off holds
+        its own for some seconds more.
+        """
+        limit = time.monotonic() + _PATIENCE_S
+        while True:
+            ours = {r.id for r in self.cache().values() if self._is_ours(r)}
+            if not ours or time.monotonic() > limit:
+                return ours
+            build_cache.remove(self.endpoint, ours)
+            rest = {r.id for r in self.cache().values() if self._is_ours(r)}
+            if rest == ours:
+                time.sleep(1.0)
+
+    def _is_ours(self, record: CacheRecord) -> bool:
+        return record.id in self.records or self.run in record.mount_id
 
     def _remove_stacks(self) -> None:
         """Remove what Compose made for a project of this run, should it have been broken off."""
