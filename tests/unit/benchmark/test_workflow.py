@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -31,6 +33,13 @@ def test_a_limit_that_is_no_time_is_refused(text: str) -> None:
 def test_the_script_has_the_same_limits_at_its_top() -> None:
     found = re.findall(r'(?m)^: "\$\{(\w+):=(\d+)\}"', SCRIPT.read_text(encoding="utf-8"))
     assert {name: float(value) for name, value in found} == LIMITS
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_the_script_names_the_task_that_it_stands_for() -> None:
+    told = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "The same as: invoke workflow-test" in told
+    assert all(name in told for name in LIMITS)
 
 
 def test_a_step_is_kept_when_it_is_quick_and_right() -> None:
