@@ -263,7 +263,10 @@ ENGINES = (
 BASE = BaseImageResult("rust", "r", "made", "d", 1, 1.0)
 DOCUMENTS = {
     "dev, prod, up": (STACK.document(), STACK.document()["services"]["api"]),  # type: ignore[index]
-    "build, rebuild": (BuildResult({"api": IMAGE}, (), 1.0).document(), IMAGE.document()),
+    "build, rebuild": (
+        BuildResult({"api": IMAGE}, (), 1.0, skipped="nothing changed").document(),
+        IMAGE.document(),
+    ),
     "doctor": (Finding("disk", "ok", "m").document(),),
     "engine status, start, stop, install, remove": ENGINES,
     "base-images": (BASE.document(), base_images.document([BASE], 1.0)),
