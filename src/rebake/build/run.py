@@ -12,12 +12,13 @@ from pathlib import Path
 from rebake import __version__
 from rebake.build.bake import BakeStopped, bake
 from rebake.build.inputs import build_id, manifest
+from rebake.build.layers import LayersMeanwhile
 from rebake.build.plan import BuildPlan, PlannedImage
-from rebake.build.progress import BuildProgress
+from rebake.build.progress_state import BuildProgress
 from rebake.engine.client import EngineClient
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import Interrupted, WrongImage
-from rebake.history.records import BuildRecord, FileDigest, ImageRecord, Outcome
+from rebake.history.records import BuildRecord, FileDigest, ImageRecord, LayerRecord, Outcome
 from rebake.history.store import History
 from rebake.process import run
 from rebake.project.git import read_state
@@ -78,7 +79,10 @@ def build_images(
     before = {image.ref: client.image(image.ref) for image in plan.images}
 
     def record(
-        outcome: Outcome, progress: BuildProgress, images: Mapping[str, ImageResult]
+        outcome: Outcome,
+        progress: BuildProgress,
+        images: Mapping[str, ImageResult],
+        layers: LayersMeanwhile | None = None,
     ) -> None:
         state = read_state(project.root)
         facts = surroundings or Surroundings()
@@ -99,7 +103,10 @@ def build_images(
                     context_bytes=progress.context_bytes,
                     downloaded_bytes=progress.downloaded_bytes,
                     steps=progress.records(),
-                    images=tuple(_record_of(image) for image in images.values()),
+                    images=tuple(
+                        _record_of(image, layers.of(image, store) if layers else ())
+                        for image in images.values()
+                    ),
                     inputs=inputs,
                     arguments=_arguments(plan),
                     base_images=facts.base_images,
@@ -129,6 +136,7 @@ def build_images(
             built=old is None or info is None or old.id != info.id,
             seconds=_target_seconds(result.progress, image.target),
         )
+    layers = LayersMeanwhile(endpoint, project.cache_id, plan.mode, images.values())
     if plan.mode == "prod":
         try:
             _check(plan, endpoint, images, _checked(project, history, images))
@@ -136,8 +144,10 @@ def build_images(
             # Without its name, nothing can start it by mistake.
             client.remove_image(images[error.service].ref, force=True)
             raise
-    record("done", result.progress, images)
-    return BuildResult(images, result.progress.steps, seconds, mode=plan.mode)
+    record("done", result.progress, images, layers)
+    return BuildResult(
+        images, result.progress.steps, seconds, mode=plan.mode, caches=result.progress.caches()
+    )
 
 
 def _check(
@@ -186,7 +196,7 @@ def _arguments(plan: BuildPlan) -> dict[str, str]:
     return {name: value for name, value in plan.variables.items() if not name.startswith("REBAKE_")}
 
 
-def _record_of(image: ImageResult) -> ImageRecord:
+def _record_of(image: ImageResult, layers: tuple[LayerRecord, ...]) -> ImageRecord:
     return ImageRecord(
         service=image.service,
         ref=image.ref,
@@ -195,6 +205,7 @@ def _record_of(image: ImageResult) -> ImageRecord:
         build_id=image.build_id,
         built=image.built,
         seconds=image.seconds,
+        layers=layers,
     )
 
 

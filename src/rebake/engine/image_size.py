@@ -1,4 +1,4 @@
-"""How large an image is unpacked: what its containers have on disk.
+"""Asks the engine's API, and how large an image is unpacked: what its containers have on disk.
 
 With the containerd image store, `docker image inspect` tells the compressed size, and no command
 of the client tells the other one. The engine's API does, from version 1.48 (`manifests=1`).
@@ -31,16 +31,30 @@ def unpacked_bytes(docker_host: str, ref: str) -> int | None:
 
     Only a local Unix socket is asked: elsewhere the size that the client tells must do.
     """
+    answers = ask(docker_host, f"/v1.48/images/{quote(ref, safe='')}/json?manifests=1")
+    return parse(answers[0]) if answers else None
+
+
+def ask(docker_host: str, *paths: str) -> tuple[bytes, ...] | None:
+    """Return the answers to GET requests; None where one of them is not to be had.
+
+    Only a local Unix socket is asked.
+    """
     if not docker_host.startswith("unix://") or not hasattr(socket, "AF_UNIX"):
         return None
     connection = _UnixConnection(docker_host.removeprefix("unix://"))
+    bodies = []
     try:
         with contextlib.closing(connection):
-            connection.request("GET", f"/v1.48/images/{quote(ref, safe='')}/json?manifests=1")
-            answer = connection.getresponse()
-            return parse(answer.read()) if answer.status == http.client.OK else None
+            for path in paths:
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                if answer.status != http.client.OK:
+                    return None
+                bodies.append(answer.read())
     except (OSError, http.client.HTTPException):
         return None
+    return tuple(bodies)
 
 
 def parse(body: bytes) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from rebake.history import trees
@@ -18,9 +19,11 @@ from rebake.history.records import (
     StepRecord,
     StoredBuild,
 )
-from rebake.results import Mode
+from rebake.results import Mode, StepUsage
 
 _SHA256 = "sha256:"
+_USAGE = ", ".join(field.name for field in fields(StepUsage))  # the columns have the same names
+_IMAGE = "service, ref, digest, bytes, input_id, built, seconds, layers"
 
 
 def load_object(db: sqlite3.Connection, digest: bytes) -> bytes:
@@ -81,6 +84,13 @@ def _steps(db: sqlite3.Connection, build_id: int) -> tuple[StepRecord, ...]:
         (build_id,),
     ).fetchall()
     digests = [_digest_out(row[0]) for row in rows]
+    usages = {
+        row[0]: StepUsage(*row[1:])
+        for row in db.execute(
+            f"SELECT ordinal, {_USAGE} FROM step_usage WHERE build_id = ?",  # noqa: S608 - our names
+            (build_id,),
+        )
+    }
     return tuple(
         StepRecord(
             digest=digest,
@@ -94,29 +104,42 @@ def _steps(db: sqlite3.Connection, build_id: int) -> tuple[StepRecord, ...]:
             error=row[8],
             bytes=row[9],
             inputs=tuple(digests[i] if isinstance(i, int) else i for i in json.loads(row[10])),
+            usage=usages.get(ordinal),
         )
-        for digest, row in zip(digests, rows, strict=True)
+        for ordinal, (digest, row) in enumerate(zip(digests, rows, strict=True))
     )
 
 
 def _images(db: sqlite3.Connection, build_id: int) -> tuple[ImageRecord, ...]:
     rows = db.execute(
-        "SELECT service, ref, digest, bytes, input_id, built, seconds, layers FROM images"
-        " WHERE build_id = ? ORDER BY service",
+        f"SELECT {_IMAGE} FROM images WHERE build_id = ? ORDER BY service",  # noqa: S608 - our names
         (build_id,),
     )
-    return tuple(
-        ImageRecord(
-            service=row[0],
-            ref=row[1],
-            digest=row[2],
-            bytes=row[3],
-            build_id=row[4],
-            built=bool(row[5]),
-            seconds=row[6],
-            layers=tuple(LayerRecord(*x) for x in trees.unpack(load_object(db, row[7]))),
-        )
-        for row in rows.fetchall()
+    return tuple(_image(db, row) for row in rows.fetchall())
+
+
+def newest_image(
+    db: sqlite3.Connection, project: str, mode: Mode, service: str
+) -> ImageRecord | None:
+    """Return a service's image as its newest build left it, or None."""
+    row = db.execute(
+        f"SELECT {_IMAGE} FROM images WHERE project = ? AND mode = ? AND service = ?"  # noqa: S608
+        " ORDER BY build_id DESC LIMIT 1",
+        (project, mode, service),
+    ).fetchone()
+    return None if row is None else _image(db, row)
+
+
+def _image(db: sqlite3.Connection, row: tuple[Any, ...]) -> ImageRecord:
+    return ImageRecord(
+        service=row[0],
+        ref=row[1],
+        digest=row[2],
+        bytes=row[3],
+        build_id=row[4],
+        built=bool(row[5]),
+        seconds=row[6],
+        layers=tuple(LayerRecord(*x) for x in trees.unpack(load_object(db, row[7]))),
     )
 
 
@@ -134,7 +157,13 @@ def summaries(
         "   WHERE s.build_id = b.id AND n.kind IN ('run', 'copy', 'meta')),"
         " (SELECT count(*) FROM steps s JOIN step_names n ON n.id = s.name_id"
         "   WHERE s.build_id = b.id AND n.kind IN ('run', 'copy', 'meta') AND s.cached),"
-        " context_bytes, downloaded_bytes, git_head, git_dirty, inputs FROM builds b"
+        " context_bytes, downloaded_bytes, git_head, git_dirty, inputs,"
+        " (SELECT sum(cpu_s) FROM step_usage u WHERE u.build_id = b.id),"
+        " (SELECT max(peak_bytes) FROM step_usage u WHERE u.build_id = b.id),"
+        " (SELECT sum(network_bytes) FROM step_usage u WHERE u.build_id = b.id),"
+        " (SELECT sum(crates_compiled) FROM step_usage u WHERE u.build_id = b.id),"
+        " (SELECT sum(crates_reused) FROM step_usage u WHERE u.build_id = b.id)"
+        " FROM builds b"
         " WHERE (?1 IS NULL OR project = ?1) AND (?2 IS NULL OR mode = ?2)"
         " ORDER BY id DESC LIMIT ?3",
         (project, mode, limit),
@@ -185,4 +214,9 @@ def _summary(row: tuple[Any, ...]) -> BuildSummary:
         git_head=row[13],
         git_dirty=bool(row[14]),
         inputs_digest=bytes(row[15]).hex(),
+        cpu_s=row[16],
+        peak_bytes=row[17],
+        network_bytes=row[18],
+        crates_compiled=row[19],
+        crates_reused=row[20],
     )
