@@ -18,6 +18,7 @@ from rebake.report.events import (
     Transfer,
     Warned,
 )
+from rebake.results import StepUsage
 
 SAMPLES = Path(__file__).parent / "rawjson"
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -231,6 +232,40 @@ def test_plain_lines_are_messages() -> None:
     events, progress = feed("WARNING: no output specified\r\n")
     assert events == [Message("WARNING: no output specified")]
     assert progress.messages == ("WARNING: no output specified",)
+
+
+def test_what_a_step_took_is_kept_and_not_shown() -> None:
+    events, progress = feed(
+        vertex(started=T.format(1)),
+        log('one\nrebake-usage {"cpu_s":1.5,"crates_com'),
+        log('piled":2,"crates_reused":7}\r\ntwo\n'),
+        vertex(started=T.format(1), completed=T.format(3)),
+    )
+    usage = StepUsage(cpu_s=1.5, crates_compiled=2, crates_reused=7)
+    assert [e.line for e in events if isinstance(e, StepLog)] == ["one", "two"]
+    assert progress.log_tails[A] == ("one", "two")
+    assert progress.steps[0].usage == usage
+    assert progress.records()[0].usage == usage
+    assert progress.caches().document() == {
+        "layers": {"hits": 0, "misses": 1},
+        "crates": {"reused": 7, "compiled": 2},
+    }
+
+
+def test_the_last_word_about_a_step_is_its_tools_own() -> None:
+    forged = 'rebake-usage {"cpu_s":999}\n'
+    _, progress = feed(vertex(), log(forged), log('rebake-usage {"cpu_s":2}\n'), vertex(error="x"))
+    assert progress.steps[0].usage == StepUsage(cpu_s=2)
+    assert progress.failure is not None
+    assert progress.failure.tail == ()
+
+
+def test_a_bad_usage_line_is_an_ordinary_line() -> None:
+    bad = 'rebake-usage {"cpu_s":"s3cret-value"}'
+    events, progress = feed(vertex(), log('rebake-usage {"cpu_s":2}\n'), log(bad + "\n"))
+    shown = bad.replace("s3cret-value", "***")
+    assert [e.line for e in events if isinstance(e, StepLog)] == [shown]
+    assert progress.steps[0].usage == StepUsage(cpu_s=2)
 
 
 def test_a_started_event_comes_before_the_end() -> None:
