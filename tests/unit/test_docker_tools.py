@@ -1,7 +1,8 @@
-"""docker/tools/fresh-sources: the time that cargo is shown changes exactly when content does."""
+"""docker/tools: the times that cargo is shown (fresh-sources), what a step took (step-usage)."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from rebake.build.inputs import build_id, manifest
+from rebake.build.usage import parse_usage
 from rebake.project.ignore import IgnoreMatcher, walk
+from rebake.results import StepUsage
 
 if sys.platform != "linux":
     pytest.skip("runs in the builder: a POSIX shell with GNU tools", allow_module_level=True)
@@ -130,3 +133,109 @@ def test_the_id_is_the_planners(mount: Mount) -> None:
     (mount.sources / "link").symlink_to("lib.rs")
     paths = walk(mount.sources, IgnoreMatcher())
     assert mount.run() == build_id(manifest(mount.sources, paths))
+
+
+class Took:
+    """A step that runs docker/tools/step-usage, with the folders of cargo and Bun."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cargo, self.bun = folder / "a b,ü" / "cargo", folder / "a b,ü" / "bun"
+        self.environment = {"PATH": os.environ["PATH"], "TMPDIR": str(folder)}
+
+    def tool(self, *words: str) -> str:
+        return subprocess.run(
+            [TOOLS / "step-usage", *words],
+            env=self.environment, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+
+    def begin(self) -> Path:
+        return Path(self.tool("begin").strip())
+
+    def end(self, folder: Path) -> StepUsage:
+        (line,) = self.tool("end", str(folder)).splitlines()
+        assert not folder.exists()
+        usage = parse_usage(line)
+        assert usage is not None, line
+        return usage
+
+
+@pytest.fixture
+def took(tmp_path: Path) -> Took:
+    return Took(tmp_path)
+
+
+def test_what_a_step_took_without_cargo_and_bun(took: Took) -> None:
+    usage = took.end(took.begin())
+    assert (usage.crates_compiled, usage.crates_downloaded, usage.packages_needed) == (None,) * 3
+
+
+def test_crates_are_counted_by_what_cargo_says(took: Took) -> None:
+    registry = took.cargo / "registry" / "cache" / "index-1"
+    registry.mkdir(parents=True)
+    (registry / "old-1.0.crate").write_text("x")
+    os.utime(registry / "old-1.0.crate", (1, 1))
+    took.environment["CARGO_HOME"] = str(took.cargo)
+    folder = took.begin()
+
+    def message(reason: str, package: str, *, fresh: bool) -> str:
+        target = {"name": 'a "fresh":false'}
+        values = {"reason": reason, "package_id": package, "target": target, "fresh": fresh}
+        return json.dumps(values, separators=(",", ":"))
+
+    old, new = "registry+https://example.org/index#old@1.0", "sparse+https://example.org/#new@1.0"
+    mine = "path+file:///src/crates/api#0.1.0"
+    artifact = "compiler-artifact"
+    (folder / "cargo.json").write_text(
+        "\n".join(
+            (
+                message(artifact, old, fresh=True),
+                message("build-script-executed", old, fresh=False),
+                message(artifact, old, fresh=True),
+                message(artifact, new, fresh=True),  # its build script is; the crate is not
+                message(artifact, new, fresh=False),
+                message(artifact, mine, fresh=False),
+                '{"reason":"build-finished","success":true}\n',
+            )
+        )
+    )
+    (registry / "new-1.0.crate").write_text("x")
+    usage = took.end(folder)
+    assert (usage.crates_compiled, usage.crates_reused) == (2, 1)
+    assert (usage.crates_needed, usage.crates_downloaded) == (2, 1)
+    assert usage.packages_needed is None
+
+
+def test_packages_are_counted_in_buns_store(took: Took) -> None:
+    cache, modules = took.bun / "cache", took.bun / "app" / "node_modules"
+    for name in ("react@19.0.0@@@1", "@types/node@22.0.0@@@1", "react"):
+        (cache / name).mkdir(parents=True)
+    (cache / "react" / "19.0.0@@@1").symlink_to(cache / "react@19.0.0@@@1")
+    took.environment |= {"BUN_STORE": str(took.bun), "BUN_INSTALL_CACHE_DIR": str(cache)}
+    folder = took.begin()
+    (cache / "vue@3.0.0@@@1").mkdir()
+    for name in ("react", "vue", "@types/node", "vue/node_modules/react", "react/dist", ".bin"):
+        (modules / name).mkdir(parents=True, exist_ok=True)
+        (modules / name / "package.json").write_text("{}")
+    usage = took.end(folder)
+    assert (usage.packages_needed, usage.packages_downloaded) == (4, 1)
+    assert usage.crates_compiled is None
+
+
+def test_the_first_build_of_an_empty_store(took: Took) -> None:
+    cache = took.bun / "cache"
+    took.environment |= {"BUN_STORE": str(took.bun), "BUN_INSTALL_CACHE_DIR": str(cache)}
+    folder = took.begin()
+    (cache / "react@19.0.0@@@1").mkdir(parents=True)
+    (took.bun / "app" / "node_modules" / "react").mkdir(parents=True)
+    (took.bun / "app" / "node_modules" / "react" / "package.json").write_text("{}")
+    usage = took.end(folder)
+    assert (usage.packages_needed, usage.packages_downloaded) == (1, 1)
+
+
+def test_a_broken_note_fails_no_build(took: Took) -> None:
+    folder = took.begin()
+    (folder / "network").unlink()
+    (folder / "cargo.json").write_bytes(b'\xff{"reason":"compiler-artifact"\x00\n' * 3)
+    assert took.end(folder).crates_compiled == 0
+    assert took.tool("end", "") == ""
+    assert took.tool("end", str(folder)) == ""
