@@ -45,10 +45,13 @@ class CacheCount:
     hits: int = 0
     misses: int = 0
 
-    @property
-    def asked(self) -> int:
-        """How often it was asked."""
-        return self.hits + self.misses
+
+@dataclass(frozen=True)
+class StoreUse:
+    """How many packages a build needed, and how many it downloaded: cargo takes some more."""
+
+    needed: int
+    downloaded: int
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,14 @@ class CacheUse:
     Attributes:
         layers: the Dockerfiles' own steps: cached, run.
         crates: packages of the cargo workspace and its dependencies: reused, compiled.
-        cargo_registry: packages from a registry: there already, downloaded.
-        bun: packages of the UI: there already, downloaded.
+        cargo_registry: packages from a registry.
+        bun: packages of the UI.
     """
 
     layers: CacheCount = CacheCount()
     crates: CacheCount | None = None
-    cargo_registry: CacheCount | None = None
-    bun: CacheCount | None = None
+    cargo_registry: StoreUse | None = None
+    bun: StoreUse | None = None
 
     def document(self) -> dict[str, object]:
         """The part of `--json` for the caches; kinds that nothing is known of are left out."""
@@ -73,9 +76,9 @@ class CacheUse:
         found: dict[str, object] = {"layers": {"hits": layers.hits, "misses": layers.misses}}
         if crates is not None:
             found["crates"] = {"reused": crates.hits, "compiled": crates.misses}
-        for name, count in (("cargo_registry", self.cargo_registry), ("bun", self.bun)):
-            if count is not None:
-                found[name] = {"needed": count.asked, "downloaded": count.misses}
+        for name, store in (("cargo_registry", self.cargo_registry), ("bun", self.bun)):
+            if store is not None:
+                found[name] = {"needed": store.needed, "downloaded": store.downloaded}
         return found
 
 

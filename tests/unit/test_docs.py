@@ -29,6 +29,7 @@ from rebake.results import (
     ImageResult,
     ServiceState,
     StackResult,
+    StoreUse,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -270,7 +271,7 @@ ENGINES = (
 )
 BASE = BaseImageResult("rust", "r", "made", "d", 1, 1.0)
 COUNT = CacheCount(1, 1)
-CACHES = CacheUse(COUNT, COUNT, COUNT, COUNT)
+CACHES = CacheUse(COUNT, COUNT, StoreUse(1, 1), StoreUse(1, 1))
 DOCUMENTS = {
     "dev, prod, up": (STACK.document(), STACK.document()["services"]["api"]),  # type: ignore[index]
     "build, rebuild": (

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import fields
 
-from rebake.results import CacheCount, CacheUse, StepUsage
+from rebake.results import CacheCount, CacheUse, StepUsage, StoreUse
 
 PREFIX = "rebake-usage "
 _LONGEST = 512  # characters; ours is at most half of it
@@ -40,21 +40,14 @@ def cache_use(layers: CacheCount, usages: Iterable[StepUsage]) -> CacheUse:
     """Return what a build found in its caches, from its steps' usages and the count of layers."""
     known = tuple(usages)
     crates = _sums(known, "crates_reused", "crates_compiled")
+    registry = _sums(known, "crates_needed", "crates_downloaded")
+    packages = _sums(known, "packages_needed", "packages_downloaded")
     return CacheUse(
         layers=layers,
         crates=CacheCount(*crates) if crates else None,
-        cargo_registry=_store_use(known, "crates"),
-        bun=_store_use(known, "packages"),
+        cargo_registry=StoreUse(*registry) if registry else None,
+        bun=StoreUse(*packages) if packages else None,
     )
-
-
-def _store_use(usages: Iterable[StepUsage], what: str) -> CacheCount | None:
-    found = _sums(usages, f"{what}_needed", f"{what}_downloaded")
-    if found is None:
-        return None
-    needed, downloaded = found
-    # Cargo may download what this build then does not compile.
-    return CacheCount(max(0, needed - downloaded), downloaded)
 
 
 def _sums(usages: Iterable[StepUsage], first: str, second: str) -> tuple[int, int] | None:

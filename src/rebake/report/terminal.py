@@ -210,7 +210,7 @@ def summary_lines(result: BuildResult) -> list[str]:
         words.append(f"{cached} of {len(work)} steps cached")
     crates = result.caches.crates
     if crates is not None:
-        words.append(f"{crates.misses} of {crates.asked} crates compiled")
+        words.append(f"{crates.misses} of {crates.hits + crates.misses} crates compiled")
     return [*lines, ", ".join(words)]
 
 

@@ -71,8 +71,3 @@ def test_the_caches_of_a_build() -> None:
 def test_what_no_step_told_is_left_out() -> None:
     use = cache_use(CacheCount(9, 0), [StepUsage(cpu_s=1.0, crates_compiled=3)])
     assert use.document() == {"layers": {"hits": 9, "misses": 0}}
-
-
-def test_more_downloads_than_needed_are_no_negative_hits() -> None:
-    use = cache_use(CacheCount(), [StepUsage(crates_needed=2, crates_downloaded=5)])
-    assert use.cargo_registry == CacheCount(0, 5)
