@@ -15,7 +15,7 @@ import base64
 import binascii
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +40,7 @@ TAIL_LINES = 20  # log lines of a failing step that are kept for the error messa
 _MESSAGES_KEPT = 500
 _LINE_BYTES = 64 * 1024  # a step that prints no line end is cut here
 _BLOB = re.compile(r"^sha256:[0-9a-f]{64}$")
+_OWN = ("load build definition", "load local bake definitions")
 _CANCELED = ("context canceled", "CANCELED", "context deadline exceeded")
 
 
@@ -102,7 +103,7 @@ class ProgressReader:
             for event in vertex.pending:
                 self._on_event(event)
             vertex.pending.clear()
-        zero = min((v.started for v in self._vertices.values() if v.started is not None), default=0)
+        zero = _beginning(self._vertices.values())
         vertices = [v for v in self._vertices.values() if v.known]
         vertices.sort(key=lambda v: v.name.number or len(vertices) + 1)
         return BuildProgress(
@@ -276,6 +277,18 @@ class ProgressReader:
 
     def _clean(self, text: str) -> str:
         return self._redactor.text(as_shown(text))
+
+
+def _beginning(vertices: Collection[Vertex]) -> float:
+    """When this build began, seconds since 1970; 0 when nothing did.
+
+    A step that another build holds at the same time is told with that build's times, minutes ago
+    perhaps. What is loaded from this client is no one else's.
+    """
+    own = [v.started for v in vertices if v.name.internal and v.name.title.startswith(_OWN)]
+    all_of_them = [v.started for v in vertices]
+    known = [t for t in own if t is not None] or [t for t in all_of_them if t is not None]
+    return min(known, default=0.0)
 
 
 def _canceled(error: str) -> bool:

@@ -28,7 +28,7 @@ class BuildProgress:
 
     Attributes:
         steps: every step, housekeeping included, in the order in which they began; times in seconds
-            from the first step's start.
+            from the build's start.
         names: each step's readable name, by digest.
         targets: the bake targets that each step was seen in, by digest (empty for one target).
         context_bytes: bytes of build contexts that were sent to the builder.
@@ -157,14 +157,14 @@ class Vertex:
         return 0.0 if moment is None or start is None else max(0.0, moment - start)
 
     def step(self, zero: float) -> Step:
-        """Return it as a finished step; times count from `zero`."""
+        """Return it as a finished step; times count from `zero`, what was before it left out."""
         ends = [end for end in self.intervals.values() if end is not None]
         start = self.started
         return Step(
             digest=self.digest,
             name=self.name.name,
-            started_s=None if start is None else round(start - zero, 6),
-            ended_s=round(max(ends) - zero, 6) if ends else None,
+            started_s=None if start is None else max(0.0, round(start - zero, 6)),
+            ended_s=max(0.0, round(max(ends) - zero, 6)) if ends else None,
             cached=self.cached and not self.error,
             error=self.error,
             inputs=self.inputs,

@@ -151,6 +151,21 @@ def test_repeated_and_late_updates_change_nothing() -> None:
     assert progress.steps[0].seconds == 2
 
 
+def test_a_step_shared_with_a_build_that_runs_longer_does_not_stretch_ours() -> None:
+    # Seen on engine 28.5: while another build holds the same FROM, BuildKit tells its old times.
+    load = "[internal] load build definition from Dockerfile"
+    meta = "[internal] load metadata for docker.io/library/rust"
+    _, progress = feed(
+        vertex("sha256:" + "c" * 64, meta, started=T.format(2), completed=T.format(3)),
+        vertex(A, "[a 1/2] FROM rust", started=T.format(1), completed=T.format(4), cached=True),
+        vertex(B, load, started=T.format(50), completed=T.format(51)),
+        vertex("sha256:" + "d" * 64, started=T.format(52), completed=T.format(54)),
+    )
+    times = [(step.started_s, step.ended_s) for step in progress.steps]
+    assert times == [(0, 0), (0, 0), (0, 1), (2, 4)]
+    assert progress.started_at == pytest.approx(1767225600 + 50)
+
+
 def test_a_step_that_runs_again_counts_only_the_time_that_it_ran() -> None:
     events, progress = feed(
         vertex(started=T.format(1), completed=T.format(2)),
