@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -23,6 +23,11 @@ from rebake.results import Mode, StepUsage
 
 _SHA256 = "sha256:"
 _USAGE = ", ".join(field.name for field in fields(StepUsage))  # the columns have the same names
+# The columns that are fields, of the same names, of a record and of a summary.
+_SHARED = (
+    "project, worktree, mode, targets, started_at, seconds, outcome, skipped, git_head, git_dirty,"
+    " context_bytes, downloaded_bytes"
+)
 _IMAGE = "service, ref, digest, bytes, input_id, built, seconds, layers"
 
 
@@ -40,40 +45,33 @@ def loader(db: sqlite3.Connection) -> trees.Load:
 def load(db: sqlite3.Connection, build_id: int, *, with_inputs: bool) -> StoredBuild | None:
     """Return a build by its id, or None; `with_inputs` reads the list of its files too."""
     row = db.execute(
-        "SELECT project, worktree, mode, targets, started_at, seconds, outcome, skipped,"
-        " rebake_version, git_head, git_dirty, context_bytes, downloaded_bytes, inputs, facts"
-        " FROM builds WHERE id = ?",
+        f"SELECT inputs, facts, rebake_version, {_SHARED} FROM builds WHERE id = ?",  # noqa: S608
         (build_id,),
     ).fetchone()
     if row is None:
         return None
-    facts = trees.unpack(load_object(db, row[14]))
+    root, facts, version, *shared = row
     inputs: Mapping[str, tuple[FileDigest, ...]] = (
-        trees.read(row[13], loader(db)) if with_inputs else {}
+        trees.read(root, loader(db)) if with_inputs else {}
     )
     record = BuildRecord(
-        project=row[0],
-        worktree=row[1],
-        mode=row[2],
-        targets=tuple(json.loads(row[3])),
-        started_at=row[4],
-        seconds=row[5],
-        outcome=row[6],
-        skipped=row[7],
-        rebake_version=row[8],
-        git_head=row[9],
-        git_dirty=bool(row[10]),
-        context_bytes=row[11],
-        downloaded_bytes=row[12],
-        engine=facts["engine"],
-        arguments=facts["arguments"],
-        settings=facts["settings"],
-        base_images=facts["base_images"],
+        **_shared(shared),
+        **trees.unpack(load_object(db, facts)),  # engine, arguments, settings, base_images
+        rebake_version=version,
         steps=_steps(db, build_id),
         images=_images(db, build_id),
         inputs=inputs,
     )
-    return StoredBuild(build_id, record, bytes(row[13]).hex())
+    return StoredBuild(build_id, record, bytes(root).hex())
+
+
+def _shared(values: Iterable[Any]) -> dict[str, Any]:
+    """Name the columns that records and summaries share."""
+    found = dict(zip(_SHARED.split(", "), values, strict=True))
+    return found | {
+        "targets": tuple(json.loads(found["targets"])),
+        "git_dirty": bool(found["git_dirty"]),
+    }
 
 
 def _steps(db: sqlite3.Connection, build_id: int) -> tuple[StepRecord, ...]:
@@ -151,24 +149,29 @@ def summaries(
     db: sqlite3.Connection, project: str | None, mode: Mode | None, limit: int
 ) -> tuple[BuildSummary, ...]:
     """Return the newest builds, newest first, of one project and mode or of all (None)."""
+    counted = "FROM steps s JOIN step_names n ON n.id = s.name_id WHERE s.build_id = b.id"
+    work = "AND n.kind IN ('run', 'copy', 'meta')"
+    told = "FROM step_usage u WHERE u.build_id = b.id"
     rows = db.execute(
-        "SELECT b.id, project, worktree, mode, targets, started_at, seconds, outcome, skipped,"
-        " (SELECT count(*) FROM steps s JOIN step_names n ON n.id = s.name_id"
-        "   WHERE s.build_id = b.id AND n.kind IN ('run', 'copy', 'meta')),"
-        " (SELECT count(*) FROM steps s JOIN step_names n ON n.id = s.name_id"
-        "   WHERE s.build_id = b.id AND n.kind IN ('run', 'copy', 'meta') AND s.cached),"
-        " context_bytes, downloaded_bytes, git_head, git_dirty, inputs,"
-        " (SELECT sum(cpu_s) FROM step_usage u WHERE u.build_id = b.id),"
-        " (SELECT max(peak_bytes) FROM step_usage u WHERE u.build_id = b.id),"
-        " (SELECT sum(network_bytes) FROM step_usage u WHERE u.build_id = b.id),"
-        " (SELECT sum(crates_compiled) FROM step_usage u WHERE u.build_id = b.id),"
-        " (SELECT sum(crates_reused) FROM step_usage u WHERE u.build_id = b.id)"
-        " FROM builds b"
-        " WHERE (?1 IS NULL OR project = ?1) AND (?2 IS NULL OR mode = ?2)"
+        f"SELECT {_SHARED}, id, inputs,"  # noqa: S608 - our own words
+        f" (SELECT count(*) {counted} {work}) AS steps,"
+        f" (SELECT count(*) {counted} {work} AND s.cached) AS cached_steps,"
+        f" (SELECT sum(cpu_s) {told}) AS cpu_s,"
+        f" (SELECT max(peak_bytes) {told}) AS peak_bytes,"
+        f" (SELECT sum(network_bytes) {told}) AS network_bytes,"
+        f" (SELECT sum(crates_compiled) {told}) AS crates_compiled,"
+        f" (SELECT sum(crates_reused) {told}) AS crates_reused"
+        " FROM builds b WHERE (?1 IS NULL OR project = ?1) AND (?2 IS NULL OR mode = ?2)"
         " ORDER BY id DESC LIMIT ?3",
         (project, mode, limit),
     )
-    return tuple(_summary(row) for row in rows.fetchall())
+    names = [column[0] for column in rows.description]
+    return tuple(_summary(dict(zip(names, row, strict=True))) for row in rows.fetchall())
+
+
+def _summary(row: dict[str, Any]) -> BuildSummary:
+    shared = _shared(row.pop(name) for name in _SHARED.split(", "))
+    return BuildSummary(inputs_digest=bytes(row.pop("inputs")).hex(), **shared, **row)
 
 
 def newest(
@@ -194,29 +197,3 @@ def newest(
             (project, mode, outcome, service),
         ).fetchone()
     return None if row is None else int(row[0])
-
-
-def _summary(row: tuple[Any, ...]) -> BuildSummary:
-    return BuildSummary(
-        id=row[0],
-        project=row[1],
-        worktree=row[2],
-        mode=row[3],
-        targets=tuple(json.loads(row[4])),
-        started_at=row[5],
-        seconds=row[6],
-        outcome=row[7],
-        skipped=row[8],
-        steps=row[9],
-        cached_steps=row[10],
-        context_bytes=row[11],
-        downloaded_bytes=row[12],
-        git_head=row[13],
-        git_dirty=bool(row[14]),
-        inputs_digest=bytes(row[15]).hex(),
-        cpu_s=row[16],
-        peak_bytes=row[17],
-        network_bytes=row[18],
-        crates_compiled=row[19],
-        crates_reused=row[20],
-    )
