@@ -28,6 +28,21 @@ variable "REBUILD" {
   default     = ""
 }
 
+variable "SEED" {
+  description = "What an empty cache mount is filled from: none, or deps (the dependency layer)"
+  default     = "none"
+}
+
+variable "BACKEND_BUILD_ID" {
+  description = "The id that the backend's sources must have; empty: whatever they are"
+  default     = ""
+}
+
+variable "UI_BUILD_ID" {
+  description = "The same for the UI's sources"
+  default     = ""
+}
+
 variable "REBAKE_HOST_SETTINGS" {
   description = "Folder with the host's CA bundle and package-manager settings"
   default     = "docker/host-settings"
@@ -86,9 +101,11 @@ target "_backend" {
   inherits = ["_common"]
   context  = "backend"
   args = {
-    CACHE_ID   = CACHE_ID
-    REBUILD    = REBUILD
-    RUST_IMAGE = RUST_IMAGE
+    CACHE_ID          = CACHE_ID
+    EXPECTED_BUILD_ID = BACKEND_BUILD_ID
+    REBUILD           = REBUILD
+    RUST_IMAGE        = RUST_IMAGE
+    SEED              = SEED
   }
 }
 
@@ -96,9 +113,10 @@ target "_ui" {
   inherits = ["_common"]
   context  = "ui"
   args = {
-    BUN_IMAGE = BUN_IMAGE
-    CACHE_ID  = CACHE_ID
-    REBUILD   = REBUILD
+    BUN_IMAGE         = BUN_IMAGE
+    CACHE_ID          = CACHE_ID
+    EXPECTED_BUILD_ID = UI_BUILD_ID
+    REBUILD           = REBUILD
   }
 }
 

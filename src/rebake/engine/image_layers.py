@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from rebake import process
+from rebake.engine import api
 from rebake.engine.endpoint import Endpoint
-from rebake.engine.image_size import ask
 from rebake.history.records import LayerRecord
 
 _TIMEOUT_S = 15.0
@@ -27,16 +27,19 @@ _SETTINGS = frozenset(
 
 def image_layers(endpoint: Endpoint, ref: str) -> tuple[LayerRecord, ...]:
     """Return an image's layers, the lowest first; empty where the engine does not tell them."""
-    name = quote(ref, safe="")
-    answers = ask(endpoint.docker_host, f"/images/{name}/history", f"/images/{name}/json")
-    return parse_layers(*(answers or _ask_client(endpoint, ref)))
+    path = f"/images/{quote(ref, safe='')}"
+    history = api.ask(endpoint.docker_host, f"{path}/history")
+    image = api.ask(endpoint.docker_host, f"{path}/json")
+    if history is not None and history.ok and image is not None and image.ok:
+        return parse_layers(history.document, image.document)
+    return parse_layers(*_ask_client(endpoint, ref))
 
 
-def parse_layers(history: str | bytes, image: str | bytes) -> tuple[LayerRecord, ...]:
+def parse_layers(history: Any, image: Any) -> tuple[LayerRecord, ...]:  # noqa: ANN401 - JSON
     """Read the answers: the history, newest line first, and the image with its layers' digests."""
     try:
-        lines = [_line(line) for line in reversed(json.loads(history))]
-        digests = [str(digest) for digest in json.loads(image)["RootFS"]["Layers"]]
+        lines = [_line(line) for line in reversed(history)]
+        digests = [str(digest) for digest in image["RootFS"]["Layers"]]
     except (ValueError, KeyError, TypeError, AttributeError):
         return ()
     sized = [line for line in lines if line[1]]
@@ -63,7 +66,7 @@ def _only_settings(words: str) -> bool:
     return words.partition(" ")[0] in _SETTINGS
 
 
-def _ask_client(endpoint: Endpoint, ref: str) -> tuple[str, str]:
+def _ask_client(endpoint: Endpoint, ref: str) -> tuple[Any, Any]:
     history = process.run(
         endpoint.command(
             *("image", "history", "--no-trunc", "--human=false", "--format", "json", ref),
@@ -73,5 +76,8 @@ def _ask_client(endpoint: Endpoint, ref: str) -> tuple[str, str]:
     image = process.run(
         endpoint.command("image", "inspect", "--format", "{{json .}}", ref, timeout_s=_TIMEOUT_S)
     )
-    lines = ",".join(line for line in history.stdout.splitlines() if line)
-    return f"[{lines}]", image.stdout
+    try:
+        lines = [json.loads(line) for line in history.stdout.splitlines() if line]
+        return lines, json.loads(image.stdout)
+    except ValueError:
+        return None, None

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rebake.build.inputs import build_id
+from rebake.build.inputs import build_id, read_inputs
 from rebake.build.plan import plan_build
-from rebake.build.run import build_images, read_inputs
+from rebake.build.run import LABEL, Surroundings, build_images
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, WrongImage
@@ -25,12 +25,16 @@ if sys.platform == "win32":
 
 FAKE = """\
     #!{python}
-    import base64, json, pathlib, sys
+    import base64, json, os, pathlib, sys
     folder = pathlib.Path(__file__).parent
     words = sys.argv[1:]
     with (folder / "calls").open("a") as calls:
         calls.write(json.dumps(words) + "\\n")
+    if words[-1] == "backend-deps":
+        sys.exit(0)
     if "bake" in words:
+        told = {{k: os.environ[k] for k in ("BACKEND_BUILD_ID", "SEED")}}
+        (folder / "environment").write_text(json.dumps(told))
         metadata = pathlib.Path(words[words.index("--metadata-file") + 1])
         metadata.write_text(json.dumps({{"api": {{"containerimage.digest": "sha256:new"}}}}))
         step = dict(digest="sha256:" + "a" * 64, name="[build 1/1] RUN cargo build")
@@ -61,10 +65,11 @@ class Client:
     def __init__(self) -> None:
         self.ids = ["old", "new"]
         self.removed: list[str] = []
+        self.label = ""
 
     def image(self, _ref: str) -> ImageInfo:
         found = self.ids[0] if len(self.ids) == 1 else self.ids.pop(0)
-        return ImageInfo(id=found, digest=f"sha256:{found}", bytes=7)
+        return ImageInfo(id=found, digest=f"sha256:{found}", bytes=7, labels={LABEL: self.label})
 
     def remove_image(self, ref: str, *, force: bool = False) -> bool:
         self.removed.append(ref)
@@ -77,16 +82,23 @@ class Bench:
         (folder / "rebake.toml").write_text('[project]\nname = "shop"\n')
         (folder / "backend").mkdir()
         (folder / "backend" / "main.rs").write_text("fn main() {}\n")
-        program = folder / "docker"
+        (folder / "docker" / "tools").mkdir(parents=True)
+        program = folder / "docker.sh"
         program.write_text(textwrap.dedent(FAKE).format(python=sys.executable))
         program.chmod(0o755)
         self.project: Project = open_project(folder)
-        self.plan = plan_build(self.project, "prod", ("api",), folder / "settings")
         self.client = Client()
-        self.id = build_id(read_inputs(self.plan)["backend"])
+        self.surroundings = Surroundings()
+        self.replan()
         self.history = folder / "history.sqlite3"
         (folder / "code").write_text("0")
-        (folder / "told").write_text(f"api 0.1.0 (build {self.id})")
+
+    def replan(self, again: str = "") -> None:
+        """What a build now would be: the fake binary tells what a real one would."""
+        settings = self.folder / "settings"
+        self.plan = plan_build(self.project, "prod", ("api",), settings, again=again)
+        self.id = build_id(read_inputs(self.plan)["backend"])
+        (self.folder / "told").write_text(f"api 0.1.0 (build {self.id})")
 
     def build(self):
         return build_images(
@@ -94,10 +106,11 @@ class Bench:
             self.plan,
             self.client,  # type: ignore[arg-type]
             # An address that is asked through the client, so that no socket is needed.
-            Endpoint("host-env", "ssh://nowhere", self.folder / "docker"),
+            Endpoint("host-env", "ssh://nowhere", self.folder / "docker.sh"),
             on_event=lambda _event: None,
             say=print,
             history=self.history,
+            surroundings=self.surroundings,
         )
 
     @property
@@ -167,11 +180,92 @@ def test_a_wrong_image_is_refused(bench: Bench, told: str) -> None:
     assert bench.client.removed == [f"{bench.project.name}-api:prod"]
 
 
-def test_an_image_that_was_checked_before_is_not_asked_again(bench: Bench) -> None:
-    bench.client.ids = ["same"]
-    assert bench.build().images["api"].built is False
+def test_an_image_whose_build_checked_the_id_is_not_asked(bench: Bench) -> None:
+    bench.client.label = bench.id
     bench.build()
-    assert len([words for words in bench.calls if "--version" in words]) == 1
+    assert not [words for words in bench.calls if "--version" in words]
+
+
+def test_a_label_of_other_sources_is_no_excuse(bench: Bench) -> None:
+    bench.client.label = "0" * 16
+    (bench.folder / "told").write_text("api 0.1.0 (build 0000000000000000)")
+    with pytest.raises(WrongImage):
+        bench.build()
+
+
+def test_bake_is_told_which_sources_it_must_have(bench: Bench) -> None:
+    bench.build()
+    assert json.loads((bench.folder / "environment").read_text()) == {
+        "BACKEND_BUILD_ID": bench.id,
+        "SEED": "none",
+    }
+
+
+def bakes(bench: Bench) -> int:
+    return len([words for words in bench.calls if "bake" in words and "api" in words])
+
+
+def test_nothing_is_built_when_nothing_changed(bench: Bench) -> None:
+    bench.client.ids = ["new"]
+    bench.build()
+    again = bench.build()
+    assert bakes(bench) == 1
+    assert again.skipped.startswith("nothing changed")
+    assert again.images["api"].build_id == bench.id
+    assert again.images["api"].built is False
+    record = bench.last().record
+    assert record.skipped == again.skipped
+    assert record.images[0].layers == (LayerRecord("sha256:layer", 7, "COPY api"),)
+    assert "caches" not in again.document()
+    assert bench.build().skipped  # after a skip as well
+    assert bakes(bench) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda bench: (bench.folder / "backend" / "main.rs").write_text("fn main() { }\n"),
+        lambda bench: (bench.folder / "backend" / "new.rs").touch(),
+        lambda bench: (bench.folder / "backend" / "main.rs").chmod(0o755),
+        lambda bench: (bench.folder / "backend" / "Dockerfile").write_text("FROM scratch\n"),
+        lambda bench: (bench.folder / "docker" / "tools" / "tool").write_text("#!/bin/sh\n"),
+        lambda bench: setattr(bench.client, "ids", ["another"]),
+        lambda bench: bench.history.unlink(),
+        lambda bench: setattr(bench, "surroundings", Surroundings(base_images={"rust:1": "b"})),
+        lambda bench: setattr(bench, "surroundings", Surroundings(host_settings="b")),
+    ],
+)
+def test_any_change_is_built(bench: Bench, change) -> None:
+    bench.client.ids = ["new"]
+    bench.build()
+    change(bench)
+    bench.replan()
+    bench.build()
+    assert bakes(bench) == 2
+
+
+def test_what_is_forced_is_built(bench: Bench) -> None:
+    bench.client.ids = ["new"]
+    bench.build()
+    bench.replan(again="now")
+    bench.build()
+    assert bakes(bench) == 2
+
+
+def test_after_a_build_the_dependencies_become_a_layer_once(bench: Bench) -> None:
+    def layers() -> int:
+        return len([words for words in bench.calls if words[-1] == "backend-deps"])
+
+    bench.build()
+    assert layers() == 1
+    (bench.folder / "backend" / "main.rs").write_text("fn main() { /* edited */ }\n")
+    bench.replan()
+    bench.build()
+    assert layers() == 1
+    (bench.folder / "backend" / "Cargo.lock").write_text("version = 4\n")
+    bench.replan()
+    bench.build()
+    assert layers() == 2
 
 
 def test_an_image_that_was_refused_is_asked_again(bench: Bench) -> None:
