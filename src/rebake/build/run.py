@@ -14,13 +14,14 @@ from rebake import __version__
 from rebake.build import seed, skip
 from rebake.build.bake import BakeStopped, bake, make_dependency_layer
 from rebake.build.inputs import build_id, digest_of, read_inputs
+from rebake.build.layers import LayersMeanwhile
 from rebake.build.plan import RECIPE, BuildPlan, PlannedImage, target_mount
-from rebake.build.progress import BuildProgress
+from rebake.build.progress_state import BuildProgress
 from rebake.engine import build_cache
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import Interrupted, WrongImage
-from rebake.history.records import BuildRecord, ImageRecord, Outcome, StoredBuild
+from rebake.history.records import BuildRecord, ImageRecord, LayerRecord, Outcome, StoredBuild
 from rebake.history.store import History
 from rebake.process import run
 from rebake.project.git import read_state
@@ -29,6 +30,7 @@ from rebake.report.events import OnEvent
 from rebake.results import BuildResult, ImageResult
 
 Say = Callable[[str], None]
+LayersOf = Callable[[ImageResult, History], tuple[LayerRecord, ...]]
 LABEL = "rebake.build-id"  # set by the Dockerfiles
 
 
@@ -146,6 +148,9 @@ class _Build:
             image.service: self._made(image, result.progress, result.digests)
             for image in self.plan.images
         }
+        layers = LayersMeanwhile(
+            self.endpoint, self.project.cache_id, self.plan.mode, made.values()
+        )
         if self.plan.mode == "prod":
             try:
                 self._check(made)
@@ -156,11 +161,17 @@ class _Build:
         try:
             layer = self._dependency_layer()
         except Interrupted:
-            self._record("done", result.progress, made)
+            self._record("done", result.progress, made, layers=layers.of)
             raise
-        self._record("done", result.progress, made, layer=layer)
+        self._record("done", result.progress, made, layers=layers.of, layer=layer)
         seconds = time.monotonic() - self.began
-        return BuildResult(made, result.progress.steps, seconds, mode=self.plan.mode)
+        return BuildResult(
+            made,
+            result.progress.steps,
+            seconds,
+            mode=self.plan.mode,
+            caches=result.progress.caches(),
+        )
 
     # nothing to do
 
@@ -197,7 +208,9 @@ class _Build:
             for image in self.plan.images
         }
         reason = "nothing changed: all files, arguments and base images are those of the images"
-        self._record("done", None, made, skipped=reason)
+        self._record(
+            "done", None, made, layers=lambda i, _: found[i.service].layers, skipped=reason
+        )
         seconds = time.monotonic() - self.began
         return BuildResult(made, (), seconds, skipped=reason, mode=self.plan.mode)
 
@@ -285,6 +298,7 @@ class _Build:
         progress: BuildProgress | None,
         made: Mapping[str, ImageResult],
         *,
+        layers: LayersOf = lambda _image, _store: (),
         skipped: str = "",
         layer: str = "",
     ) -> None:
@@ -302,7 +316,7 @@ class _Build:
             git_head=state.head if state else "",
             git_dirty=state.dirty if state else False,
             skipped=skipped,
-            images=tuple(_record_of(image) for image in made.values()),
+            images=tuple(_record_of(image, layers(image, self.store)) for image in made.values()),
             inputs=self.inputs,
             arguments=_arguments(self.plan),
             settings={
@@ -332,7 +346,7 @@ def _arguments(plan: BuildPlan) -> dict[str, str]:
     }
 
 
-def _record_of(image: ImageResult) -> ImageRecord:
+def _record_of(image: ImageResult, layers: tuple[LayerRecord, ...]) -> ImageRecord:
     return ImageRecord(
         service=image.service,
         ref=image.ref,
@@ -341,6 +355,7 @@ def _record_of(image: ImageResult) -> ImageRecord:
         build_id=image.build_id,
         built=image.built,
         seconds=image.seconds,
+        layers=layers,
     )
 
 
