@@ -28,6 +28,15 @@ variable "REBUILD" {
   default     = ""
 }
 
+variable "REBAKE_BACKEND_CONTEXT" {
+  description = "The backend's folder, or a link to it: BuildKit then takes all files anew"
+  default     = "backend"
+}
+
+variable "REBAKE_UI_CONTEXT" {
+  default = "ui"
+}
+
 variable "REBAKE_HOST_SETTINGS" {
   description = "Folder with the host's CA bundle and package-manager settings"
   default     = "docker/host-settings"
@@ -84,7 +93,7 @@ target "_common" {
 
 target "_backend" {
   inherits = ["_common"]
-  context  = "backend"
+  context  = REBAKE_BACKEND_CONTEXT
   args = {
     CACHE_ID   = CACHE_ID
     REBUILD    = REBUILD
@@ -94,7 +103,7 @@ target "_backend" {
 
 target "_ui" {
   inherits = ["_common"]
-  context  = "ui"
+  context  = REBAKE_UI_CONTEXT
   args = {
     BUN_IMAGE = BUN_IMAGE
     CACHE_ID  = CACHE_ID

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rebake import __version__
+from rebake.build import resend
 from rebake.build.bake import BakeStopped, bake
 from rebake.build.inputs import build_id, manifest
 from rebake.build.plan import BuildPlan, PlannedImage
@@ -59,6 +61,8 @@ def build_images(
 ) -> BuildResult:
     """Build the images of a plan and check that each one holds the sources at hand.
 
+    A change that BuildKit did not see (same size, same time) is sent again, once.
+
     Args:
         project: the project.
         plan: what to build.
@@ -73,6 +77,59 @@ def build_images(
         BuildFailed, EngineLost, Interrupted: the build did not end well; it is recorded.
         WrongImage: an image does not hold these sources.
     """
+
+    def once(plan: BuildPlan) -> BuildResult:
+        return _build_once(
+            project,
+            plan,
+            client,
+            endpoint,
+            on_event=on_event,
+            say=say,
+            history=history,
+            surroundings=surroundings or Surroundings(),
+        )
+
+    plan = resend.with_names(project, plan)
+    hidden = resend.missed(project, plan)
+    if hidden:
+        names = ", ".join(path.relative_to(project.root).as_posix() for path in hidden)
+        say(f"{names}: new content, but the old size and time: the sources are sent again")
+        plan = resend.renew(project, plan)
+    try:
+        return once(plan)
+    except WrongImage as error:
+        if not _was_not_sent(plan, error):
+            raise
+        say(
+            f"the engine built {error.service} from older sources: a file kept its size and time "
+            "and was not sent; all are sent again"
+        )
+        try:
+            plan = resend.renew(project, plan)
+        except OSError:
+            raise error from None
+        return once(plan)
+
+
+def _was_not_sent(plan: BuildPlan, error: WrongImage) -> bool:
+    """Whether an image of other sources was made though no file changed in the meantime."""
+    context = next(image.context for image in plan.images if image.service == error.service)
+    now = build_id(read_inputs(plan)[context.name])
+    return now == error.expected and re.search(r"\b[0-9a-f]{16}\b", error.found) is not None
+
+
+def _build_once(
+    project: Project,
+    plan: BuildPlan,
+    client: EngineClient,
+    endpoint: Endpoint,
+    *,
+    on_event: OnEvent,
+    say: Say,
+    history: Path,
+    surroundings: Surroundings,
+) -> BuildResult:
     started, began = time.time(), time.monotonic()
     inputs = read_inputs(plan)
     before = {image.ref: client.image(image.ref) for image in plan.images}
@@ -81,7 +138,6 @@ def build_images(
         outcome: Outcome, progress: BuildProgress, images: Mapping[str, ImageResult]
     ) -> None:
         state = read_state(project.root)
-        facts = surroundings or Surroundings()
         with contextlib.suppress(OSError), History(history, on_note=say) as store:
             store.record(
                 BuildRecord(
@@ -93,7 +149,7 @@ def build_images(
                     seconds=time.monotonic() - began,
                     outcome=outcome,
                     rebake_version=__version__,
-                    engine=facts.engine,
+                    engine=surroundings.engine,
                     git_head=state.head if state else "",
                     git_dirty=state.dirty if state else False,
                     context_bytes=progress.context_bytes,
@@ -102,7 +158,7 @@ def build_images(
                     images=tuple(_record_of(image) for image in images.values()),
                     inputs=inputs,
                     arguments=_arguments(plan),
-                    base_images=facts.base_images,
+                    base_images=surroundings.base_images,
                 )
             )
             if store.count() > project.config.history.keep * 1.1:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from rebake.build import run as build_run
 from rebake.build.inputs import build_id
 from rebake.build.plan import plan_build
 from rebake.build.run import build_images, read_inputs
@@ -23,12 +25,14 @@ if sys.platform == "win32":
 
 FAKE = """\
     #!{python}
-    import json, pathlib, sys
+    import json, os, pathlib, sys
     folder = pathlib.Path(__file__).parent
     words = sys.argv[1:]
     with (folder / "calls").open("a") as calls:
         calls.write(json.dumps(words) + "\\n")
     if "bake" in words:
+        with (folder / "contexts").open("a") as contexts:
+            contexts.write(os.environ.get("REBAKE_BACKEND_CONTEXT", "") + "\\n")
         metadata = pathlib.Path(words[words.index("--metadata-file") + 1])
         metadata.write_text(json.dumps({{"api": {{"containerimage.digest": "sha256:new"}}}}))
         code = int((folder / "code").read_text())
@@ -36,7 +40,9 @@ FAKE = """\
             print("ERROR: failed to solve: nothing works", file=sys.stderr)
         sys.exit(code)
     if "--version" in words:
-        print((folder / "told").read_text())
+        resent = (folder / "contexts").read_text().splitlines()[-1]
+        sent = folder / "told-when-sent-again"
+        print((sent if resent and sent.exists() else folder / "told").read_text())
 """
 
 
@@ -86,6 +92,11 @@ class Bench:
         )
 
     @property
+    def contexts(self) -> list[str]:
+        """What each bake was given as the backend's folder; empty: the bake file's own."""
+        return (self.folder / "contexts").read_text().splitlines()
+
+    @property
     def calls(self) -> list[list[str]]:
         return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
 
@@ -95,7 +106,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setenv("REBAKE_STATE_HOME", str(tmp_path / "state"))
     return Bench(tmp_path)
 
 
@@ -126,7 +138,65 @@ def test_a_wrong_image_is_refused(bench: Bench, told: str) -> None:
         bench.build()
     assert caught.value.expected == bench.id
     assert "invoke rebuild api" in str(caught.value)
-    assert bench.client.removed == [f"{bench.project.name}-api:prod"]
+    assert set(bench.client.removed) == {f"{bench.project.name}-api:prod"}
+
+
+def test_sources_that_were_not_sent_are_sent_again_under_another_name(bench: Bench) -> None:
+    (bench.folder / "told").write_text("api 0.1.0 (build 0123456789abcdef)")
+    (bench.folder / "told-when-sent-again").write_text(f"api 0.1.0 (build {bench.id})")
+    bench.client.ids = ["old", "stale", "stale", "new"]
+    assert bench.build().images["api"].build_id == bench.id
+    first, second = bench.contexts
+    assert first == ""
+    assert Path(second).name.startswith("backend-")
+    assert Path(second).resolve() == bench.folder / "backend"
+    # The next build uses the same name: under the old one the engine still holds the old files.
+    bench.build()
+    assert bench.contexts[2:] == [second]
+    # And so on, when it happens again.
+    (bench.folder / "told-when-sent-again").write_text("api 0.1.0 (build 0123456789abcdef)")
+    (bench.folder / "backend" / "main.rs").write_text("fn main() { }\n")
+    with pytest.raises(WrongImage):
+        bench.build()
+    assert bench.contexts[3] == second
+    assert bench.contexts[4] not in {"", second}
+    assert not Path(second).exists()
+
+
+def test_files_that_change_while_the_build_runs_are_not_sent_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bench.folder / "told").write_text("api 0.1.0 (build 0123456789abcdef)")
+    real = build_run.bake
+
+    def edited(*words: object) -> object:
+        (bench.folder / "backend" / "main.rs").write_text("fn main() { edited() }\n")
+        return real(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(build_run, "bake", edited)
+    with pytest.raises(WrongImage, match="were files changed while the build ran"):
+        bench.build()
+    assert bench.contexts == [""]
+
+
+def test_an_image_that_tells_no_id_is_not_built_twice(bench: Bench) -> None:
+    (bench.folder / "told").write_text("api 0.1.0 (build dev)")
+    with pytest.raises(WrongImage):
+        bench.build()
+    assert bench.contexts == [""]
+
+
+def test_a_dockerfile_that_kept_size_and_time_is_sent_again(bench: Bench) -> None:
+    dockerfile = bench.folder / "backend" / "Dockerfile"
+    for text, time_ns in (("USER 1\n", 10**18), ("USER 2\n", 10**18), ("USER 3\n", 10**18 + 1)):
+        dockerfile.write_text(text)
+        os.utime(dockerfile, ns=(time_ns, time_ns))
+        bench.id = build_id(read_inputs(bench.plan)["backend"])
+        (bench.folder / "told").write_text(f"api 0.1.0 (build {bench.id})")
+        bench.build()
+    first, second, third = bench.contexts
+    assert first == ""
+    assert second == third != ""
 
 
 def test_an_image_that_was_checked_before_is_not_asked_again(bench: Bench) -> None:
