@@ -11,6 +11,7 @@ pub fn about() -> String {
         include_str!("chosen.txt").trim(),
         include_str!(concat!(env!("OUT_DIR"), "/words.txt")),
         number.format(7),
+        if cfg!(other_toolchain) { "two" } else { "one" },
     ]
     .join("\n")
 }
