@@ -132,13 +132,12 @@ def test_another_toolchain_under_the_same_name(bench: Bench) -> None:
     folder = bench.one.root.parent / "toolchain"
     folder.mkdir(exist_ok=True)
     named = 'rustc.real -vV | sed "s/^commit-hash: ./&{}/"'
-    for number, cfg in (("one", ""), ("two", "--cfg other_toolchain")):
+    for number, cfg in (("one", "--cfg first_toolchain"), ("two", "--cfg other_toolchain")):
         (folder / "rustc").write_text(
             f'#!/bin/sh\n[ "$*" != -vV ] || {{ {named.format(number)}; exit; }}\n'
             f'exec rustc.real "$@" {cfg}\n'
         )
         (folder / "rustc").chmod(0o755)
-        os.utime(folder / "rustc", ns=(OLD, OLD))
         (folder / "Dockerfile").write_text(
             f"FROM {rust}\nRUN mv /usr/bin/rustc /usr/bin/rustc.real\n# {number}\n"
             f"COPY rustc /usr/bin/rustc\nRUN : {number}; touch -d @1600000000 /usr/bin/rustc\n"
