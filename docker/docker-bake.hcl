@@ -37,6 +37,21 @@ variable "REBAKE_UI_CONTEXT" {
   default = "ui"
 }
 
+variable "SEED" {
+  description = "What an empty cache mount is filled from: none, or deps (the dependency layer)"
+  default     = "none"
+}
+
+variable "BACKEND_BUILD_ID" {
+  description = "The id that the backend's sources must have; empty: whatever they are"
+  default     = ""
+}
+
+variable "UI_BUILD_ID" {
+  description = "The same for the UI's sources"
+  default     = ""
+}
+
 variable "REBAKE_HOST_SETTINGS" {
   description = "Folder with the host's CA bundle and package-manager settings"
   default     = "docker/host-settings"
@@ -95,9 +110,11 @@ target "_backend" {
   inherits = ["_common"]
   context  = REBAKE_BACKEND_CONTEXT
   args = {
-    CACHE_ID   = CACHE_ID
-    REBUILD    = REBUILD
-    RUST_IMAGE = RUST_IMAGE
+    CACHE_ID          = CACHE_ID
+    EXPECTED_BUILD_ID = BACKEND_BUILD_ID
+    REBUILD           = REBUILD
+    RUST_IMAGE        = RUST_IMAGE
+    SEED              = SEED
   }
 }
 
@@ -105,9 +122,10 @@ target "_ui" {
   inherits = ["_common"]
   context  = REBAKE_UI_CONTEXT
   args = {
-    BUN_IMAGE = BUN_IMAGE
-    CACHE_ID  = CACHE_ID
-    REBUILD   = REBUILD
+    BUN_IMAGE         = BUN_IMAGE
+    CACHE_ID          = CACHE_ID
+    EXPECTED_BUILD_ID = UI_BUILD_ID
+    REBUILD           = REBUILD
   }
 }
 

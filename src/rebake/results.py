@@ -34,7 +34,13 @@ class Step:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """One service's image after a build."""
+    """One service's image after a build.
+
+    Attributes:
+        build_id: the id of the sources that it must hold.
+        built: whether it is another image than before.
+        label: the id that the build wrote on it; empty where it wrote none.
+    """
 
     service: str
     ref: str
@@ -43,6 +49,7 @@ class ImageResult:
     build_id: str
     built: bool
     seconds: float
+    label: str = ""
 
     def document(self) -> dict[str, object]:
         """The part of `--json` for this image."""
@@ -72,6 +79,7 @@ class BuildResult:
             "schema_version": SCHEMA_VERSION,
             "images": {name: image.document() for name, image in self.images.items()},
             "seconds": round(self.seconds, 3),
+            **({"skipped": self.skipped} if self.skipped else {}),
         }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rebake.build.plan import BuildPlan, bake_words
+from rebake.build.plan import DEPENDENCIES, BuildPlan, bake_words, dependency_words
 from rebake.build.progress import BuildProgress, ProgressReader
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.ping import ping
@@ -38,7 +38,7 @@ class BakeStopped(Exception):
 def command(plan: BuildPlan, endpoint: Endpoint, metadata: Path) -> Command:
     """The exact command for a plan."""
     return endpoint.command(
-        *bake_words(plan, metadata), cwd=plan.root, env=dict(plan.variables), what="the build"
+        *bake_words(plan, metadata), cwd=plan.root, env=plan.all_variables, what="the build"
     )
 
 
@@ -65,6 +65,29 @@ def bake(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> BakeResult:
         if not outcome.ok:
             raise BakeStopped(_explain(endpoint, progress, redactor), progress)
         return BakeResult(progress, _digests(metadata))
+
+
+def make_dependency_layer(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> bool:
+    """Bring the dependency layer up to date from the cache mount, which is warm after a build.
+
+    Returns:
+        Whether it is there now: no build fails for the lack of it.
+
+    Raises:
+        Interrupted: the user interrupted it.
+    """
+    reader = ProgressReader(on_event, targets=(DEPENDENCIES,))
+    outcome = run(
+        endpoint.command(
+            *dependency_words(plan),
+            cwd=plan.root,
+            env=plan.all_variables,
+            what="the dependency layer",
+        ),
+        on_stderr=reader.feed,
+    )
+    reader.finish()
+    return outcome.ok
 
 
 def _explain(

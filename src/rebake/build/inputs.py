@@ -20,8 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rebake.build.digest_cache import DigestCache, Stamp
+from rebake.build.plan import RECIPE, BuildPlan
 from rebake.errors import ProjectError
 from rebake.history.records import FileDigest, FileKind
+from rebake.project.ignore import IgnoreMatcher, ignore_file, walk
 
 BUILD_ID_LENGTH = 16  # hex digits
 BUILD_ID_SH = r"""{
@@ -33,6 +35,28 @@ _FORBIDDEN = ("\n", "\r", "\\")  # sha256sum writes such names in an escaped for
 _CHUNK = 64 * 1024
 _THREADS_FROM = 32  # below this many files to hash, threads cost more than they bring
 _TRIES = 3  # a file that changes while it is read
+
+
+def read_inputs(plan: BuildPlan) -> dict[str, tuple[FileDigest, ...]]:
+    """Digest every file that a plan's images are made from: of each half, and of the recipe.
+
+    Raises:
+        ProjectError: a file can't be read, or has a name that can't be in an id.
+    """
+    found: dict[str, tuple[FileDigest, ...]] = {}
+    for half in plan.halves:
+        folder = plan.folders[half]
+        found[half] = manifest(folder, walk(folder, IgnoreMatcher.load(ignore_file(folder))))
+    found[RECIPE] = manifest(plan.root, [file.relative_to(plan.root) for file in plan.recipe])
+    return found
+
+
+def digest_of(files: Iterable[FileDigest]) -> str:
+    """Return one digest of all that a manifest says: paths, contents and kinds."""
+    total = hashlib.sha256()
+    for file in files:
+        total.update(f"{file.kind} {file.sha256} ".encode() + os.fsencode(file.path) + b"\n")
+    return total.hexdigest()
 
 
 def manifest(

@@ -3,38 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from rebake.project.project import Project
 from rebake.results import Mode
 
+Half = Literal["backend", "ui"]
+Seed = Literal["none", "deps"]
+# The bake target of the dependency layer, and the name of the folder's table in the inputs.
+DEPENDENCIES = "backend-deps"
+RECIPE = "recipe"
+
 
 @dataclass(frozen=True)
 class PlannedImage:
-    """One image that a build makes."""
+    """One image that a build makes.
+
+    Attributes:
+        half: the half whose files its build id stands for.
+        needs: the halves that it is made from; the UI's image holds a server of the backend's.
+    """
 
     service: str
     target: str
     ref: str
-    context: Path
+    half: Half
+    needs: tuple[Half, ...]
+
+
+@dataclass(frozen=True)
+class RemoteCache:
+    """A cache in a registry.
+
+    Attributes:
+        ref: the repository; each target has a tag of its own in it, so that none overwrites
+            another's.
+        export: write to it too, not only read.
+    """
+
+    ref: str
+    export: bool = False
+
+    def words(self, target: str) -> tuple[str, ...]:
+        """The words of bake for one target. zstd: it unpacks several times as fast as gzip."""
+        place = f"type=registry,ref={self.ref}:{target}"
+        words = ["--set", f"{target}.cache-from={place}"]
+        if self.export:
+            how = "mode=max,compression=zstd,ignore-error=true"
+            words += ["--set", f"{target}.cache-to={place},{how}"]
+        return tuple(words)
 
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """Everything that a build needs to know."""
+    """Everything that a build needs to know.
+
+    Attributes:
+        folders: where each half is.
+        recipe: the files that say how images are made: Dockerfiles, their ignore files, the bake
+            file, the tools.
+        seed: what an empty cache mount is filled from, and why.
+        forced: build even where nothing changed.
+        build_ids: the id that each half's sources must have.
+        contexts: other names of folders, see `build.resend`.
+    """
 
     mode: Mode
     root: Path
     bake_file: Path
     images: tuple[PlannedImage, ...]
+    folders: Mapping[Half, Path]
     variables: Mapping[str, str]
     no_cache: bool = False
+    recipe: tuple[Path, ...] = ()
+    seed: Seed = "none"
+    seed_reason: str = ""
+    remote: RemoteCache | None = None
+    forced: bool = False
+    build_ids: Mapping[Half, str] = field(default_factory=dict)
+    contexts: Mapping[Half, Path] = field(default_factory=dict)
 
     @property
     def targets(self) -> tuple[str, ...]:
         """The targets of the bake file, in order, each once."""
         return tuple(dict.fromkeys(image.target for image in self.images))
+
+    @property
+    def halves(self) -> tuple[Half, ...]:
+        """The halves that are built from, each once."""
+        return tuple(dict.fromkeys(half for image in self.images for half in image.needs))
+
+    @property
+    def all_variables(self) -> dict[str, str]:
+        """What bake is given: the variables, the seed, and the ids that the sources must have."""
+        ids = {f"{half.upper()}_BUILD_ID": value for half, value in self.build_ids.items()}
+        names = {f"REBAKE_{h.upper()}_CONTEXT": str(path) for h, path in self.contexts.items()}
+        return {**self.variables, "SEED": self.seed, **ids, **names}
+
+    def seeded(self, seed: Seed, reason: str) -> BuildPlan:
+        """The same plan with a choice of what an empty mount is filled from."""
+        return replace(self, seed=seed, seed_reason=reason)
+
+    def expecting(self, build_ids: Mapping[Half, str]) -> BuildPlan:
+        """The same plan for sources with these ids."""
+        return replace(self, build_ids=build_ids)
 
 
 def plan_build(
@@ -62,12 +136,14 @@ def plan_build(
     prefix = project.compose_name(mode)
     images = []
     for service in services:
-        context = project.ui if service == "ui" else project.backend
+        half: Half = "ui" if service == "ui" else "backend"
         if mode == "prod":
-            images.append(PlannedImage(service, service, f"{prefix}-{service}:prod", context))
+            needs: tuple[Half, ...] = ("ui", "backend") if half == "ui" else (half,)
+            ref = f"{prefix}-{service}:prod"
+            images.append(PlannedImage(service, service, ref, half, needs))
         else:
-            half = "ui" if service == "ui" else "backend"
-            images.append(PlannedImage(service, f"{half}-dev", f"{prefix}-{half}:dev", context))
+            ref = f"{prefix}-{half}:dev"
+            images.append(PlannedImage(service, f"{half}-dev", ref, half, (half,)))
     variables = {
         "PROJECT": project.name,
         "CACHE_ID": project.cache_id,
@@ -77,9 +153,43 @@ def plan_build(
         **(proxies or {}),
         **({"REBUILD": again} if again else {}),
     }
+    cache = project.config.cache
     return BuildPlan(
-        mode, project.root, project.bake_file, tuple(images), variables, no_cache=no_cache
+        mode,
+        project.root,
+        project.bake_file,
+        tuple(images),
+        {"backend": project.backend, "ui": project.ui},
+        variables,
+        no_cache=no_cache,
+        recipe=recipe_files(project),
+        remote=RemoteCache(cache.remote, cache.export) if cache.remote else None,
+        forced=no_cache or bool(again),
     )
+
+
+def recipe_files(project: Project) -> tuple[Path, ...]:
+    """The files that say how images are made; those that are not there are left out."""
+    tools = project.bake_file.parent / "tools"
+    files = [
+        project.bake_file,
+        *(folder / name for folder in (project.backend, project.ui) for name in _OF_A_HALF),
+        *sorted(tools.rglob("*")),
+    ]
+    return tuple(file for file in files if file.is_file())
+
+
+_OF_A_HALF = ("Dockerfile", ".dockerignore", "Dockerfile.dockerignore")
+
+
+def target_mount(project: Project, mounts: frozenset[str]) -> str:
+    """Return the cache mount that release builds compile in; empty when there is none yet.
+
+    Its name holds the engine's architecture, which the builder fills in.
+    """
+    start = f"{project.cache_id}-target-release-"
+    end = f"-{project.config.base_images.rust}"
+    return next((m for m in sorted(mounts) if m.startswith(start) and m.endswith(end)), "")
 
 
 def bake_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:
@@ -95,4 +205,25 @@ def bake_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:
     ]  # fmt: skip
     if plan.no_cache:
         words.append("--no-cache")
+    if plan.remote is not None:
+        for target in plan.targets:
+            words += plan.remote.words(target)
+        if plan.seed == "deps":
+            # Read only: the layer's own target writes it.
+            reading = replace(plan.remote, export=False)
+            place = reading.words(DEPENDENCIES)[1].partition("=")[2]
+            words += ["--set", f"*.cache-from+={place}"]
     return (*words, *plan.targets)
+
+
+def dependency_words(plan: BuildPlan) -> tuple[str, ...]:
+    """The words after `docker` that bring the dependency layer up to date."""
+    words = [
+        "buildx", "bake",
+        "--file", str(plan.bake_file),
+        "--progress", "rawjson",
+        "--allow", f"fs.read={plan.variables['REBAKE_HOST_SETTINGS']}",
+    ]  # fmt: skip
+    if plan.remote is not None:
+        words += plan.remote.words(DEPENDENCIES)
+    return (*words, DEPENDENCIES)

@@ -7,62 +7,68 @@ else of it: all folders named `backend` of a user share one. So a symbolic link 
 enough for everything to be sent again, from the user's own files, which stay as they are. The link
 is kept and used from then on, since the old key still holds the old content.
 
-Two nets: `missed` looks ahead at the files that no build id holds (Dockerfile, `.dockerignore`,
-the tools); the gate in `build.run` finds the rest, since an image of old sources has another id.
+Two nets: `missed` looks ahead at the files that no build id holds (Dockerfiles, their ignore files,
+the tools); the check in the builder and the gate after it find the rest, since other sources have
+another id.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
+import re
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rebake.build.plan import BuildPlan
+from rebake.build.bake import BakeStopped
+from rebake.build.plan import BuildPlan, Half
+from rebake.errors import WrongImage
+from rebake.history.records import FileDigest
 from rebake.project.project import Project
 
 _SHOWN = "shown.json"
+# What `docker/tools/expect-build-id` ends with, as BuildKit tells it.
+_REFUSED = re.compile(r"exit code: 65\b")
+_ID = re.compile(r"\b[0-9a-f]{16}\b")
 
 
 def with_names(project: Project, plan: BuildPlan) -> BuildPlan:
-    """Return the plan with the names that its contexts were given by `renew`, if any."""
-    found = {}
-    for variable, context in _contexts(project).items():
-        for link in sorted(_links(project, context)):
-            if link.resolve() == context.resolve():
-                found[variable] = str(link)
-    return replace(plan, variables={**plan.variables, **found}) if found else plan
+    """Return the plan with the names that its folders were given by `renew`, if any."""
+    found: dict[Half, Path] = {}
+    for half in plan.halves:
+        folder = plan.folders[half]
+        for link in _links(project, folder):
+            if link.resolve() == folder.resolve():
+                found[half] = link
+    return replace(plan, contexts=found) if found else plan
 
 
 def renew(project: Project, plan: BuildPlan) -> BuildPlan:
-    """Return the plan with a new name for each of its contexts.
+    """Return the plan with a new name for each of its folders.
 
     Raises:
         OSError: this file system or this user can't make links.
     """
-    used = {image.context for image in plan.images}
-    variables = dict(plan.variables)
-    for variable, context in _contexts(project).items():
-        # The UI's image takes the backend's `web`.
-        if context in used or project.ui in used:
-            old = _links(project, context)
-            link = project.state / "contexts" / f"{context.name}-{secrets.token_hex(4)}"
-            link.parent.mkdir(parents=True, exist_ok=True)
-            _link(link, context.resolve())
-            for one in old:
-                with contextlib.suppress(OSError):
-                    one.unlink()
-            variables[variable] = str(link)
-    return replace(plan, variables=variables)
+    names: dict[Half, Path] = {}
+    for half in plan.halves:
+        folder = plan.folders[half]
+        old = _links(project, folder)
+        link = project.state / "contexts" / f"{folder.name}-{secrets.token_hex(4)}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        _link(link, folder.resolve())
+        for one in old:
+            with contextlib.suppress(OSError):
+                one.unlink()
+        names[half] = link
+    return replace(plan, contexts=names)
 
 
-def missed(project: Project, plan: BuildPlan) -> tuple[Path, ...]:
-    """Return the files outside of the build id that changed, but not so that BuildKit would see it.
+def missed(project: Project, recipe: Iterable[FileDigest]) -> tuple[str, ...]:
+    """Return the files of the recipe that changed, but not so that BuildKit would see it.
 
     What is shown now is remembered for the next time.
     """
@@ -70,18 +76,17 @@ def missed(project: Project, plan: BuildPlan) -> tuple[Path, ...]:
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        known = {}
-    now: dict[str, list[object]] = {}
-    for path in _beside(project, plan):
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            now[str(path)] = [status.st_size, status.st_mtime_ns, status.st_mode, digest]
+        known = None
     shown = known if isinstance(known, dict) else {}
-    if now != {path: shown.get(path) for path in now}:
-        _write(file, {**shown, **now})
+    now: dict[str, list[object]] = {}
+    for one in recipe:
+        with contextlib.suppress(OSError):
+            status = (project.root / one.path).stat()
+            now[one.path] = [status.st_size, status.st_mtime_ns, status.st_mode, one.sha256]
+    if now != shown:
+        _write(file, now)
     return tuple(
-        Path(path)
+        path
         for path, (*stamp, digest) in now.items()
         if isinstance(before := shown.get(path), list)
         and before[:-1] == stamp
@@ -89,19 +94,16 @@ def missed(project: Project, plan: BuildPlan) -> tuple[Path, ...]:
     )
 
 
-def _contexts(project: Project) -> Mapping[str, Path]:
-    """The variables of the bake file that name the contexts."""
-    return {"REBAKE_BACKEND_CONTEXT": project.backend, "REBAKE_UI_CONTEXT": project.ui}
+def had_other_sources(error: BakeStopped | WrongImage) -> bool:
+    """Whether a build ended since the builder had other sources than the plan was made for."""
+    if isinstance(error, WrongImage):
+        return _ID.search(error.found) is not None
+    failure = error.progress.failure
+    return failure is not None and _REFUSED.search(failure.error) is not None
 
 
 def _links(project: Project, context: Path) -> list[Path]:
-    return list((project.state / "contexts").glob(f"{context.name}-{'[0-9a-f]' * 8}"))
-
-
-def _beside(project: Project, plan: BuildPlan) -> Iterator[Path]:
-    for context in sorted({image.context for image in plan.images}):
-        yield from (context / name for name in ("Dockerfile", ".dockerignore"))
-    yield from sorted((project.bake_file.parent / "tools").glob("*"))
+    return sorted((project.state / "contexts").glob(f"{context.name}-{'[0-9a-f]' * 8}"))
 
 
 def _link(link: Path, target: Path) -> None:

@@ -3,55 +3,64 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from rebake import __version__
-from rebake.build import resend
-from rebake.build.bake import BakeStopped, bake
-from rebake.build.inputs import build_id, manifest
-from rebake.build.plan import BuildPlan, PlannedImage
+from rebake.build import resend, seed, skip
+from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
+from rebake.build.inputs import build_id, digest_of, read_inputs
+from rebake.build.plan import RECIPE, BuildPlan, PlannedImage, target_mount
 from rebake.build.progress import BuildProgress
-from rebake.engine.client import EngineClient
+from rebake.engine import build_cache
+from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
-from rebake.errors import Interrupted, WrongImage
-from rebake.history.records import BuildRecord, FileDigest, ImageRecord, Outcome
+from rebake.errors import BuildFailed, Interrupted, WrongImage
+from rebake.history.records import BuildRecord, ImageRecord, Outcome, StoredBuild
 from rebake.history.store import History
 from rebake.process import run
 from rebake.project.git import read_state
-from rebake.project.ignore import IgnoreMatcher, ignore_file, walk
 from rebake.project.project import Project
 from rebake.report.events import OnEvent
 from rebake.results import BuildResult, ImageResult
 
 Say = Callable[[str], None]
+LABEL = "rebake.build-id"  # set by the Dockerfiles
+
+
+class ImageStore(Protocol):
+    """What a build asks of the engine's images (`engine.images.Images`)."""
+
+    def image(self, ref: str) -> ImageInfo | None:
+        """Return an image by reference."""
+
+    def remove_image(self, ref: str, *, force: bool = False) -> bool:
+        """Remove an image's name."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a build happens in, for its record."""
+    """What a build happens in.
+
+    Attributes:
+        engine: versions by name, for the record.
+        base_images: digests by reference.
+        host_settings: a digest of the host's settings that builds get.
+    """
 
     engine: Mapping[str, str] = field(default_factory=dict)
     base_images: Mapping[str, str] = field(default_factory=dict)
-
-
-def read_inputs(plan: BuildPlan) -> dict[str, tuple[FileDigest, ...]]:
-    """Digest every file of each context that the plan builds from, by the folder's name."""
-    found = {}
-    for context in dict.fromkeys(image.context for image in plan.images):
-        matcher = IgnoreMatcher.load(ignore_file(context))
-        found[context.name] = manifest(context, walk(context, matcher))
-    return found
+    host_settings: str = ""
 
 
 def build_images(
     project: Project,
     plan: BuildPlan,
-    client: EngineClient,
+    images: ImageStore,
     endpoint: Endpoint,
     *,
     on_event: OnEvent,
@@ -59,187 +68,303 @@ def build_images(
     history: Path,
     surroundings: Surroundings | None = None,
 ) -> BuildResult:
-    """Build the images of a plan and check that each one holds the sources at hand.
-
-    A change that BuildKit did not see (same size, same time) is sent again, once.
+    """Build the images of a plan, as far as anything changed, and check each one.
 
     Args:
         project: the project.
         plan: what to build.
-        client: typed calls to the engine.
+        images: the engine's images.
         endpoint: the engine.
         on_event: told each step, from another thread.
         say: told what else is worth a line.
         history: the file of build records.
-        surroundings: facts for the record.
+        surroundings: what else decides, and facts for the record.
 
     Raises:
         BuildFailed, EngineLost, Interrupted: the build did not end well; it is recorded.
         WrongImage: an image does not hold these sources.
     """
-
-    def once(plan: BuildPlan) -> BuildResult:
-        return _build_once(
-            project,
-            plan,
-            client,
-            endpoint,
-            on_event=on_event,
-            say=say,
-            history=history,
-            surroundings=surroundings or Surroundings(),
+    with History(history, on_note=say) as store:
+        one = _Build(
+            project, plan, images, endpoint, on_event, say, store, surroundings or Surroundings()
         )
+        return one.run()
 
-    plan = resend.with_names(project, plan)
-    hidden = resend.missed(project, plan)
-    if hidden:
-        names = ", ".join(path.relative_to(project.root).as_posix() for path in hidden)
-        say(f"{names}: new content, but the old size and time: the sources are sent again")
-        plan = resend.renew(project, plan)
-    try:
-        return once(plan)
-    except WrongImage as error:
-        if not _was_not_sent(plan, error):
+
+@dataclass
+class _Build:
+    """One build while it goes on."""
+
+    project: Project
+    plan: BuildPlan
+    images: ImageStore
+    endpoint: Endpoint
+    on_event: OnEvent
+    say: Say
+    store: History
+    surroundings: Surroundings
+
+    def __post_init__(self) -> None:
+        self.started, self.began = time.time(), time.monotonic()
+        self.inputs = read_inputs(self.plan)
+        self.plan = self.plan.expecting(
+            {half: build_id(self.inputs[half]) for half in self.plan.halves}
+        )
+        self.before = {image.ref: self.images.image(image.ref) for image in self.plan.images}
+        digests = {name: digest_of(files) for name, files in self.inputs.items()}
+        around = {
+            "engine": self.endpoint.docker_host,
+            "host settings": self.surroundings.host_settings,
+            "rebake": __version__,
+        }
+        self.keys = {
+            image.service: skip.image_key(
+                inputs={n: digests[n] for n in (RECIPE, *image.needs)},
+                arguments=self.plan.variables,
+                base_images=self.surroundings.base_images,
+                surroundings=around,
+            )
+            for image in self.plan.images
+        }
+        self.layer_key = ""
+        if self.plan.mode == "prod" and "backend" in self.inputs:
+            bases, recipe = self.surroundings.base_images, digests[RECIPE]
+            self.layer_key = seed.layer_key(self.inputs["backend"], recipe, bases, around)
+
+    def run(self) -> BuildResult:
+        """Do it."""
+        if not self.plan.forced and (found := self._nothing_to_do()):
+            return self._skip(found)
+        self._choose_seed()
+        self.plan = resend.with_names(self.project, self.plan)
+        if hidden := resend.missed(self.project, self.inputs[RECIPE]):
+            self.say(
+                f"{', '.join(hidden)}: new content, but the old size and time: all is sent again"
+            )
+            self.plan = resend.renew(self.project, self.plan)
+        try:
+            try:
+                result, made = self._bake()
+            except (BakeStopped, WrongImage) as error:
+                if not self._send_again(error):
+                    raise
+                result, made = self._bake()
+        except BakeStopped as stopped:
+            ended: Outcome = "interrupted" if isinstance(stopped.error, Interrupted) else "failed"
+            self._record(ended, stopped.progress, {})
+            if isinstance(stopped.error, BuildFailed) and resend.had_other_sources(stopped):
+                stopped.error.next_step = "files changed while it began: run the command again"
+            raise stopped.error from stopped
+        try:
+            layer = self._dependency_layer()
+        except Interrupted:
+            self._record("done", result.progress, made)
             raise
-        say(
-            f"the engine built {error.service} from older sources: a file kept its size and time "
-            "and was not sent; all are sent again"
+        self._record("done", result.progress, made, layer=layer)
+        seconds = time.monotonic() - self.began
+        return BuildResult(made, result.progress.steps, seconds, mode=self.plan.mode)
+
+    def _bake(self) -> tuple[BakeResult, dict[str, ImageResult]]:
+        result = bake(self.plan, self.endpoint, self.on_event)
+        made = {
+            image.service: self._made(image, result.progress, result.digests)
+            for image in self.plan.images
+        }
+        if self.plan.mode == "prod":
+            try:
+                self._check(made)
+            except WrongImage as error:
+                # Without its name, nothing can start it by mistake.
+                self.images.remove_image(made[error.service].ref, force=True)
+                raise
+        return result, made
+
+    def _send_again(self, error: BakeStopped | WrongImage) -> bool:
+        """After a build of other sources than the plan's: whether to try once more, all sent anew.
+
+        Not where files were changed in the meantime: that is for the user to know.
+        """
+        if not resend.had_other_sources(error):
+            return False
+        if read_inputs(self.plan) != self.inputs:
+            return False
+        self.say(
+            "a file changed, but kept its size and time, so it was not sent: all is sent again"
         )
         try:
-            plan = resend.renew(project, plan)
+            self.plan = resend.renew(self.project, self.plan)
         except OSError:
-            raise error from None
-        return once(plan)
+            return False
+        return True
 
+    # nothing to do
 
-def _was_not_sent(plan: BuildPlan, error: WrongImage) -> bool:
-    """Whether an image of other sources was made though no file changed in the meantime."""
-    context = next(image.context for image in plan.images if image.service == error.service)
-    now = build_id(read_inputs(plan)[context.name])
-    return now == error.expected and re.search(r"\b[0-9a-f]{16}\b", error.found) is not None
-
-
-def _build_once(
-    project: Project,
-    plan: BuildPlan,
-    client: EngineClient,
-    endpoint: Endpoint,
-    *,
-    on_event: OnEvent,
-    say: Say,
-    history: Path,
-    surroundings: Surroundings,
-) -> BuildResult:
-    started, began = time.time(), time.monotonic()
-    inputs = read_inputs(plan)
-    before = {image.ref: client.image(image.ref) for image in plan.images}
-
-    def record(
-        outcome: Outcome, progress: BuildProgress, images: Mapping[str, ImageResult]
-    ) -> None:
-        state = read_state(project.root)
-        with contextlib.suppress(OSError), History(history, on_note=say) as store:
-            store.record(
-                BuildRecord(
-                    project=project.cache_id,
-                    worktree=str(project.root),
-                    mode=plan.mode,
-                    targets=plan.targets,
-                    started_at=started,
-                    seconds=time.monotonic() - began,
-                    outcome=outcome,
-                    rebake_version=__version__,
-                    engine=surroundings.engine,
-                    git_head=state.head if state else "",
-                    git_dirty=state.dirty if state else False,
-                    context_bytes=progress.context_bytes,
-                    downloaded_bytes=progress.downloaded_bytes,
-                    steps=progress.records(),
-                    images=tuple(_record_of(image) for image in images.values()),
-                    inputs=inputs,
-                    arguments=_arguments(plan),
-                    base_images=surroundings.base_images,
-                )
+    def _nothing_to_do(self) -> dict[str, ImageRecord] | None:
+        """The images, when every one of them would only be made again as it is."""
+        found = {}
+        for image in self.plan.images:
+            there = self.before[image.ref]
+            if there is None:
+                return None
+            record = skip.made_already(
+                image.service,
+                self.keys[image.service],
+                image.ref,
+                {there.id, there.digest},
+                self._last(image.service, image.ref),
             )
-            if store.count() > project.config.history.keep * 1.1:
-                store.prune(project.config.history.keep)
+            if record is None:
+                return None
+            found[image.service] = record
+        return found
 
-    try:
-        result = bake(plan, endpoint, on_event)
-    except BakeStopped as stopped:
-        ended: Outcome = "interrupted" if isinstance(stopped.error, Interrupted) else "failed"
-        record(ended, stopped.progress, {})
-        raise stopped.error from stopped
+    def _skip(self, found: Mapping[str, ImageRecord]) -> BuildResult:
+        made = {
+            image.service: ImageResult(
+                service=image.service,
+                ref=image.ref,
+                digest=found[image.service].digest,
+                bytes=there.bytes if (there := self.before[image.ref]) else 0,
+                build_id=found[image.service].build_id,
+                built=False,
+                seconds=0.0,
+            )
+            for image in self.plan.images
+        }
+        reason = "nothing changed: all files, arguments and base images are those of the images"
+        self._record("done", None, made, skipped=reason)
+        seconds = time.monotonic() - self.began
+        return BuildResult(made, (), seconds, skipped=reason, mode=self.plan.mode)
 
-    seconds = time.monotonic() - began
-    images: dict[str, ImageResult] = {}
-    for image in plan.images:
-        info = client.image(image.ref)
-        old = before[image.ref]
-        images[image.service] = ImageResult(
+    def _last(self, service: str, ref: str) -> StoredBuild | None:
+        return self.store.last(
+            self.project.cache_id, self.plan.mode, service, outcome="done", ref=ref
+        )
+
+    # the dependency layer
+
+    def _choose_seed(self) -> None:
+        if self.plan.no_cache or not self.layer_key:
+            return
+        mounts = build_cache.mounts(self.endpoint)
+        state = seed.CacheState(
+            mount=None if mounts is None else target_mount(self.project, mounts),
+            layer=self._known_layer() == self.layer_key,
+            remote=self.plan.remote is not None,
+        )
+        choice, reason = seed.choose(state)
+        self.plan = self.plan.seeded(choice, reason)
+        if choice == "deps":
+            self.say(reason)
+
+    def _known_layer(self) -> str:
+        """The key of the dependency layer that the last build left on this engine."""
+        last = self.store.last(self.project.cache_id, "prod", outcome="done")
+        return last.record.settings.get(seed.SETTING, "") if last else ""
+
+    def _dependency_layer(self) -> str:
+        """Bring the dependency layer up to date where that is due; return its key."""
+        known = self._known_layer()
+        wanted = self.layer_key and self.project.config.build.dependency_layer
+        if not wanted or known == self.layer_key:
+            return known
+        if make_dependency_layer(self.plan, self.endpoint, self.on_event):
+            return self.layer_key
+        self.say("the dependency layer could not be made; a lost cache mount will cost minutes")
+        return known
+
+    # what came out
+
+    def _made(
+        self, image: PlannedImage, progress: BuildProgress, digests: Mapping[str, str]
+    ) -> ImageResult:
+        info, old = self.images.image(image.ref), self.before[image.ref]
+        return ImageResult(
             service=image.service,
             ref=image.ref,
-            digest=result.digests.get(image.target) or (info.digest if info else ""),
+            digest=digests.get(image.target) or (info.digest if info else ""),
             bytes=info.bytes if info else 0,
-            build_id=build_id(inputs[image.context.name]),
+            build_id=self.plan.build_ids[image.half],
             built=old is None or info is None or old.id != info.id,
-            seconds=_target_seconds(result.progress, image.target),
+            seconds=_target_seconds(progress, image.target),
+            label=info.labels.get(LABEL, "") if info else "",
         )
-    if plan.mode == "prod":
-        try:
-            _check(plan, endpoint, images, _checked(project, history, images))
-        except WrongImage as error:
-            # Without its name, nothing can start it by mistake.
-            client.remove_image(images[error.service].ref, force=True)
-            raise
-    record("done", result.progress, images)
-    return BuildResult(images, result.progress.steps, seconds, mode=plan.mode)
 
+    def _check(self, made: Mapping[str, ImageResult]) -> None:
+        """The gate: every image must hold the sources at hand.
 
-def _check(
-    plan: BuildPlan,
-    endpoint: Endpoint,
-    images: Mapping[str, ImageResult],
-    checked: Collection[str],
-) -> None:
-    """The gate: ask each image's binary what it was built from, unless it has told already."""
+        The label is only on an image whose build compared the sources' id with the plan's and
+        asked each binary for it. An image without it (another Dockerfile) is started and asked.
+        """
+        unknown = [i for i in self.plan.images if made[i.service].label != made[i.service].build_id]
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            for image, answer in zip(unknown, pool.map(self._told, unknown), strict=True):
+                expected = made[image.service].build_id
+                if expected not in answer:
+                    raise WrongImage(image.service, expected, answer or "unknown")
 
-    def told(image: PlannedImage) -> str:
+    def _told(self, image: PlannedImage) -> str:
         return run(
-            endpoint.command(
+            self.endpoint.command(
                 "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL",
                 "--pull", "never", image.ref, "--version",
                 timeout_s=60.0, what=f"{image.service} --version",
             )
         ).check().stdout.strip()  # fmt: skip
 
-    new = [image for image in plan.images if image.service not in checked]
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        for image, answer in zip(new, pool.map(told, new), strict=True):
-            expected = images[image.service].build_id
-            if expected not in answer:
-                raise WrongImage(image.service, expected, answer or "unknown")
+    # the record
 
-
-def _checked(project: Project, history: Path, images: Mapping[str, ImageResult]) -> set[str]:
-    """The services whose very image, of these very sources, passed the gate in an earlier build."""
-    found = set()
-    with History(history) as store:
-        for service, image in images.items():
-            last = store.last(project.cache_id, "prod", service, outcome="done")
-            known = last.image(service) if last else None
-            if (
-                known is not None
-                and not image.built
-                and (known.ref, known.digest, known.build_id)
-                == (image.ref, image.digest, image.build_id)
-            ):
-                found.add(service)
-    return found
+    def _record(
+        self,
+        outcome: Outcome,
+        progress: BuildProgress | None,
+        made: Mapping[str, ImageResult],
+        *,
+        skipped: str = "",
+        layer: str = "",
+    ) -> None:
+        state = read_state(self.project.root) if not skipped else None
+        record = BuildRecord(
+            project=self.project.cache_id,
+            worktree=str(self.project.root),
+            mode=self.plan.mode,
+            targets=self.plan.targets,
+            started_at=self.started,
+            seconds=time.monotonic() - self.began,
+            outcome=outcome,
+            rebake_version=__version__,
+            engine=self.surroundings.engine,
+            git_head=state.head if state else "",
+            git_dirty=state.dirty if state else False,
+            skipped=skipped,
+            images=tuple(_record_of(image) for image in made.values()),
+            inputs=self.inputs,
+            arguments=_arguments(self.plan),
+            settings={
+                **skip.settings_of(self.keys if outcome == "done" else {}),
+                seed.SETTING: layer or self._known_layer(),
+                "seed": self.plan.seed_reason,
+            },
+            base_images=self.surroundings.base_images,
+        )
+        if progress is not None:
+            record = replace(
+                record,
+                context_bytes=progress.context_bytes,
+                downloaded_bytes=progress.downloaded_bytes,
+                steps=progress.records(),
+            )
+        with contextlib.suppress(OSError):
+            self.store.record(record)
+            keep = self.project.config.history.keep
+            if self.store.count() > keep * 1.1:
+                self.store.prune(keep)
 
 
 def _arguments(plan: BuildPlan) -> dict[str, str]:
-    return {name: value for name, value in plan.variables.items() if not name.startswith("REBAKE_")}
+    return {
+        name: value for name, value in plan.all_variables.items() if not name.startswith("REBAKE_")
+    }
 
 
 def _record_of(image: ImageResult) -> ImageRecord:

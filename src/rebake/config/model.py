@@ -8,6 +8,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, field_validator
 
 SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$")
+# A repository in a registry: a host with a dot or a port, then a path in small letters.
+REPOSITORY = re.compile(
+    r"^(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:[0-9]))(?::[0-9]+)?"
+    r"(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+$"
+)
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 ServiceName = Annotated[
@@ -84,6 +89,22 @@ class BuildTable(Table):
     """`[build]`."""
 
     min_free_bytes: Annotated[int, Field(ge=0)]
+    dependency_layer: bool
+
+
+class CacheTable(Table):
+    """`[cache]`."""
+
+    remote: str
+    export: bool
+
+    @field_validator("remote")
+    @classmethod
+    def _repository(cls, value: str) -> str:
+        if value and not REPOSITORY.match(value):
+            msg = "registry/repository, without a tag: each target gets one of its own"
+            raise ValueError(msg)
+        return value
 
 
 class StackTable(Table):
@@ -116,6 +137,7 @@ class Config(Table):
     ui: UiTable
     docker: DockerTable
     build: BuildTable
+    cache: CacheTable
     dev: DevTable
     prod: StackTable
     history: HistoryTable

@@ -19,11 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from email.message import Message
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rebake import process
 from rebake.engine import apt_sources, ca, make_image, privilege, recipes
 from rebake.engine.endpoint import Endpoint
+from rebake.engine.images import inspect
 from rebake.engine.packages import Say
 from rebake.errors import CannotRun, CommandFailed, NoEngine, RebakeError
 from rebake.results import SCHEMA_VERSION
@@ -183,31 +184,17 @@ def _why_reuse(
 
 
 def survey(endpoint: Endpoint, refs: Sequence[str]) -> dict[str, LocalImage]:
-    """Return what the engine has under each reference; one short call, absent ones left out."""
-    if not refs:
-        return {}
-    outcome = process.run(endpoint.command("image", "inspect", *refs, timeout_s=_INSPECT_TIMEOUT_S))
-    return parse_inspect(outcome.stdout, refs)
+    """Return what the engine has under each reference; absent ones are left out."""
+    return {ref: local_image(entry, ref) for ref, entry in inspect(endpoint, refs).items()}
 
 
-def parse_inspect(text: str, refs: Sequence[str]) -> dict[str, LocalImage]:
-    """Read `docker image inspect` of several references (absent ones are not in it)."""
-    try:
-        entries = json.loads(text or "[]")
-    except ValueError:
-        return {}
-    by_name = {recipes.parse_reference(ref).full: ref for ref in refs}
-    found = {}
-    for entry in entries:
-        for tag in entry.get("RepoTags") or ():
-            ref = by_name.get(recipes.parse_reference(tag).full)
-            if ref is not None:
-                found[ref] = LocalImage(
-                    digest=_digest_of(entry, ref),
-                    bytes=int(entry.get("Size") or 0),
-                    labels=(entry.get("Config") or {}).get("Labels") or {},
-                )
-    return found
+def local_image(entry: Mapping[str, Any], ref: str) -> LocalImage:
+    """Read one image from the engine's description (`docker image inspect`)."""
+    return LocalImage(
+        digest=_digest_of(entry, ref),
+        bytes=int(entry.get("Size") or 0),
+        labels=(entry.get("Config") or {}).get("Labels") or {},
+    )
 
 
 def ensure(

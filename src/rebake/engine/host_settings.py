@@ -8,6 +8,7 @@ bake files can name them; a file is rewritten only when its content changes.
 from __future__ import annotations
 
 import configparser
+import hashlib
 import io
 import os
 import re
@@ -61,6 +62,16 @@ class HostSettings:
 def usual_folder() -> Path:
     """Where the files are kept for this user."""
     return platformdirs.user_state_path("rebake") / "host-settings"
+
+
+def digest(folder: Path) -> str:
+    """Return a digest of all files in a folder of settings; it tells nothing of what they say."""
+    total = hashlib.sha256()
+    for name in FILES:
+        file = folder / name
+        content = file.read_bytes() if file.is_file() else b""
+        total.update(f"{name} {len(content)}\n".encode() + content)
+    return total.hexdigest()
 
 
 def write(folder: Path | None = None, *, suite: str = "") -> Path:

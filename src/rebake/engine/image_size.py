@@ -6,48 +6,24 @@ of the client tells the other one. The engine's API does, from version 1.48 (`ma
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import json
-import socket
+from typing import Any
 from urllib.parse import quote
 
-_TIMEOUT_S = 5.0
+from rebake.engine import api
 
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("docker", timeout=_TIMEOUT_S)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+_VERSION = "v1.48"  # of engine 28.0, the first that tells it
 
 
 def unpacked_bytes(docker_host: str, ref: str) -> int | None:
-    """Return an image's unpacked bytes; None where the engine can't be asked or does not say.
-
-    Only a local Unix socket is asked: elsewhere the size that the client tells must do.
-    """
-    if not docker_host.startswith("unix://") or not hasattr(socket, "AF_UNIX"):
-        return None
-    connection = _UnixConnection(docker_host.removeprefix("unix://"))
-    try:
-        with contextlib.closing(connection):
-            connection.request("GET", f"/v1.48/images/{quote(ref, safe='')}/json?manifests=1")
-            answer = connection.getresponse()
-            return parse(answer.read()) if answer.status == http.client.OK else None
-    except (OSError, http.client.HTTPException):
-        return None
+    """Return an image's unpacked bytes; None where the engine can't be asked or does not say."""
+    path = f"/images/{quote(ref, safe='')}/json"
+    answer = api.ask(docker_host, path, {"manifests": "1"}, version=_VERSION)
+    return parse(answer.document) if answer is not None and answer.ok else None
 
 
-def parse(body: bytes) -> int | None:
-    """Read the answer: the sum over the platforms that are there."""
-    try:
-        document = json.loads(body)
-    except ValueError:
+def parse(document: Any) -> int | None:  # noqa: ANN401 - as json.loads gives it
+    """Read the engine's description of an image: the sum over the platforms that are there."""
+    if not isinstance(document, dict):
         return None
     sizes = [
         int(manifest["ImageData"]["Size"]["Unpacked"])

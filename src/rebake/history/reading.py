@@ -148,6 +148,8 @@ def newest(
     mode: Mode,
     service: str | None,
     outcome: Outcome | None,
+    *,
+    ref: str | None = None,
 ) -> int | None:
     """Return the id of a project's newest build, or None; None as a filter takes all."""
     if service is None:
@@ -161,8 +163,9 @@ def newest(
             "SELECT build_id FROM images i WHERE i.project = ?1 AND i.mode = ?2"
             " AND i.service = ?4 AND (?3 IS NULL OR"
             " (SELECT outcome FROM builds WHERE id = i.build_id) = ?3)"
+            " AND (?5 IS NULL OR i.ref = ?5)"
             " ORDER BY build_id DESC LIMIT 1",
-            (project, mode, outcome, service),
+            (project, mode, outcome, service, ref),
         ).fetchone()
     return None if row is None else int(row[0])
 

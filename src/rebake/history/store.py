@@ -83,6 +83,7 @@ class History:
         service: str | None = None,
         *,
         outcome: Outcome | None = None,
+        ref: str | None = None,
     ) -> StoredBuild | None:
         """Return a project's newest build in a mode, without its input files.
 
@@ -91,10 +92,11 @@ class History:
             mode: `dev` or `prod`.
             service: only builds that hold an image of this service.
             outcome: only builds that ended so.
+            ref: only builds whose image of this service has this name: each worktree has its own.
         """
 
         def find() -> StoredBuild | None:
-            found = reading.newest(self._db, project, mode, service, outcome)
+            found = reading.newest(self._db, project, mode, service, outcome, ref=ref)
             return None if found is None else reading.load(self._db, found, with_inputs=False)
 
         return self._mended(find)

@@ -51,6 +51,8 @@ def build(
 ) -> BuildResult:
     """Build images: base images first, then one bake, then the gate."""
     from rebake.build.run import Surroundings, build_images
+    from rebake.engine.host_settings import digest
+    from rebake.engine.images import Images
     from rebake.tasks.wiring import ensure_base_images
 
     plan = plan_images(session, mode, services, no_cache=no_cache, again=again)
@@ -62,12 +64,14 @@ def build(
     result = build_images(
         session.project,
         plan,
-        session.client,
+        Images(detected.endpoint),
         detected.endpoint,
         on_event=session.reporter.event,
         say=session.say,
         history=history_file(),
-        surroundings=Surroundings(detected.versions.document(), bases),
+        surroundings=Surroundings(
+            detected.versions.document(), bases, digest(session.host_settings)
+        ),
     )
     session.reporter.built(result)
     return result

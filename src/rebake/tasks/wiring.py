@@ -130,7 +130,11 @@ def data_folder(session: Session) -> Path | None:
         return Home.default().folder
     if not endpoint.docker_host.startswith("unix://"):
         return None
-    folder = Path(session.client.system_info().data_folder)
+    from rebake.engine import api
+
+    answer = api.ask(endpoint.docker_host, "/info")
+    document = answer.document if answer is not None and answer.ok else {}
+    folder = Path(str(document.get("DockerRootDir") or ""))
     return folder if folder.is_absolute() and folder.is_dir() else None
 
 
@@ -157,5 +161,5 @@ def stack_exists(session: Session, name: str, *, volumes: bool) -> bool:
 
 def shown_bake(plan: BuildPlan) -> Sequence[str]:
     """The command of a build as a person would type it, for --dry-run."""
-    variables = [f"{name}={value}" for name, value in sorted(plan.variables.items())]
+    variables = [f"{name}={value}" for name, value in sorted(plan.all_variables.items())]
     return ("env", *variables, "docker", *bake_words(plan, Path("metadata.json")))

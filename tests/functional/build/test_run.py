@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from rebake.build import run as build_run
-from rebake.build.inputs import build_id
+from rebake.build.inputs import build_id, read_inputs
 from rebake.build.plan import plan_build
-from rebake.build.run import build_images, read_inputs
+from rebake.build.run import LABEL, Surroundings, build_images
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, WrongImage
@@ -30,15 +30,27 @@ FAKE = """\
     words = sys.argv[1:]
     with (folder / "calls").open("a") as calls:
         calls.write(json.dumps(words) + "\\n")
+    if words[-1] == "backend-deps":
+        sys.exit(0)
     if "bake" in words:
         with (folder / "contexts").open("a") as contexts:
             contexts.write(os.environ.get("REBAKE_BACKEND_CONTEXT", "") + "\\n")
+        told = {{k: os.environ[k] for k in ("BACKEND_BUILD_ID", "SEED")}}
+        (folder / "environment").write_text(json.dumps(told))
         metadata = pathlib.Path(words[words.index("--metadata-file") + 1])
         metadata.write_text(json.dumps({{"api": {{"containerimage.digest": "sha256:new"}}}}))
         code = int((folder / "code").read_text())
-        if code:
+        if code == 65 and not os.environ.get("REBAKE_BACKEND_CONTEXT"):
+            vertex = {{
+                "digest": "sha256:1", "name": "[build 2/2] RUN build-workspace",
+                "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
+                "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 65',
+            }}
+            print(json.dumps({{"vertexes": [vertex]}}), file=sys.stderr)
+            sys.exit(1)
+        if code and code != 65:
             print("ERROR: failed to solve: nothing works", file=sys.stderr)
-        sys.exit(code)
+        sys.exit(code if code != 65 else 0)
     if "--version" in words:
         resent = (folder / "contexts").read_text().splitlines()[-1]
         sent = folder / "told-when-sent-again"
@@ -52,10 +64,11 @@ class Client:
     def __init__(self) -> None:
         self.ids = ["old", "new"]
         self.removed: list[str] = []
+        self.label = ""
 
     def image(self, _ref: str) -> ImageInfo:
         found = self.ids[0] if len(self.ids) == 1 else self.ids.pop(0)
-        return ImageInfo(id=found, digest=f"sha256:{found}", bytes=7)
+        return ImageInfo(id=found, digest=f"sha256:{found}", bytes=7, labels={LABEL: self.label})
 
     def remove_image(self, ref: str, *, force: bool = False) -> bool:
         self.removed.append(ref)
@@ -68,16 +81,23 @@ class Bench:
         (folder / "rebake.toml").write_text('[project]\nname = "shop"\n')
         (folder / "backend").mkdir()
         (folder / "backend" / "main.rs").write_text("fn main() {}\n")
-        program = folder / "docker"
+        (folder / "docker" / "tools").mkdir(parents=True)
+        program = folder / "docker.sh"
         program.write_text(textwrap.dedent(FAKE).format(python=sys.executable))
         program.chmod(0o755)
         self.project: Project = open_project(folder)
-        self.plan = plan_build(self.project, "prod", ("api",), folder / "settings")
         self.client = Client()
-        self.id = build_id(read_inputs(self.plan)["backend"])
+        self.surroundings = Surroundings()
+        self.replan()
         self.history = folder / "history.sqlite3"
         (folder / "code").write_text("0")
-        (folder / "told").write_text(f"api 0.1.0 (build {self.id})")
+
+    def replan(self, again: str = "") -> None:
+        """What a build now would be: the fake binary tells what a real one would."""
+        settings = self.folder / "settings"
+        self.plan = plan_build(self.project, "prod", ("api",), settings, again=again)
+        self.id = build_id(read_inputs(self.plan)["backend"])
+        (self.folder / "told").write_text(f"api 0.1.0 (build {self.id})")
 
     def build(self):
         return build_images(
@@ -85,10 +105,11 @@ class Bench:
             self.plan,
             self.client,  # type: ignore[arg-type]
             # An address that is asked through the client, so that no socket is needed.
-            Endpoint("host-env", "ssh://nowhere", self.folder / "docker"),
+            Endpoint("host-env", "ssh://nowhere", self.folder / "docker.sh"),
             on_event=lambda _event: None,
             say=print,
             history=self.history,
+            surroundings=self.surroundings,
         )
 
     @property
@@ -123,7 +144,7 @@ def test_a_good_build_is_recorded(bench: Bench) -> None:
 
 def test_the_gate_asks_the_binary_without_network_or_rights(bench: Bench) -> None:
     bench.build()
-    assert bench.calls[-1] == [
+    assert bench.calls[1] == [
         "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL",
         "--pull", "never", f"{bench.project.name}-api:prod", "--version",
     ]  # fmt: skip
@@ -141,21 +162,116 @@ def test_a_wrong_image_is_refused(bench: Bench, told: str) -> None:
     assert set(bench.client.removed) == {f"{bench.project.name}-api:prod"}
 
 
+def test_an_image_whose_build_checked_the_id_is_not_asked(bench: Bench) -> None:
+    bench.client.label = bench.id
+    bench.build()
+    assert not [words for words in bench.calls if "--version" in words]
+
+
+def test_a_label_of_other_sources_is_no_excuse(bench: Bench) -> None:
+    bench.client.label = "0" * 16
+    (bench.folder / "told").write_text("api 0.1.0 (build 0000000000000000)")
+    with pytest.raises(WrongImage):
+        bench.build()
+
+
+def test_bake_is_told_which_sources_it_must_have(bench: Bench) -> None:
+    bench.build()
+    assert json.loads((bench.folder / "environment").read_text()) == {
+        "BACKEND_BUILD_ID": bench.id,
+        "SEED": "none",
+    }
+
+
+def bakes(bench: Bench) -> int:
+    return len([words for words in bench.calls if "bake" in words and "api" in words])
+
+
+def test_nothing_is_built_when_nothing_changed(bench: Bench) -> None:
+    bench.client.ids = ["new"]
+    bench.build()
+    again = bench.build()
+    assert bakes(bench) == 1
+    assert again.skipped.startswith("nothing changed")
+    assert again.images["api"].build_id == bench.id
+    assert again.images["api"].built is False
+    assert bench.last().record.skipped == again.skipped
+    assert bench.build().skipped  # after a skip as well
+    assert bakes(bench) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda bench: (bench.folder / "backend" / "main.rs").write_text("fn main() { }\n"),
+        lambda bench: (bench.folder / "backend" / "new.rs").touch(),
+        lambda bench: (bench.folder / "backend" / "main.rs").chmod(0o755),
+        lambda bench: (bench.folder / "backend" / "Dockerfile").write_text("FROM scratch\n"),
+        lambda bench: (bench.folder / "docker" / "tools" / "tool").write_text("#!/bin/sh\n"),
+        lambda bench: setattr(bench.client, "ids", ["another"]),
+        lambda bench: bench.history.unlink(),
+        lambda bench: setattr(bench, "surroundings", Surroundings(base_images={"rust:1": "b"})),
+        lambda bench: setattr(bench, "surroundings", Surroundings(host_settings="b")),
+    ],
+)
+def test_any_change_is_built(bench: Bench, change) -> None:
+    bench.client.ids = ["new"]
+    bench.build()
+    change(bench)
+    bench.replan()
+    bench.build()
+    assert bakes(bench) == 2
+
+
+def test_what_is_forced_is_built(bench: Bench) -> None:
+    bench.client.ids = ["new"]
+    bench.build()
+    bench.replan(again="now")
+    bench.build()
+    assert bakes(bench) == 2
+
+
+def test_after_a_build_the_dependencies_become_a_layer_once(bench: Bench) -> None:
+    def layers() -> int:
+        return len([words for words in bench.calls if words[-1] == "backend-deps"])
+
+    bench.build()
+    assert layers() == 1
+    (bench.folder / "backend" / "main.rs").write_text("fn main() { /* edited */ }\n")
+    bench.replan()
+    bench.build()
+    assert layers() == 1
+    (bench.folder / "backend" / "Cargo.lock").write_text("version = 4\n")
+    bench.replan()
+    bench.build()
+    assert layers() == 2
+
+
+STALE = "api 0.1.0 (build 0123456789abcdef)"
+
+
+def edit(bench: Bench, name: str, text: str, time_ns: int) -> None:
+    file = bench.folder / name
+    file.write_text(text)
+    os.utime(file, ns=(time_ns, time_ns))
+    bench.replan()
+
+
 def test_sources_that_were_not_sent_are_sent_again_under_another_name(bench: Bench) -> None:
-    (bench.folder / "told").write_text("api 0.1.0 (build 0123456789abcdef)")
+    (bench.folder / "told").write_text(STALE)
     (bench.folder / "told-when-sent-again").write_text(f"api 0.1.0 (build {bench.id})")
-    bench.client.ids = ["old", "stale", "stale", "new"]
     assert bench.build().images["api"].build_id == bench.id
     first, second = bench.contexts
     assert first == ""
     assert Path(second).name.startswith("backend-")
     assert Path(second).resolve() == bench.folder / "backend"
     # The next build uses the same name: under the old one the engine still holds the old files.
+    bench.replan(again="now")
     bench.build()
     assert bench.contexts[2:] == [second]
     # And so on, when it happens again.
-    (bench.folder / "told-when-sent-again").write_text("api 0.1.0 (build 0123456789abcdef)")
-    (bench.folder / "backend" / "main.rs").write_text("fn main() { }\n")
+    (bench.folder / "told-when-sent-again").write_text(STALE)
+    bench.replan(again="once more")
     with pytest.raises(WrongImage):
         bench.build()
     assert bench.contexts[3] == second
@@ -163,10 +279,20 @@ def test_sources_that_were_not_sent_are_sent_again_under_another_name(bench: Ben
     assert not Path(second).exists()
 
 
+def test_sources_that_the_builder_refused_are_sent_again(bench: Bench) -> None:
+    (bench.folder / "code").write_text("65")
+    assert bench.build().images["api"].build_id == bench.id
+    first, second = bench.contexts
+    assert first == ""
+    assert second
+    with History(bench.history) as store:
+        assert store.count() == 1
+
+
 def test_files_that_change_while_the_build_runs_are_not_sent_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (bench.folder / "told").write_text("api 0.1.0 (build 0123456789abcdef)")
+    (bench.folder / "told").write_text(STALE)
     real = build_run.bake
 
     def edited(*words: object) -> object:
@@ -186,24 +312,20 @@ def test_an_image_that_tells_no_id_is_not_built_twice(bench: Bench) -> None:
     assert bench.contexts == [""]
 
 
-def test_a_dockerfile_that_kept_size_and_time_is_sent_again(bench: Bench) -> None:
-    dockerfile = bench.folder / "backend" / "Dockerfile"
+def test_a_recipe_that_kept_size_and_time_is_sent_again(bench: Bench) -> None:
     for text, time_ns in (("USER 1\n", 10**18), ("USER 2\n", 10**18), ("USER 3\n", 10**18 + 1)):
-        dockerfile.write_text(text)
-        os.utime(dockerfile, ns=(time_ns, time_ns))
-        bench.id = build_id(read_inputs(bench.plan)["backend"])
-        (bench.folder / "told").write_text(f"api 0.1.0 (build {bench.id})")
+        edit(bench, "backend/Dockerfile", text, time_ns)
         bench.build()
     first, second, third = bench.contexts
     assert first == ""
     assert second == third != ""
 
 
-def test_an_image_that_was_checked_before_is_not_asked_again(bench: Bench) -> None:
-    bench.client.ids = ["same"]
-    assert bench.build().images["api"].built is False
+def test_another_name_is_no_other_input(bench: Bench) -> None:
+    bench.client.ids = ["new"]
+    (bench.folder / "code").write_text("65")
     bench.build()
-    assert len([words for words in bench.calls if "--version" in words]) == 1
+    assert bench.build().skipped
 
 
 def test_an_image_that_was_refused_is_asked_again(bench: Bench) -> None:

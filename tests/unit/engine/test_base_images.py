@@ -13,8 +13,8 @@ from rebake.engine.base_images import (
     BaseImage,
     LocalImage,
     is_transient,
+    local_image,
     parse_hub_addresses,
-    parse_inspect,
     plan,
     read_lock,
     write_lock,
@@ -253,21 +253,16 @@ def test_what_stays_wrong_is_not(text):
     assert not is_transient(text)
 
 
-def test_local_images_are_found_by_any_spelling_of_their_name():
-    text = json.dumps(
-        [
-            {
-                "Id": "sha256:id",
-                "RepoTags": ["rust:1.97-slim-trixie"],
-                "RepoDigests": ["rust@sha256:dd"],
-                "Size": 5,
-                "Config": {"Labels": None},
-            }
-        ]
-    )
+def test_a_local_image_is_known_by_its_registrys_digest():
+    entry = {
+        "Id": "sha256:id",
+        "RepoDigests": ["other@sha256:cc", "rust@sha256:dd"],
+        "Size": 5,
+        "Config": {"Labels": None},
+    }
     ref = "docker.io/library/rust:1.97-slim-trixie"
-    assert parse_inspect(text, [ref, BUN.ref]) == {ref: LocalImage("sha256:dd", 5, {})}
-    assert parse_inspect("", [ref]) == {}
+    assert local_image(entry, ref) == LocalImage("sha256:dd", 5, {})
+    assert local_image({"Id": "sha256:id"}, ref) == LocalImage("sha256:id", 0, {})
 
 
 def test_the_hubs_address_is_the_engines_own_word():

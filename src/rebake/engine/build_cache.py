@@ -1,0 +1,103 @@
+"""The builder's cache, record by record: what is there, and how to remove single records.
+
+A record of a cache mount does not name the mount's id as a field; it stands in the description,
+in the words of BuildKit's `solver/llbsolver/mounts`: `cached mount /target from exec … with id
+"/shop-target"`. The id has a slash in front that BuildKit puts there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rebake.engine import api
+from rebake.engine.endpoint import Endpoint
+
+Kind = Literal["mount", "layer", "source"]
+_PRUNE_TIMEOUT_S = 120.0
+_MOUNT_ID = re.compile(r'.* with id "/?(.*)"$', re.DOTALL)  # greedy: the last one counts
+
+
+@dataclass(frozen=True)
+class CacheRecord:
+    """One record of the builder's cache.
+
+    Attributes:
+        id: the record's own name.
+        kind: `mount` a cache mount, `source` a copy of a context, `layer` all else.
+        bytes: on the engine's disk.
+        last_used: as the engine writes it (RFC 3339); empty when it never was.
+        in_use: whether a build uses it now.
+        description: what made it.
+        mount_id: the id of the cache mount; empty for other kinds.
+    """
+
+    id: str
+    kind: Kind
+    bytes: int
+    last_used: str
+    in_use: bool
+    description: str
+    mount_id: str = ""
+
+
+def records(endpoint: Endpoint) -> tuple[CacheRecord, ...] | None:
+    """Return all records of the builder's cache; None where the engine can't be asked."""
+    answer = api.ask(endpoint.docker_host, "/system/df", {"type": "build-cache"})
+    return parse(answer.document) if answer is not None and answer.ok else None
+
+
+def parse(document: Any) -> tuple[CacheRecord, ...]:  # noqa: ANN401 - as json.loads gives it
+    """Read the answer of `/system/df?type=build-cache`."""
+    return tuple(_record(entry) for entry in (document or {}).get("BuildCache") or ())
+
+
+def mounts(endpoint: Endpoint) -> frozenset[str] | None:
+    """Return the ids of the cache mounts that exist; None where the engine can't be asked."""
+    found = records(endpoint)
+    return None if found is None else frozenset(r.mount_id for r in found if r.kind == "mount")
+
+
+def remove(endpoint: Endpoint, ids: Iterable[str]) -> int:
+    """Remove records by id, one by one, and return the bytes that were freed.
+
+    A record that is gone or in use is left out. The engine takes one id a call, and matches it as
+    a pattern: the ids are random and of one length, so it can't match another one.
+    """
+    freed = 0
+    for record in ids:
+        query = {"all": "true", "filters": f'{{"id":["{record}"]}}'}
+        answer = api.ask(
+            endpoint.docker_host,
+            "/build/prune",
+            query,
+            method="POST",
+            timeout_s=_PRUNE_TIMEOUT_S,
+        )
+        if answer is not None and answer.ok and isinstance(answer.document, dict):
+            freed += int(answer.document.get("SpaceReclaimed") or 0)
+    return freed
+
+
+def _record(entry: dict[str, Any]) -> CacheRecord:
+    description = str(entry.get("Description") or "")
+    kind: Kind = "layer"
+    mount_id = ""
+    match entry.get("Type"):
+        case "exec.cachemount":
+            kind = "mount"
+            found = _MOUNT_ID.search(description)
+            mount_id = found[1] if found else ""
+        case "source.local":
+            kind = "source"
+    return CacheRecord(
+        id=str(entry.get("ID") or ""),
+        kind=kind,
+        bytes=int(entry.get("Size") or 0),
+        last_used=str(entry.get("LastUsedAt") or ""),
+        in_use=bool(entry.get("InUse")),
+        description=description,
+        mount_id=mount_id,
+    )
