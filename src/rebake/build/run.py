@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from rebake import __version__
-from rebake.build import seed, skip
-from rebake.build.bake import BakeStopped, bake, make_dependency_layer
+from rebake.build import resend, seed, skip
+from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
 from rebake.build.inputs import build_id, digest_of, read_inputs
 from rebake.build.layers import LayersMeanwhile
 from rebake.build.plan import RECIPE, BuildPlan, PlannedImage, target_mount
@@ -20,7 +20,7 @@ from rebake.build.progress_state import BuildProgress
 from rebake.engine import build_cache
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
-from rebake.errors import Interrupted, WrongImage
+from rebake.errors import BuildFailed, Interrupted, WrongImage
 from rebake.history.records import BuildRecord, ImageRecord, LayerRecord, Outcome, StoredBuild
 from rebake.history.store import History
 from rebake.process import run
@@ -138,12 +138,41 @@ class _Build:
         if not self.plan.forced and (found := self._nothing_to_do()):
             return self._skip(found)
         self._choose_seed()
+        self.plan = resend.with_names(self.project, self.plan)
+        if hidden := resend.missed(self.project, self.inputs[RECIPE]):
+            self.say(
+                f"{', '.join(hidden)}: new content, but the old size and time: all is sent again"
+            )
+            self.plan = resend.renew(self.project, self.plan)
         try:
-            result = bake(self.plan, self.endpoint, self.on_event)
+            try:
+                result, made, layers = self._bake()
+            except (BakeStopped, WrongImage) as error:
+                if not self._send_again(error):
+                    raise
+                result, made, layers = self._bake()
         except BakeStopped as stopped:
             ended: Outcome = "interrupted" if isinstance(stopped.error, Interrupted) else "failed"
             self._record(ended, stopped.progress, {})
+            if isinstance(stopped.error, BuildFailed) and resend.had_other_sources(stopped):
+                stopped.error.next_step = "files changed while it began: run the command again"
             raise stopped.error from stopped
+        try:
+            layer = self._dependency_layer()
+        except Interrupted:
+            self._record("done", result.progress, made, layers=layers.of)
+            raise
+        self._record("done", result.progress, made, layers=layers.of, layer=layer)
+        return BuildResult(
+            made,
+            result.progress.steps,
+            time.monotonic() - self.began,
+            mode=self.plan.mode,
+            caches=result.progress.caches(),
+        )
+
+    def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
+        result = bake(self.plan, self.endpoint, self.on_event)
         made = {
             image.service: self._made(image, result.progress, result.digests)
             for image in self.plan.images
@@ -158,20 +187,25 @@ class _Build:
                 # Without its name, nothing can start it by mistake.
                 self.images.remove_image(made[error.service].ref, force=True)
                 raise
-        try:
-            layer = self._dependency_layer()
-        except Interrupted:
-            self._record("done", result.progress, made, layers=layers.of)
-            raise
-        self._record("done", result.progress, made, layers=layers.of, layer=layer)
-        seconds = time.monotonic() - self.began
-        return BuildResult(
-            made,
-            result.progress.steps,
-            seconds,
-            mode=self.plan.mode,
-            caches=result.progress.caches(),
+        return result, made, layers
+
+    def _send_again(self, error: BakeStopped | WrongImage) -> bool:
+        """After a build of other sources than the plan's: whether to try once more, all sent anew.
+
+        Not where files were changed in the meantime: that is for the user to know.
+        """
+        if not resend.had_other_sources(error):
+            return False
+        if read_inputs(self.plan) != self.inputs:
+            return False
+        self.say(
+            "a file changed, but kept its size and time, so it was not sent: all is sent again"
         )
+        try:
+            self.plan = resend.renew(self.project, self.plan)
+        except OSError:
+            return False
+        return True
 
     # nothing to do
 
