@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from rebake.project.project import open_project
+from rebake.stack.memory import Remembered, remember
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -156,6 +159,61 @@ def test_a_dry_run_shows_the_commands_and_needs_no_engine(bench: Bench) -> None:
     assert "buildx bake" in done.stdout
     assert "up --detach --no-build" in done.stdout
     assert bench.digest() == before
+
+
+DRY = {
+    "dev": ("REBAKE_HOST_SETTINGS=", "UI_PORT=5173", " up --detach --no-build"),
+    "dev --native": ("cargo build --locked --bin api --bin worker", "bun install", "API_ADDR="),
+    "prod": ("buildx bake", "REBAKE_HOST_SETTINGS=", "BIND_ADDRESS=", " up --detach --no-build"),
+    "build api": ("buildx bake",),
+    "rebuild": ("buildx bake",),
+    "down --volumes": ("REBAKE_HOST_SETTINGS=", " down --remove-orphans --volumes"),
+    "logs api --tail 5 --export logs.txt": (" logs --no-color --tail 5 api",),
+    "base-images --pin": ("docker pull rust:1.97-slim-trixie", "docker pull oven/bun:"),
+    "engine stop": (),
+    "engine remove": (),
+    "ps": (),
+    "config": ("project.name",),
+    "doctor": ("context",),
+}
+
+
+@pytest.mark.parametrize("line", DRY)
+def test_a_dry_run_shows_the_commands_and_writes_nothing_anywhere(bench: Bench, line: str) -> None:
+    def everything() -> dict[str, tuple[int, bytes]]:
+        return {
+            str(path): (path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+            for place in (bench.root, bench.home)
+            for path in place.rglob("*")
+        }
+
+    before = everything()
+    done = bench.run(*line.split(" "), "--dry-run")
+    assert done.returncode == (1 if line == "doctor" else 0), done.stderr  # files are missing here
+    for text in DRY[line]:
+        assert text in done.stdout
+    assert everything() == before
+
+
+def test_every_task_has_a_dry_run_that_is_tried() -> None:
+    from rebake.tasks import namespace
+
+    tried = {line.split(" ")[0] for line in DRY} | {"up"}  # up: below
+    assert set(namespace.task_names) <= tried
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("containers", " up --detach --no-build"), ("native", "cargo build")]
+)
+def test_a_dry_run_of_up_starts_nothing(bench: Bench, kind: str, text: str) -> None:
+    project = open_project(bench.root)
+    environ = {"REBAKE_STATE_HOME": str(bench.home / "state")}
+    folder = bench.home / "state" / "projects" / project.name
+    remember(folder, Remembered("dev", kind))
+    before = sorted(bench.home.rglob("*"))
+    done = bench.run("up", "--dry-run", **environ)
+    assert (done.returncode, text in done.stdout) == (0, True), done.stderr
+    assert sorted(bench.home.rglob("*")) == before
 
 
 def test_ps_and_down_with_nothing_there(bench: Bench) -> None:
