@@ -106,6 +106,10 @@ SAMPLES: dict[str, dict[str, object]] = {
         "expected": "3f9c2b7a1d0e4c55",
         "found": "api 0.1.0 (5d28cff341c2967d)",
     },
+    "file-refused": {
+        "path": "/home/me/shop/ui/node_modules",
+        "reason": "Permission denied",
+    },
     "disk-full": {
         "folder": Path("/home/me/.local/share/rebake/engine"),
         "free_bytes": 900_000_000,

@@ -18,7 +18,7 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
-from rebake.errors import EXIT_INTERRUPTED, Interrupted, RebakeError, UsageError
+from rebake.errors import EXIT_INTERRUPTED, FileRefused, Interrupted, RebakeError, UsageError
 from rebake.tasks import arguments
 from rebake.tasks.session import Session
 
@@ -122,6 +122,11 @@ def _run(body: Body, name: str, given: dict[str, object]) -> None:
         # The reader went away (`| head`): no fault, but stdout must not be flushed again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Exit(code=0) from None
+    except OSError as error:
+        if not error.filename:  # not a file's: a fault of ours, to be seen whole
+            raise
+        terminal.error(FileRefused(str(error.filename), error.strerror or str(error)))
+        raise Exit(code=FileRefused.exit_code) from None
 
 
 def number(flag: str, text: object, *, least: int = 0) -> int:
