@@ -115,6 +115,7 @@ def plan_stack(session: Session, mode: Mode, running: Remembered | None) -> Stac
         host_settings=session.host_settings,
         owner=owner_of_files(),
         watch=watch_mode(session),
+        packages=packages_of_ui(session),
     )
 
 
@@ -174,7 +175,7 @@ def dry_stack(session: Session, mode: Mode, *, native: bool = False) -> dict[str
     watch = "polling" if project.config.dev.watch == "polling" else "events"
     stack = plan(
         project, mode, table.ports, host_settings=session.host_settings,
-        owner=owner_of_files(), watch=watch,
+        owner=owner_of_files(), watch=watch, packages=packages_of_ui(session),
     )  # fmt: skip
     images = image_flow.plan_images(session, mode, project.config.services)
     up = wiring.shown(stack.variables, "docker", *up_words(stack))
@@ -339,8 +340,18 @@ def plan_of(session: Session, mode: Mode, ports: Mapping[str, int]) -> StackPlan
 
     return plan(
         session.project, mode, ports, host_settings=session.host_settings,
-        owner=owner_of_files(), watch="events",
+        owner=owner_of_files(), watch="events", packages=packages_of_ui(session),
     )  # fmt: skip
+
+
+def packages_of_ui(session: Session) -> str:
+    """What names the volume of the UI's packages; empty where there is no lock-file."""
+    from rebake.stack.plan import packages_key
+
+    try:
+        return packages_key((session.project.ui / "bun.lock").read_bytes())
+    except FileNotFoundError:
+        return ""
 
 
 def owner_of_files() -> tuple[int, int] | None:
