@@ -429,6 +429,7 @@ def the_tree() -> Tree:
     return Tree(  # noqa: S604 - its `shell` is a list of files
         files=(
             *("backend/Cargo.toml", "backend/Dockerfile", "backend/.sqlx/q.json"),
+            "backend/deny.toml",
             *("backend/migrations/1.sql", "ui/package.json", "ui/Dockerfile"),
             *("scripts/bootstrap.py", "src/rebake/cli.py", "tests/unit/test_a.py"),
             *("tests/e2e/test_a.py", "tasks.py", "noxfile.py"),
@@ -457,6 +458,7 @@ def needs(part: Part) -> str:
         "cargo": "cargo",
         "cargo-fmt": "cargo with rustfmt",
         "cargo-clippy": "cargo with clippy",
+        "cargo-deny": "cargo, and cargo-deny of the toolkit",
         "bun": "bun",
         "compose": "Compose",
         "engine": "an engine",
