@@ -16,7 +16,6 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -355,9 +354,8 @@ def tasks() -> str:
     return page("Tasks", "src/rebake/tasks", *parts)
 
 
-@cache
 def arguments_of(task: RebakeTask) -> dict[str, Argument]:
-    """Return a task's arguments by name; once, since Invoke uses their help texts up."""
+    """Return a task's arguments by name."""
     return {argument.names[0]: argument for argument in task.get_arguments()}
 
 
@@ -471,12 +469,11 @@ def needs(part: Part) -> str:
 
 def error_classes() -> list[type[RebakeError]]:
     """Return the catalogue, in the order of the file."""
-    found = [
+    return [
         kind
-        for _, kind in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(kind, RebakeError) and kind is not RebakeError
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, RebakeError) and kind is not RebakeError
     ]
-    return sorted(found, key=lambda kind: inspect.getsourcelines(kind)[1])
 
 
 def exit_codes() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rebake.cli import main
 from rebake.project.project import open_project
 from rebake.stack.memory import Remembered, remember
 
@@ -18,9 +19,17 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 class Bench:
-    """A small project, and the command line run in it with everything else kept away."""
+    """A small project, and the command line run in it with everything else kept away.
 
-    def __init__(self, folder: Path) -> None:
+    Most commands run in this very process, by the program's own entry: a process of its own for
+    each would double the time of the whole suite.
+    """
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
         self.root = folder / "a b,ü"
         self.home = folder / "home"
         self.home.mkdir()
@@ -35,20 +44,44 @@ class Bench:
         shutil.copy(REPOSITORY / "tasks.py", self.root)
         shutil.copytree(REPOSITORY / "docker", self.root / "docker")
 
-    def run(self, *words: str, cwd: Path | None = None, **environ: str):
+    def environment(self, **environ: str) -> dict[str, str]:
         keep = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
-        env = {name: os.environ[name] for name in keep if name in os.environ}
-        env |= {
+        return {name: os.environ[name] for name in keep if name in os.environ} | {
             "HOME": str(self.home),
             "USERPROFILE": str(self.home),
             # An engine that is named and not there: nothing is ever set up.
             "DOCKER_HOST": f"unix://{self.home}/no.sock",
             **environ,
         }
+
+    def run(
+        self, *words: str, cwd: Path | None = None, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `rebake` with these words."""
+        code: object = 0
+        self._capsys.readouterr()
+        with self._monkeypatch.context() as patch:
+            environment = self.environment(**environ)
+            for name in os.environ.keys() - environment.keys():
+                patch.delenv(name)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.chdir(cwd or self.root)
+            patch.setattr("sys.argv", ["rebake", *words])
+            try:
+                main()
+            except SystemExit as error:
+                code = error.code or 0
+        out, err = self._capsys.readouterr()
+        assert isinstance(code, int)
+        return subprocess.CompletedProcess(words, code, out, err)
+
+    def run_apart(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `rebake` as a process of its own."""
         return subprocess.run(
             [sys.executable, "-m", "rebake.cli", *words],
-            cwd=cwd or self.root,
-            env=env,
+            cwd=self.root,
+            env=self.environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -65,8 +98,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Bench:
+    return Bench(tmp_path, monkeypatch, capsys)
 
 
 def refused(bench: Bench, *words: str, code: int, says: tuple[str, ...], **environ: str) -> None:
@@ -88,6 +123,14 @@ def test_an_unknown_key(bench: Bench, task: str) -> None:
     refused(
         bench, task, code=2, says=(f"{file}:5: engine.kidn: unknown key", "mean engine.kind?")
     )  # fmt: skip
+
+
+def test_the_program_itself_ends_with_that_code_and_those_words(bench: Bench) -> None:
+    words = ("build", "wroker")
+    apart, here = bench.run_apart(*words), bench.run(*words)
+    assert apart.returncode == here.returncode == 2
+    assert apart.stderr == here.stderr
+    assert apart.stdout == here.stdout == ""
 
 
 def test_a_wrong_type(bench: Bench) -> None:

@@ -40,7 +40,9 @@ class RebakeTask(Task[Any]):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """The arguments as Invoke makes them, with the words in front."""
+        texts = dict(self.help)  # Invoke takes them out as it uses them
         found: list[Argument] = super().get_arguments(ignore_unknown_help)
+        self.help = texts
         if self.words:
             name, text = self.words
             found = [a for a in found if a.name != name]

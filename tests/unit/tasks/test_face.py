@@ -35,3 +35,13 @@ def test_a_file_that_the_system_refuses_is_one_clear_error(capsys) -> None:
 def test_a_fault_of_ours_keeps_its_traceback() -> None:
     with pytest.raises(OSError, match="no file in it"):
         run("ours")
+
+
+def test_a_tasks_help_can_be_asked_for_twice() -> None:
+    @task("greet", flags={"loud": "in capital letters"})
+    def greet(session, loud=False):
+        """Greet."""
+
+    for _ in range(2):
+        texts = {argument.name: argument.help for argument in greet.get_arguments()}
+        assert texts["loud"] == "in capital letters"
