@@ -1,4 +1,4 @@
-"""docker/tools: the times that cargo is shown (fresh-sources), what a step took (step-usage)."""
+"""docker/tools: the times that cargo is shown, what a step took, what dev-ui installs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -392,3 +393,50 @@ def test_a_list_that_was_cut_off_makes_all_new(mount: Mount, keep: int) -> None:
     mount.run()
     assert mount.time("lib.rs") > before
     assert mount.state.read_text() != text[:keep]
+
+
+FAKE_BUN = """#!/bin/sh
+echo "$1" >>"$BUN_LOG"
+case $1 in
+    install) ! grep -q broken bun.lock ;;
+    *) exec sleep 60 ;;
+esac
+"""
+
+
+def test_the_ui_is_installed_and_served_again_when_the_lock_file_changes(tmp_path: Path) -> None:
+    programs, app, log = tmp_path / "bin", tmp_path / "app", tmp_path / "log"
+    for folder in (programs, app):
+        folder.mkdir()
+    for name, text in (("bun", FAKE_BUN), ("with-host-settings", '#!/bin/sh\nexec "$@"\n')):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    (app / "package.json").write_text("{}")
+    (app / "bun.lock").write_text("one")
+
+    def seen(*words: str) -> None:
+        deadline = time.monotonic() + 10
+        while (found := log.read_text().split() if log.exists() else []) != list(words):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+
+    environ = {"PATH": f"{programs}:{os.environ['PATH']}", "BUN_LOG": str(log)}
+    child = subprocess.Popen(
+        [TOOLS / "dev-ui"],
+        cwd=app,
+        env=environ | {"DEV_UI_POLL_S": "0.05"},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        seen("install", "server.ts")
+        (app / "bun.lock").write_text("two")
+        seen("install", "server.ts", "install", "server.ts")
+        (app / "bun.lock").write_text("broken")
+        seen("install", "server.ts", "install", "server.ts", "install")
+        (app / "bun.lock").write_text("three")
+        seen("install", "server.ts", "install", "server.ts", "install", "install", "server.ts")
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(5) == 0
+    finally:
+        child.kill()
+        child.wait()
