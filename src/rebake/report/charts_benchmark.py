@@ -4,36 +4,31 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from rebake.report import format as fmt
 from rebake.report import svg
-from rebake.report.measured import FLOOR, OURS, Benchmark, Group, Measurement
+from rebake.report.measured import (
+    FLOOR,
+    OURS,
+    Benchmark,
+    Group,
+    Measurement,
+    seconds,
+    times,
+)
 from rebake.report.style import standalone
 from rebake.report.svg import Drawing
 from rebake.report.views import printable
 
 PANEL = 440.0
-TIMES = "\N{MULTIPLICATION SIGN}"
 _ROW = 24.0
 _NAME = 96.0
-_VALUE = 132.0
-
-
-def times(ratio: float) -> str:
-    """How many times: two decimals below ten, none above."""
-    digits = 2 if ratio < 9.995 else 0  # noqa: PLR2004 - three digits in all
-    return f"{ratio:.{digits}f} {TIMES}"
-
-
-def seconds(value: float) -> str:
-    """Seconds for a chart or a table: two decimals below ten, so that ratios can be checked."""
-    return f"{value:.2f} s" if value < 9.995 else fmt.seconds(value)  # noqa: PLR2004 - three digits
+_VALUE = 120.0
 
 
 def scenario(group: Group, label: str) -> Drawing:
     """Bars of all subjects of a scenario; the floor is a dashed line across them."""
     floor = group.seconds(FLOOR)
     shown = [m for m in group.results if m.subject != FLOOR or len(group.results) == 1]
-    top = 52.0
+    top = 52.0 if floor is not None else 32.0
     highest = max((m.high_s or 0.0 for m in group.results if m.median_s is not None), default=0.0)
     scale = (PANEL - _NAME - _VALUE) / highest if highest else 0.0
     parts = [svg.text(0, 16, label, "h")]
@@ -43,7 +38,7 @@ def scenario(group: Group, label: str) -> Drawing:
     parts.append(svg.line(_NAME, top - 2, _NAME, bottom, "axis"))
     if floor is not None and len(group.results) > 1:
         x = _NAME + floor * scale
-        words = f"floor {seconds(floor)}"
+        words = f"floor {seconds(floor)} s"
         # The word stands beside the line, on the side where there is room.
         parts += [
             svg.line(x, top - 8, x, bottom, "floor"),
@@ -61,13 +56,13 @@ def _subject(result: Measurement, group: Group, y: float, scale: float) -> Marku
         why = result.error or "did not work"
         parts.append(svg.text(_NAME + 8, base, svg.cut(why, PANEL - _NAME - 8), "badtext"))
         return Markup("").join(parts)
-    value, tip = seconds(result.median_s), ""
+    value, tip = f"{seconds(result.median_s)} s", ""
     ratio = group.over_floor(result.subject)
     if ratio is not None and result.subject != FLOOR:
-        value += f"  {times(ratio)}"
+        value += f" ({times(ratio)})"
     if result.runs_s:
-        tip = f"{result.subject}: " + ", ".join(seconds(run) for run in result.runs_s)
-    style = "wrong" if not result.correct else "ours" if ours else "peer"
+        tip = f"{result.subject}: {', '.join(seconds(run) for run in result.runs_s)} s"
+    style = "wrong" if result.wrong else "ours" if ours else "peer"
     parts.append(svg.bar(_NAME, y + 4, max(result.median_s * scale, 1.5), _ROW - 8, style, tip=tip))
     low, high = result.low_s or 0.0, result.high_s or 0.0
     if high > low:
@@ -75,17 +70,23 @@ def _subject(result: Measurement, group: Group, y: float, scale: float) -> Marku
         if right - left > 3:  # noqa: PLR2004 - narrower, it is a smear
             parts.append(svg.line(left, middle, right, middle, "spread"))
     end = _NAME + max(high, result.median_s) * scale + 6
-    if not result.correct:
-        parts.append(svg.text(end, base, f"{seconds(result.median_s)}  wrong image", "badtext"))
+    if result.wrong:
+        words = f"{seconds(result.median_s)} s, wrong image"
+        parts.append(svg.text(end, base, words, "badtext"))
     else:
         parts.append(svg.text(end, base, value, "us" if ours else "v"))
     return Markup("").join(parts)
 
 
+def drawn(benchmark: Benchmark) -> tuple[Group, ...]:
+    """The groups in which anything was measured."""
+    return tuple(g for g in benchmark.groups if any(m.median_s is not None for m in g.results))
+
+
 def benchmark_picture(benchmark: Benchmark) -> str:
     """All scenarios in one SVG file, two beside each other, for a page that shows pictures."""
     margin, gap = 24.0, 28.0
-    panels = [scenario(group, printable(benchmark.label(group))) for group in benchmark.groups]
+    panels = [scenario(group, printable(benchmark.label(group))) for group in drawn(benchmark)]
     parts, y = [_legend(margin, margin + 12)], margin + 34
     for left, right in zip(panels[::2], [*panels[1::2], None], strict=False):
         parts.append(svg.moved(left, margin, y))
@@ -107,7 +108,7 @@ def _legend(x: float, y: float) -> Markup:
             svg.text(x + 98, y, "other recipes"),
             svg.line(x + 200, y - 4, x + 224, y - 4, "floor"),
             svg.text(x + 230, y, "floor: cargo or bun straight on the machine"),
-            svg.text(x + 500, y, "seconds (median), and times the floor"),
+            svg.text(x + 530, y, "seconds (median), and times the floor"),
         ]
     )
 
@@ -117,7 +118,7 @@ def in_words(benchmark: Benchmark) -> str:
     words = []
     for group in benchmark.groups:
         named = [
-            f"{m.subject} {seconds(m.median_s)}{'' if m.correct else ' (wrong image)'}"
+            f"{m.subject} {seconds(m.median_s)} s{' (wrong image)' if m.wrong else ''}"
             for m in group.results
             if m.median_s is not None
         ]

@@ -77,7 +77,7 @@ def _row(step: StepView, y: float, scale: float) -> Markup:
     start = _LEFT + (step.started_s or 0.0) * scale
     wide = step.seconds * scale
     label = f"{step.place}  {step.title}" if step.place else step.title
-    state = "failed" if step.error else "cached" if step.cached else fmt.seconds(step.seconds)
+    state = "failed" if step.error else "cached" if step.cached else _took(step.seconds)
     tip = f"{step.place} {step.title}: {state}".strip()
     style = "failed" if step.error else "cached" if step.cached else "ours"
     if step.cached:
@@ -98,6 +98,10 @@ def _row(step: StepView, y: float, scale: float) -> Markup:
             svg.text(after, base, state, value),
         ]
     )
+
+
+def _took(value: float) -> str:
+    return f"{value:.2f} s" if value < 0.095 else fmt.seconds(value)  # noqa: PLR2004 - not `0.0 s`
 
 
 def layers(images: Sequence[ImageView]) -> Drawing:

@@ -16,7 +16,7 @@ from rebake.report.trend import Bucket
 
 _WIDE, _LEFT, _RIGHT, _TOP, _HIGH = 920.0, 62.0, 16.0, 14.0, 200.0
 _SHARES = 34.0  # height of the bars below
-_FEW = 40  # up to so many builds, each is drawn as a dot
+FEW = 60  # up to so many builds, each is drawn as a dot
 _DATES = 6
 
 
@@ -78,18 +78,19 @@ def _times(buckets: Sequence[Bucket], scale: _Scale) -> list[Markup]:
         for n, b in enumerate(buckets)
         if b.low_s is not None and b.median_s is not None and b.high_s is not None
     ]
+    busy = [point for point in good if not buckets[point[0]].idle]
     parts = []
-    if good and any(b.count > 1 for b in buckets):
-        edge = [(scale.x(n), scale.y(high)) for n, _, _, high in good]
-        edge += [(scale.x(n), scale.y(low)) for n, low, _, _ in reversed(good)]
+    if busy and any(b.count > 1 for b in buckets):
+        edge = [(scale.x(n), scale.y(high)) for n, _, _, high in busy]
+        edge += [(scale.x(n), scale.y(low)) for n, low, _, _ in reversed(busy)]
         parts.append(svg.element("path", d=svg.path(edge) + "Z", class_="band"))
-    if len(good) > 1:
-        line = [(scale.x(n), scale.y(middle)) for n, _, middle, _ in good]
+    if len(busy) > 1:
+        line = [(scale.x(n), scale.y(middle)) for n, _, middle, _ in busy]
         parts.append(svg.element("path", d=svg.path(line), class_="trend"))
-    if len(buckets) <= _FEW:
+    if len(buckets) <= FEW:
         for n, _, middle, _ in good:
             tip = svg.element("title", f"build {buckets[n].last}: {fmt.seconds(middle)}")
-            style = "skip" if buckets[n].skipped else "dot"
+            style = "skip" if buckets[n].idle else "dot"
             x, y = scale.x(n), scale.y(middle)
             parts.append(svg.element("circle", tip, cx=x, cy=y, r=4, class_=style))
     for n, bucket in enumerate(buckets):

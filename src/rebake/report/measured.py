@@ -7,9 +7,13 @@ known is passed over, so that a newer benchmark can be shown too.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+from rebake.report import format as fmt
 
 OURS, FLOOR = "rebake", "floor"
 SCENARIOS = (
@@ -17,6 +21,8 @@ SCENARIOS = (
     "ui-change", "dockerfile-change", "cache-lost", "fresh-ci",
 )  # fmt: skip
 SUBJECTS = (FLOOR, OURS, "cache-mount", "cargo-chef", "dummy-main", "naive")
+TIMES = "\N{MULTIPLICATION SIGN}"
+_UNITS = {"times": TIMES}
 _LARGE = 1000  # from here on, three digits would be an exponent
 
 
@@ -26,14 +32,18 @@ class NotABenchmark(ValueError):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one subject needed for one scenario. `median_s` is None where it did not work."""
+    """What one subject needed for one scenario.
+
+    `median_s` is None where nothing was measured, and `error` says why; `correct` is false where
+    an image did not hold the edit, None where nobody looked.
+    """
 
     scenario: str
     subject: str
     services: int
     runs_s: tuple[float, ...]
     median_s: float | None
-    correct: bool
+    correct: bool | None
     cached_steps: int | None = None
     steps: int | None = None
     cpu_s: float | None = None
@@ -41,6 +51,11 @@ class Measurement:
     context_bytes: int | None = None
     image_bytes: int | None = None
     error: str = ""
+
+    @property
+    def wrong(self) -> bool:
+        """Whether its image was not that of the sources."""
+        return self.correct is False
 
     @property
     def low_s(self) -> float | None:
@@ -76,7 +91,7 @@ class Group:
         peers = [
             m
             for m in self.results
-            if m.subject not in {OURS, FLOOR} and m.correct and m.median_s is not None
+            if m.subject not in {OURS, FLOOR} and not m.wrong and m.median_s is not None
         ]
         return min(peers, key=lambda m: m.median_s or 0.0, default=None)
 
@@ -93,16 +108,31 @@ class Group:
 
 @dataclass(frozen=True)
 class Limit:
-    """One promise: what may be measured at most or at least (its name says which).
-
-    `ok` is None where it was not measured.
-    """
+    """One promise: what may be measured at most, or at least. `ok` is None where nobody looked."""
 
     name: str
     limit: float | str | None
     measured: float | str | None
     ok: bool | None
     unit: str = ""
+    at_least: bool = False
+
+    @property
+    def allowed_words(self) -> str:
+        """What is allowed: `at most 6.4 s`."""
+        if not isinstance(self.limit, float):
+            return _value(self.limit, self.unit)
+        return f"at {'least' if self.at_least else 'most'} {_value(self.limit, self.unit)}"
+
+    @property
+    def measured_words(self) -> str:
+        """What was measured: `5.3 s`."""
+        return _value(self.measured, self.unit)
+
+    @property
+    def result_word(self) -> str:
+        """`ok`, `missed` or `not measured`."""
+        return {True: "ok", False: "missed", None: "not measured"}[self.ok]
 
 
 @dataclass(frozen=True)
@@ -117,9 +147,12 @@ class Benchmark:
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """The results by scenario and size: scenarios in their usual order, small sizes first."""
+        """The results by scenario and size: the usual size first, scenarios in their order."""
         keys = dict.fromkeys((m.scenario, m.services) for m in self.results)
-        ordered = sorted(keys, key=lambda key: (_place(key[0], SCENARIOS), key[0], key[1]))
+        ordered = sorted(
+            keys,
+            key=lambda k: (k[1] != self.usual_size, _place(k[0], SCENARIOS), k[0], k[1]),
+        )
         return tuple(
             Group(
                 scenario,
@@ -142,9 +175,20 @@ class Benchmark:
         return tuple(sorted(names, key=lambda name: (_place(name, SUBJECTS), name)))
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """The numbers of services that were tried, small ones first."""
-        return tuple(sorted({m.services for m in self.results}))
+    def usual_size(self) -> int:
+        """The number of services that most of it was measured with."""
+        counts = Counter(m.services for m in self.results)
+        return max(counts, key=lambda size: (counts[size], -size), default=0)
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Why there are no times where there are none, a line each."""
+        return tuple(
+            f"{self.label(group)}, {m.subject}: {m.error}"
+            for group in self.groups
+            for m in group.results
+            if m.median_s is None and m.error
+        )
 
     @property
     def missed(self) -> tuple[Limit, ...]:
@@ -152,8 +196,8 @@ class Benchmark:
         return tuple(limit for limit in self.limits if limit.ok is False)
 
     def label(self, group: Group) -> str:
-        """A group's name; it tells the size only where sizes differ."""
-        if len(self.sizes) < 2:  # noqa: PLR2004 - one size needs no word
+        """A group's name; it tells the size only where that is not the usual one."""
+        if group.services == self.usual_size:
             return group.scenario
         return f"{group.scenario}, {group.services} service{'' if group.services == 1 else 's'}"
 
@@ -178,18 +222,27 @@ def read(document: object) -> Benchmark:
         machine=tuple(_flat(_mapping(top.get("machine", {}), "machine"))),
         results=results,
         limits=limits,
-        when=_text(top.get("when", top.get("started_at", ""))),
+        when=_when(top.get("when", top.get("started_at"))),
     )
 
 
-def limit_value(limit: Limit, value: float | str | None) -> str:
-    """Write a limit's value: a number with its unit, or the text as it is."""
+def seconds(value: float) -> str:
+    """Seconds with three digits, so that ratios can be checked: `0.26`, `5.31`, `32.7`, `163`."""
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"  # noqa: PLR2004
+
+
+def times(ratio: float) -> str:
+    """How many times: two decimals below ten, none above."""
+    return f"{ratio:.{2 if ratio < 9.995 else 0}f} {TIMES}"  # noqa: PLR2004
+
+
+def _value(value: float | str | None, unit: str) -> str:
     if value is None:
         return "not measured"
     if isinstance(value, str):
         return value
     digits = f"{value:.3g}" if abs(value) < _LARGE else f"{value:.0f}"
-    return f"{digits} {limit.unit}".rstrip()
+    return f"{digits} {_UNITS.get(unit, unit)}".rstrip()
 
 
 def _measurement(item: object, where: str) -> Measurement:
@@ -204,7 +257,7 @@ def _measurement(item: object, where: str) -> Measurement:
         services=_whole(row.get("services", 0), f"{where}.services") or 0,
         runs_s=tuple(_number(run, f"{where}.runs_s") or 0.0 for run in runs),
         median_s=_number(row.get("median_s"), f"{where}.median_s"),
-        correct=row.get("correct") is not False,
+        correct=_truth(row.get("correct"), f"{where}.correct"),
         cached_steps=_whole(row.get("cached_steps"), f"{where}.cached_steps"),
         steps=_whole(row.get("steps"), f"{where}.steps"),
         cpu_s=_number(row.get("cpu_s"), f"{where}.cpu_s"),
@@ -222,17 +275,24 @@ def _limit(item: object, where: str) -> Limit:
         found = row.get(key)
         return found if isinstance(found, str) else _number(found, f"{where}.{key}", signed=True)
 
-    ok = row.get("ok")
-    if ok is not None and not isinstance(ok, bool):
-        raise NotABenchmark(f"{where}.ok: true, false or null is expected")
-
     return Limit(
         _name(row.get("name"), f"{where}.name"),
         value("limit"),
         value("measured"),
-        ok,
+        _truth(row.get("ok"), f"{where}.ok"),
         _text(row.get("unit") or ""),
+        row.get("at_least") is True,
     )
+
+
+def _when(value: object) -> str:
+    """A text as it is; of seconds since 1970 the day."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d}"
+        except (OverflowError, ValueError, OSError) as error:
+            raise NotABenchmark("started_at: seconds since 1970 are expected") from error
+    return _text(value or "")
 
 
 def _project(value: object) -> str:
@@ -242,7 +302,7 @@ def _project(value: object) -> str:
 
 
 def _flat(machine: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Make lines of a machine's description: `cpu.model` becomes `cpu model`."""
+    """Make lines of a machine's description: `cpu.model` becomes `cpu model`, bytes a size."""
     lines: list[tuple[str, str]] = []
     for key, value in machine.items():
         name = f"{prefix}{key}".replace("_", " ")
@@ -250,6 +310,8 @@ def _flat(machine: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
             lines += _flat(value, f"{name} ")
         elif isinstance(value, (list, tuple)):
             lines.append((name, ", ".join(_text(item) for item in value)))
+        elif key.endswith("_bytes") and type(value) is int and value >= 0:
+            lines.append((name.removesuffix(" bytes"), fmt.size(value)))
         elif value is not None and value != "":
             lines.append((name, _text(value)))
     return lines
@@ -276,6 +338,12 @@ def _sequence(value: object, where: str) -> Sequence[Any]:
 def _name(value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise NotABenchmark(f"{where}: a name is expected")
+    return value
+
+
+def _truth(value: object, where: str) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise NotABenchmark(f"{where}: true, false or null is expected")
     return value
 
 

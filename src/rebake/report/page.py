@@ -16,7 +16,8 @@ from markupsafe import Markup
 
 from rebake.report import charts_benchmark, charts_build, charts_trend, svg
 from rebake.report import format as fmt
-from rebake.report.measured import Benchmark, Group, limit_value
+from rebake.report.measured import Benchmark, Group, times
+from rebake.report.measured import seconds as exact
 from rebake.report.style import CHART, DARK, LIGHT, variables
 from rebake.report.trend import in_words, thin_out
 from rebake.report.views import BuildView, ReportView, cleaned
@@ -55,11 +56,10 @@ def render(
     )
     environment.filters |= {
         "seconds": fmt.seconds,
-        "exact": charts_benchmark.seconds,
+        "exact": exact,
         "size": fmt.size,
-        "times": charts_benchmark.times,
+        "times": times,
         "when": when,
-        "value": limit_value,
     }
     text = environment.get_template(
         "report.html.j2"
@@ -96,6 +96,7 @@ def _trend(view: ReportView, zone: tzinfo | None) -> dict[str, Any]:
     buckets = thin_out(view.trend)
     return {
         "buckets": buckets,
+        "dots": len(buckets) <= charts_trend.FEW,
         "trend": svg.inline(charts_trend.trend(buckets, zone), "Seconds of each build")
         if len(buckets) > 1
         else None,
@@ -104,21 +105,21 @@ def _trend(view: ReportView, zone: tzinfo | None) -> dict[str, Any]:
 
 
 def _benchmark(benchmark: Benchmark | None) -> dict[str, Any]:
-    groups: tuple[Group, ...] = benchmark.groups if benchmark else ()
-    labels = [benchmark.label(group) for group in groups] if benchmark else []
+    if benchmark is None:
+        return {"groups": [], "bars": []}
     return {
-        "groups": list(zip(labels, groups, strict=True)),
-        "bars": [
-            svg.inline(charts_benchmark.scenario(group, label), f"Seconds: {label}")
-            for label, group in zip(labels, groups, strict=True)
-        ],
+        "groups": [(benchmark.label(group), group) for group in benchmark.groups],
+        "bars": [_bars(benchmark, g) for g in charts_benchmark.drawn(benchmark)],
     }
 
 
+def _bars(benchmark: Benchmark, group: Group) -> Markup:
+    label = benchmark.label(group)
+    return svg.inline(charts_benchmark.scenario(group, label), f"Seconds: {label}")
+
+
 def _commit(build: BuildView) -> str:
-    if not build.git_head:
-        return ""
-    return build.git_head[:_COMMIT] + (" and changes" if build.git_dirty else "")
+    return build.git_head[:_COMMIT]
 
 
 def _share(part: float, whole: float) -> str:

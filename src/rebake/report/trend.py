@@ -15,7 +15,10 @@ _RECENT = 20
 
 @dataclass(frozen=True)
 class Bucket:
-    """Neighbouring builds of the trend. Times are of the builds that ended well, else None.
+    """Neighbouring builds of the trend.
+
+    Times are of the builds that ended well and had something to do; of those that had nothing to
+    do where all were such; None where none ended well.
 
     Attributes:
         first: the oldest build's id.
@@ -43,6 +46,11 @@ class Bucket:
     skipped: int
     cached: float | None
 
+    @property
+    def idle(self) -> bool:
+        """Whether none of them had anything to do."""
+        return self.skipped == self.count
+
 
 def thin_out(points: Sequence[TrendPoint], most: int = MOST_POINTS) -> tuple[Bucket, ...]:
     """Group neighbours so that at most `most` groups are left; one build each where that fits."""
@@ -52,7 +60,8 @@ def thin_out(points: Sequence[TrendPoint], most: int = MOST_POINTS) -> tuple[Buc
 
 
 def _bucket(points: Sequence[TrendPoint]) -> Bucket:
-    good = [p.seconds for p in points if p.outcome == "done"]
+    done = [p for p in points if p.outcome == "done"]
+    good = [p.seconds for p in done if not p.skipped] or [p.seconds for p in done]
     bad = [p.seconds for p in points if p.outcome != "done"]
     steps = sum(p.steps for p in points)
     return Bucket(

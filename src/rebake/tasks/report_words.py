@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rebake.report import format as fmt
-from rebake.report.measured import Benchmark, limit_value
+from rebake.report.measured import Benchmark
 from rebake.report.trend import in_words
 from rebake.report.views import BuildView, ReportView, cleaned
 from rebake.results import SCHEMA_VERSION
@@ -86,10 +86,7 @@ def benchmark_lines(benchmark: Benchmark | None) -> list[str]:
     head = f"benchmark: {len(missed)} of {len(benchmark.limits)} limits missed"
     return [
         head,
-        *(
-            f"  {m.name}: {limit_value(m, m.measured)}, allowed {limit_value(m, m.limit)}"
-            for m in missed
-        ),
+        *(f"  {m.name}: {m.measured_words}, allowed {m.allowed_words}" for m in missed),
     ]
 
 
