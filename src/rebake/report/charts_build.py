@@ -51,7 +51,10 @@ def _matters(step: StepView) -> bool:
 def timeline(build: BuildView, most: int = MOST_ROWS) -> Drawing:
     """A line for each step, below the targets that it was run for; bars from start to end."""
     chosen = rows(build, most)
-    end = max((s.ended_s or s.started_s or 0.0 for _, g in chosen.groups for s in g), default=0.0)
+    end = max(
+        (max(s.started_s or 0.0, s.ended_s or 0.0) for _, g in chosen.groups for s in g),
+        default=0.0,
+    )
     marks = svg.ticks(end)
     scale = (_WIDE - _LEFT - _RIGHT) / marks[-1]
     top = 22.0

@@ -58,11 +58,9 @@ def markdown(benchmark: Benchmark, picture: str) -> str:
         _ratios(benchmark),
     ]
     if benchmark.limits:
-        missed = len(benchmark.missed)
-        total = len(benchmark.limits)
         parts += [
             "## Limits",
-            f"{total - missed} of {total} are kept.",
+            _kept(benchmark),
             table(
                 ("limit", "allowed", "measured", "result"),
                 [
@@ -103,6 +101,15 @@ def cell(text: str) -> str:
     """Make a text fit for a line of Markdown: no markup of its own but emphasis and code."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return text.replace("|", "\\|").replace("[", "\\[")
+
+
+def _kept(benchmark: Benchmark) -> str:
+    total, missed = len(benchmark.limits), len(benchmark.missed)
+    unknown = sum(limit.ok is None for limit in benchmark.limits)
+    words = [f"{total - missed - unknown} of {total} kept"]
+    words += [f"{missed} missed"] if missed else []
+    words += [f"{unknown} not measured"] if unknown else []
+    return ", ".join(words) + "."
 
 
 def _services(count: int) -> str:

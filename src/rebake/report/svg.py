@@ -124,7 +124,7 @@ def ticks(most: float, wanted: int = 5) -> tuple[float, ...]:
 def log_ticks(low: float, high: float) -> tuple[float, ...]:
     """Round values for seconds on a logarithmic scale that reach from below `low` above `high`."""
     marks = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10800, 36000, 108000)
-    first = max((n for n, mark in enumerate(marks) if mark <= low), default=0)
+    first = max((n for n, mark in enumerate(marks[:-1]) if mark <= low), default=0)
     last = min((n for n, mark in enumerate(marks) if mark >= high), default=len(marks) - 1)
     return marks[first : max(last, first + 1) + 1]
 

@@ -40,11 +40,18 @@ def gather(session: Session, asked: str) -> ReportView:
     """
     wanted = number("build", asked, least=1) if asked else None
     project = session.project
-    with History(history_file(), on_note=session.note) as history:
-        summaries = history.builds(project.cache_id, MOST_BUILDS)
-        chosen = _choose(history, project.cache_id, summaries, wanted)
-        drawn = _ran(history, summaries, chosen)
-        total = history.count(project.cache_id)
+    summaries: tuple[BuildSummary, ...] = ()
+    chosen = drawn = None
+    total = 0
+    file = history_file()
+    if file.exists():  # who only reads makes none
+        with History(file, on_note=session.note) as history:
+            summaries = history.builds(project.cache_id, MOST_BUILDS)
+            chosen = _choose(history, project.cache_id, summaries, wanted)
+            drawn = _ran(history, summaries, chosen)
+            total = history.count(project.cache_id)
+    elif wanted is not None:
+        raise _no_such_build(wanted, summaries)
     benchmark, problem = read_benchmark(project.state / "benchmark.json")
     if problem:
         session.note(problem)
@@ -68,9 +75,13 @@ def _choose(
         return history.build(summaries[0].id) if summaries else None
     found = history.build(wanted)
     if found is None or found.record.project != project:
-        newest = f"the newest is {summaries[0].id}" if summaries else "no build is recorded yet"
-        raise UsageError(f"--build {wanted}: this project has no such build", newest)
+        raise _no_such_build(wanted, summaries)
     return found
+
+
+def _no_such_build(wanted: int, summaries: tuple[BuildSummary, ...]) -> UsageError:
+    newest = f"the newest is {summaries[0].id}" if summaries else "no build is recorded yet"
+    return UsageError(f"--build {wanted}: this project has no such build", newest)
 
 
 def _ran(
@@ -132,6 +143,8 @@ def target(session: Session, output: str) -> Path:
 def _is_ours(path: Path) -> bool:
     from rebake.report.page import MARK
 
+    if not path.is_file():  # a device or a pipe must not be replaced
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
