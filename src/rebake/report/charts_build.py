@@ -32,7 +32,7 @@ def rows(build: BuildView, most: int = MOST_ROWS) -> Rows:
     """Choose the steps to draw: no short housekeeping, and of very many the longest."""
     shown = [step for step in build.steps if step.started_s is not None and _matters(step)]
     if len(shown) > most:
-        kept = sorted(shown, key=lambda s: (not s.error, -s.seconds))[:most]
+        kept = sorted(shown, key=lambda s: (not s.error, -round(s.seconds, 3)))[:most]
         ids = {id(step) for step in kept}
         shown = [step for step in shown if id(step) in ids]
     groups: dict[str, list[StepView]] = {}

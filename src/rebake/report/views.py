@@ -146,7 +146,7 @@ class BuildView:
     def slowest(self, count: int, least_s: float = 0.05) -> tuple[StepView, ...]:
         """The steps that ran longest, longest first; none shorter than `least_s`."""
         ran = [step for step in self.steps if not step.cached and step.seconds >= least_s]
-        return tuple(sorted(ran, key=lambda step: -step.seconds)[:count])
+        return tuple(sorted(ran, key=lambda step: -round(step.seconds, 3))[:count])
 
 
 @dataclass(frozen=True)

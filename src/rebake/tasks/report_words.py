@@ -81,6 +81,9 @@ def benchmark_lines(benchmark: Benchmark | None) -> list[str]:
     if not benchmark.limits:
         return [f"benchmark: {len(benchmark.groups)} scenarios, no limits"]
     missed = benchmark.missed
+    unknown = sum(limit.ok is None for limit in benchmark.limits)
+    if not missed and unknown:
+        return [f"benchmark: no limit missed, {unknown} of {len(benchmark.limits)} not measured"]
     if not missed:
         return [f"benchmark: all {len(benchmark.limits)} limits kept"]
     head = f"benchmark: {len(missed)} of {len(benchmark.limits)} limits missed"

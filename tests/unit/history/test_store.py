@@ -411,3 +411,10 @@ def test_a_hundred_builds_of_one_project_stay_small_and_quick(path: Path) -> Non
     with History(path) as history:
         history.record(record(100))
     assert time.perf_counter() - started < 0.5  # about 0.01 s on an idle machine
+
+
+def test_builds_are_counted_by_project(path: Path) -> None:
+    with History(path, on_note=no_notes) as history:
+        for project in ("one", "one", "two"):
+            history.record(record(project=project))
+        assert (history.count(), history.count("one"), history.count("none")) == (3, 2, 0)
