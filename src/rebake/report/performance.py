@@ -52,6 +52,7 @@ def markdown(benchmark: Benchmark, picture: str) -> str:
             else ""
         ),
         _medians(benchmark),
+        "\n".join(f"- {cell(line)}" for line in benchmark.reference_lines),
         "## How near to the floor, how far from the others",
         "*To the floor*: how many times the floor's median rebake needs. *Best other recipe*: the "
         "fastest one whose image was right, and how many times as long as rebake it needs.",
@@ -77,6 +78,8 @@ def markdown(benchmark: Benchmark, picture: str) -> str:
     parts += ["## Every measurement", _details(benchmark)]
     if benchmark.unmeasured:
         parts += ["Not measured:", "\n".join(f"- {cell(x)}" for x in benchmark.unmeasured)]
+    if benchmark.notes:
+        parts += ["How it was done:", "\n".join(f"- {cell(x)}" for x in benchmark.notes)]
     if benchmark.machine:
         parts += ["## The machine", table(("what", "value"), benchmark.machine)]
     parts += [

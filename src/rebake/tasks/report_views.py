@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rebake.build.usage import cache_use
 from rebake.history.records import BuildSummary, FileDigest, StepRecord, StoredBuild
-from rebake.report.steps import parse_step_name
+from rebake.report.steps import WORK, parse_step_name
 from rebake.report.views import (
     BuildView,
     ContextView,
@@ -15,6 +16,7 @@ from rebake.report.views import (
     StepView,
     TrendPoint,
 )
+from rebake.results import CacheCount
 
 _LARGEST = 20  # files of each context
 
@@ -22,6 +24,9 @@ _LARGEST = 20  # files of each context
 def build_view(stored: StoredBuild) -> BuildView:
     """Make a record of the history the report's view of a build. Pure."""
     record = stored.record
+    steps = tuple(_step_view(step, record.targets) for step in record.steps)
+    work = [step.cached for step in steps if step.kind in WORK]
+    usages = [step.usage for step in steps if step.usage is not None]
     return BuildView(
         id=stored.id,
         mode=record.mode,
@@ -34,7 +39,9 @@ def build_view(stored: StoredBuild) -> BuildView:
         git_dirty=record.git_dirty,
         context_bytes=record.context_bytes,
         downloaded_bytes=record.downloaded_bytes,
-        steps=tuple(_step_view(step, record.targets) for step in record.steps),
+        network_bytes=record.network_bytes,
+        caches=cache_use(CacheCount(sum(work), len(work) - sum(work)), usages),
+        steps=steps,
         images=tuple(
             ImageView(
                 image.service,
@@ -64,6 +71,7 @@ def _step_view(step: StepRecord, targets: Iterable[str]) -> StepView:
         cached=step.cached,
         error=step.error,
         bytes=step.bytes,
+        usage=step.usage,
     )
 
 

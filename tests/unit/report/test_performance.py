@@ -56,6 +56,14 @@ def test_medians_ratios_limits_and_runs() -> None:
     assert markdown(read(document(when="2026-11-25")), "../images/benchmark.svg") == page
 
 
+def test_references_and_notes_are_told() -> None:
+    bake = {"name": "bake", "scenario": "no-change", "services": 2, "median_s": 0.3}
+    page = markdown(read(document(references=[bake], notes=["in <turn>"])), "x.svg")
+    assert "\n- no-change: bake needs 0.30 s\n" in page
+    assert "How it was done:\n\n- in &lt;turn>\n" in page
+    assert "How it was done" not in markdown(read(document()), "x.svg")
+
+
 def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
     page = markdown(read(document()), "x.svg")
     wide = 0

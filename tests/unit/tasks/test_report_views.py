@@ -12,13 +12,16 @@ from rebake.history.records import (
     StoredBuild,
 )
 from rebake.report.views import FileView, LayerView
+from rebake.results import CacheCount, CacheUse, StepUsage
 from rebake.tasks.report_views import build_view, trend_point
 
 
 def test_a_build() -> None:
     steps = (
         StepRecord("d1", "[api build 2/3] RUN --mount=type=cache,target=/t cargo build", "run",
-                   "build", "api,ui", 1.0, 4.5, error="", bytes=3),
+                   "build", "api,ui", 1.0, 4.5, error="", bytes=3,
+                   usage=StepUsage(cpu_s=7.5, peak_bytes=50, network_bytes=30,
+                                   crates_compiled=2, crates_reused=148)),
         StepRecord("d2", "[ui] exporting to image", "export", "", "ui", 5.0, 5.5),
         StepRecord("d3", "[ui internal] load .dockerignore", "internal", "", "ui"),
     )  # fmt: skip
@@ -40,6 +43,8 @@ def test_a_build() -> None:
         ("ui", "exporting to image", "ui", "export", 0.5),
         ("ui", "load .dockerignore", "ui", "internal", 0.0),
     ]
+    assert (view.network_bytes, view.cpu_s, view.peak_bytes) == (38, 7.5, 50)
+    assert view.caches == CacheUse(CacheCount(0, 1), CacheCount(148, 2))
     assert view.facts == (("buildx", "0.29"), ("engine", "28"))
     assert view.images[0].layers == (LayerView("l", 4, "COPY"),)
     assert not view.images[0].built
