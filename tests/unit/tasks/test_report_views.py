@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rebake.history.records import (
     BuildRecord,
     BuildSummary,
@@ -57,6 +59,20 @@ def test_a_build() -> None:
     assert len(backend.largest) == 20
     assert backend.largest[:3] == (FileView("f24", 24), FileView("f49", 24), FileView("f23", 23))
     assert (ui.files, ui.largest) == (0, ())
+
+
+def test_what_another_build_began_earlier_does_not_stretch_this_one() -> None:
+    steps = (
+        StepRecord("d1", "[a 1/3] FROM x", started_s=0.0, ended_s=0.1),
+        StepRecord("d2", "[a 2/3] RUN y", started_s=399.0, ended_s=401.0),
+        StepRecord("d3", "[a 3/3] RUN z", started_s=401.0, ended_s=402.0),
+        StepRecord("d4", "never"),
+    )
+    record = BuildRecord("p", "/w", "prod", ("api",), 5.0, 2.0, "done", steps=steps)
+    times = [(s.started_s, s.ended_s) for s in build_view(StoredBuild(1, record, "")).steps]
+    assert times == [(0.0, 0.0), (0.0, 1.0), (1.0, 2.0), (None, None)]
+    record = replace(record, seconds=401.5)
+    assert build_view(StoredBuild(1, record, "")).steps[2].started_s == 401.0
 
 
 def test_a_point_of_the_trend() -> None:
