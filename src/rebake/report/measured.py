@@ -358,7 +358,8 @@ def _flat(machine: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
     """Make lines of a machine's description: `cpu.model` becomes `cpu model`, bytes a size."""
     lines: list[tuple[str, str]] = []
     for key, value in machine.items():
-        name = f"{prefix}{key}".replace("_", " ")
+        # `engine.engine` is the engine's own version: once is enough.
+        name = (key if prefix.strip() == key else f"{prefix}{key}").replace("_", " ")
         if isinstance(value, Mapping):
             lines += _flat(value, f"{name} ")
         elif isinstance(value, (list, tuple)):

@@ -45,7 +45,7 @@ def markdown(benchmark: Benchmark, picture: str) -> str:
         f"![Seconds for each scenario and recipe, with the floor marked]({picture})",
         _what(benchmark),
         "## Seconds",
-        "Medians; the whole command's time."
+        "Medians; the whole command's time. *Wrong*: what was built did not hold the edit."
         + (
             f" {_services(benchmark.usual_size)}, where no other number is named."
             if benchmark.usual_size
@@ -149,7 +149,7 @@ def _median(result: Measurement | None) -> str:
         return ""
     shown = seconds(result.median_s)
     if result.wrong:
-        return f"{shown} (wrong image)"
+        return f"{shown} (wrong)"
     return f"**{shown}**" if result.subject == OURS else shown
 
 

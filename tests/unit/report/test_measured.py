@@ -24,7 +24,11 @@ def row(scenario: str, subject: str, median: float | None, **rest: object) -> di
 def document(**rest: object) -> dict[str, object]:
     return {
         "schema_version": 1,
-        "machine": {"cpu": "Some CPU", "memory_bytes": 8_000_000_000, "versions": {"buildx": "1"}},
+        "machine": {
+            "cpu": "Some CPU",
+            "memory_bytes": 8_000_000_000,
+            "engine": {"buildx": "1", "engine": "28"},
+        },
         "project": {"name": "shop"},
         "results": [
             row("code-change", "naive", 160.0),
@@ -87,7 +91,8 @@ def test_the_machine_is_flat_lines(benchmark: Benchmark) -> None:
     assert benchmark.machine == (
         ("cpu", "Some CPU"),
         ("memory", "8.0 GB"),
-        ("versions buildx", "1"),
+        ("engine buildx", "1"),
+        ("engine", "28"),
     )
 
 

@@ -37,7 +37,7 @@ def test_medians_ratios_limits_and_runs() -> None:
         "Measured 2026-11-25.",
         "| code-change | a line in one service |",
         "| scenario | floor | rebake | cache-mount | cargo-chef | naive |",
-        "| code-change | 4.00 | **5.00** | 2.00 (wrong image) | 30.0 | 160 |",
+        "| code-change | 4.00 | **5.00** | 2.00 (wrong) | 30.0 | 160 |",
         "| cold |  | **120** |  |  |  |",
         "| shared-crate, 20 services |  | **32.0** |  |  |  |",
         f"| code-change | 5.00 | 4.00 | 1.25 {TIMES} | cargo-chef | 30.0 | 6.00 {TIMES} |",
