@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -344,3 +345,74 @@ def test_what_no_record_tells_of_is_not_proven(units: Units, keep: int) -> None:
     status, told = units.prove(fresh=True)
     assert status == 3
     assert told
+
+
+# build-ui
+
+
+class Store:
+    """A UI, a cache mount, and a Bun that installs one package and bundles it."""
+
+    BUN = """\
+        #!/bin/sh
+        echo "$*" >>"$CALLS"
+        case $1 in
+        install)
+            mkdir -p node_modules/react "$BUN_INSTALL_CACHE_DIR"
+            [ -e node_modules/react/index.js ] || echo whole >node_modules/react/index.js
+            [ -e "$BUN_INSTALL_CACHE_DIR/react" ] || echo whole >"$BUN_INSTALL_CACHE_DIR/react"
+            ;;
+        run) [ ! -e fail ] && mkdir dist && cp node_modules/react/index.js dist/app.js ;;
+        esac
+        """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / "bun store"
+        self.store.mkdir()
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        (self.bin / "bun").write_text(textwrap.dedent(self.BUN))
+        (self.bin / "bun").chmod(0o755)
+        self.builds = 0
+
+    def build(self, *, fail: bool = False) -> tuple[str, str]:
+        """Build, as each build does in sources of its own; return the bundle and what was told."""
+        self.builds += 1
+        sources = self.folder / f"sources {self.builds}"
+        sources.mkdir()
+        for name in ("package.json", "bun.lock", *(["fail"] if fail else [])):
+            (sources / name).write_text("{}")
+        out = self.folder / f"out {self.builds}"
+        done = run(
+            "build-ui", sources, out, cwd=self.folder,
+            BUN_STORE=str(self.store), CALLS=str(self.folder / "calls"),
+            PATH=f"{self.bin}:{os.environ['PATH']}",
+        )  # fmt: skip
+        assert (done.returncode != 0) == fail, done.stderr
+        return "" if fail else (out / "app.js").read_text().strip(), done.stderr
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path)
+    assert store.build() == ("whole", "")
+    return store
+
+
+def test_installed_packages_stay(store: Store) -> None:
+    kept = store.store / "app" / "node_modules" / "react" / "index.js"
+    inode = kept.stat().st_ino
+    store.build(fail=True)
+    assert store.build() == ("whole", "")
+    assert kept.stat().st_ino == inode
+
+
+@pytest.mark.parametrize("name", ["app/node_modules/react/index.js", "cache/react"])
+def test_a_package_that_was_cut_off_is_in_no_bundle(store: Store, name: str) -> None:
+    cut(store.store / name)
+    bundle, told = store.build()
+    assert bundle == "whole"
+    assert "all is installed anew" in told
+    assert (store.store / name).read_text() == "whole\n"
+    assert store.build() == ("whole", "")
