@@ -1,10 +1,12 @@
-"""docker/tools/fresh-sources: the time that cargo is shown changes exactly when content does."""
+"""docker/tools: the times that cargo is shown, what a step took, what dev-ui installs."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from rebake.build.inputs import build_id, manifest
+from rebake.build.usage import parse_usage
 from rebake.project.ignore import IgnoreMatcher, walk
+from rebake.results import StepUsage
 
 if sys.platform != "linux":
     pytest.skip("runs in the builder: a POSIX shell with GNU tools", allow_module_level=True)
@@ -142,6 +146,120 @@ def test_the_id_is_the_planners(mount: Mount) -> None:
     (mount.sources / "link").symlink_to("lib.rs")
     paths = walk(mount.sources, IgnoreMatcher())
     assert mount.run() == build_id(manifest(mount.sources, paths))
+
+
+class Took:
+    """A step that takes notes of itself (docker/tools/step-usage), and its stores of packages."""
+
+    def __init__(self, folder: Path) -> None:
+        mount = folder / "a b,ü"
+        self.cargo, self.bun, self.notes = mount / "cargo", mount / "bun", mount / "new" / "notes"
+        self.environment = {"PATH": os.environ["PATH"], "F": str(folder), "NOTES": str(self.notes)}
+
+    def step(self, work: str, code: int = 0, shell: str = "sh") -> StepUsage | None:
+        """Run a step that does `work`; return what it told of itself at its end."""
+        text = f"set -eu; . '{TOOLS}/step-usage'; usage_begin \"$NOTES\"\n"
+        text += f"trap 'usage_end || :' EXIT\n{work}"
+        done = subprocess.run(
+            [shell, "-c", text], env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stderr
+        *_, line = done.stdout.splitlines() or [""]
+        return parse_usage(line)
+
+
+@pytest.fixture
+def took(tmp_path: Path) -> Took:
+    return Took(tmp_path)
+
+
+def message(reason: str, package: str, *, fresh: bool) -> str:
+    target = {"name": 'a "fresh":false'}
+    values = {"reason": reason, "package_id": package, "target": target, "fresh": fresh}
+    return json.dumps(values, separators=(",", ":"))
+
+
+OLD, NEW = "registry+https://example.org/index#old@1.0", "sparse+https://example.org/#new@1.0"
+MESSAGES = "\n".join(
+    (
+        message("compiler-artifact", OLD, fresh=True),
+        message("build-script-executed", OLD, fresh=False),
+        message("compiler-artifact", OLD, fresh=True),
+        message("compiler-artifact", NEW, fresh=True),  # its build script was; the crate was not
+        message("compiler-artifact", NEW, fresh=False),
+        message("compiler-artifact", "path+file:///src/crates/api#0.1.0", fresh=False),
+        '{"reason":"build-finished","success":true}\n',
+    )
+)
+
+
+@pytest.mark.parametrize("code", [0, 101])
+def test_a_step_tells_what_it_took_and_ends_as_it_would(took: Took, code: int) -> None:
+    usage = took.step(f"i=0; while [ $i -lt 99 ]; do i=$((i + 1)); done; exit {code}", code)
+    assert usage is not None
+    assert usage.cpu_s is None or usage.cpu_s > 0  # there may be no control groups here
+    assert (usage.crates_compiled, usage.crates_downloaded, usage.packages_needed) == (None,) * 3
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_crates_are_counted_by_what_cargo_says(took: Took, tmp_path: Path, shell: str) -> None:
+    registry = took.cargo / "registry" / "cache" / "index-1"
+    registry.mkdir(parents=True)
+    for name in (registry / "old-1.0.crate", registry):
+        name.touch()
+        os.utime(name, (1, 1))
+    took.environment["CARGO_HOME"] = str(took.cargo)
+    (tmp_path / "messages").write_text(MESSAGES)
+    usage = took.step('cat "$F/messages" >"$NOTES.cargo"', shell=shell)
+    assert usage is not None
+    assert (usage.crates_compiled, usage.crates_reused) == (2, 1)
+    assert (usage.crates_needed, usage.crates_downloaded) == (2, 0)
+    assert usage.packages_needed is None
+    took.environment["CRATE"] = str(registry / "new-1.0.crate")
+    usage = took.step('sleep 0.01; cat "$F/messages" >"$NOTES.cargo"; >"$CRATE"', shell=shell)
+    assert usage is not None
+    assert (usage.crates_compiled, usage.crates_downloaded) == (2, 1)
+
+
+def test_the_messages_of_an_earlier_step_do_not_count(took: Took) -> None:
+    took.notes.parent.mkdir(parents=True)
+    Path(f"{took.notes}.cargo").write_text(MESSAGES)
+    usage = took.step("exit 3", 3)
+    assert usage is None or usage.crates_compiled is None
+
+
+def test_packages_are_counted_in_buns_store(took: Took) -> None:
+    cache, modules = took.bun / "cache", took.bun / "app" / "node_modules"
+    for name in ("react@19.0.0@@@1", "@types/node@22.0.0@@@1", "react"):
+        (cache / name).mkdir(parents=True)
+    (cache / "react" / "19.0.0@@@1").symlink_to(cache / "react@19.0.0@@@1")
+    for name in ("react", "vue", "@types/node", "vue/node_modules/react", "react/dist", ".bin"):
+        (modules / name).mkdir(parents=True, exist_ok=True)
+        (modules / name / "package.json").write_text("{}")
+    took.environment |= {"BUN_STORE": str(took.bun), "BUN_INSTALL_CACHE_DIR": str(cache)}
+    usage = took.step('mkdir "$BUN_INSTALL_CACHE_DIR/vue@3.0.0@@@1"')
+    assert usage is not None
+    assert (usage.packages_needed, usage.packages_downloaded) == (4, 1)
+    assert usage.crates_compiled is None
+
+
+def test_the_first_build_of_an_empty_store(took: Took) -> None:
+    cache = took.bun / "cache"
+    took.environment |= {"BUN_STORE": str(took.bun), "BUN_INSTALL_CACHE_DIR": str(cache)}
+    usage = took.step(
+        'mkdir -p "$BUN_INSTALL_CACHE_DIR/react@19.0.0@@@1" "$BUN_STORE/app/node_modules/react"; '
+        '>"$BUN_STORE/app/node_modules/react/package.json"'
+    )
+    assert usage is not None
+    assert (usage.packages_needed, usage.packages_downloaded) == (1, 1)
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_notes_that_are_lost_change_no_exit_code(took: Took, code: int) -> None:
+    took.environment["BUN_STORE"] = str(took.bun)
+    (took.bun / "app" / "node_modules").mkdir(parents=True)
+    took.step(f'rm -r "${{NOTES%/*}}"; exit {code}', code)
+    took.step(f'printf "\\377\\000{{\\n" >"$NOTES.cargo"; exit {code}', code)
 
 
 ODD = (
@@ -275,3 +393,50 @@ def test_a_list_that_was_cut_off_makes_all_new(mount: Mount, keep: int) -> None:
     mount.run()
     assert mount.time("lib.rs") > before
     assert mount.state.read_text() != text[:keep]
+
+
+FAKE_BUN = """#!/bin/sh
+echo "$1" >>"$BUN_LOG"
+case $1 in
+    install) ! grep -q broken bun.lock ;;
+    *) exec sleep 60 ;;
+esac
+"""
+
+
+def test_the_ui_is_installed_and_served_again_when_the_lock_file_changes(tmp_path: Path) -> None:
+    programs, app, log = tmp_path / "bin", tmp_path / "app", tmp_path / "log"
+    for folder in (programs, app):
+        folder.mkdir()
+    for name, text in (("bun", FAKE_BUN), ("with-host-settings", '#!/bin/sh\nexec "$@"\n')):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    (app / "package.json").write_text("{}")
+    (app / "bun.lock").write_text("one")
+
+    def seen(*words: str) -> None:
+        deadline = time.monotonic() + 10
+        while (found := log.read_text().split() if log.exists() else []) != list(words):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+
+    environ = {"PATH": f"{programs}:{os.environ['PATH']}", "BUN_LOG": str(log)}
+    child = subprocess.Popen(
+        [TOOLS / "dev-ui"],
+        cwd=app,
+        env=environ | {"DEV_UI_POLL_S": "0.05"},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        seen("install", "server.ts")
+        (app / "bun.lock").write_text("two")
+        seen("install", "server.ts", "install", "server.ts")
+        (app / "bun.lock").write_text("broken")
+        seen("install", "server.ts", "install", "server.ts", "install")
+        (app / "bun.lock").write_text("three")
+        seen("install", "server.ts", "install", "server.ts", "install", "install", "server.ts")
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(5) == 0
+    finally:
+        child.kill()
+        child.wait()

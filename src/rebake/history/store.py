@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 from rebake.history import reading, trees, writing
 from rebake.history.cleaning import Cleaner
 from rebake.history.database import Opened, is_corrupt, open_database
-from rebake.history.records import BuildRecord, BuildSummary, Outcome, StoredBuild
+from rebake.history.records import BuildRecord, BuildSummary, ImageRecord, Outcome, StoredBuild
 from rebake.redact import Redactor
 from rebake.results import Mode
 
@@ -100,6 +100,10 @@ class History:
             return None if found is None else reading.load(self._db, found, with_inputs=False)
 
         return self._mended(find)
+
+    def last_image(self, project: str, mode: Mode, service: str) -> ImageRecord | None:
+        """Return a service's image as its newest build left it; quicker than `last`."""
+        return self._mended(lambda: reading.newest_image(self._db, project, mode, service))
 
     def build(self, build_id: int) -> StoredBuild | None:
         """Return one whole build with its input files, or None when there is none of this id."""

@@ -103,11 +103,19 @@ def down(
 ) -> None:
     """Stop and remove a stack; its volumes stay unless they are asked for.
 
+    Compose removes the volumes that the file names now; those of other lock-files bear the same
+    project label, which no other stack has.
+
     Raises:
         CommandFailed: Compose could not.
     """
     words = down_words(name, file, volumes=volumes)
     run(endpoint.command(*words, env=dict(variables), what="docker compose down")).check()
+    if volumes:
+        label = f"label=com.docker.compose.project={name}"
+        left = run(endpoint.command("volume", "ls", "--quiet", "--filter", label)).check()
+        if left.stdout.split():
+            run(endpoint.command("volume", "rm", *left.stdout.split())).check()
 
 
 def compose(endpoint: Endpoint, plan: StackPlan, words: Sequence[str]) -> Command:

@@ -17,15 +17,17 @@ from rebake.build.run import LABEL, Surroundings, build_images
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, WrongImage
+from rebake.history.records import LayerRecord
 from rebake.history.store import History
 from rebake.project.project import Project, open_project
+from rebake.results import StepUsage
 
 if sys.platform == "win32":
     pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
 
 FAKE = """\
     #!{python}
-    import json, os, pathlib, sys
+    import base64, json, os, pathlib, sys
     folder = pathlib.Path(__file__).parent
     words = sys.argv[1:]
     with (folder / "calls").open("a") as calls:
@@ -39,6 +41,15 @@ FAKE = """\
         (folder / "environment").write_text(json.dumps(told))
         metadata = pathlib.Path(words[words.index("--metadata-file") + 1])
         metadata.write_text(json.dumps({{"api": {{"containerimage.digest": "sha256:new"}}}}))
+        step = dict(digest="sha256:" + "a" * 64, name="[build 1/1] RUN cargo build")
+        told = b'rebake-usage {{"cpu_s":1.5,"crates_compiled":1,"crates_reused":7}}\\n'
+        when = "2026-01-01T00:00:00Z"
+        for item in (
+            dict(vertexes=[dict(step, started=when)]),
+            dict(logs=[dict(vertex=step["digest"], data=base64.b64encode(told).decode())]),
+            dict(vertexes=[dict(step, started=when, completed=when)]),
+        ):
+            print(json.dumps(item), file=sys.stderr)
         code = int((folder / "code").read_text())
         if code == 65 and not os.environ.get("REBAKE_BACKEND_CONTEXT"):
             vertex = {{
@@ -55,6 +66,10 @@ FAKE = """\
         resent = (folder / "contexts").read_text().splitlines()[-1]
         sent = folder / "told-when-sent-again"
         print((sent if resent and sent.exists() else folder / "told").read_text())
+    if "history" in words:
+        print(json.dumps({{"CreatedBy": "COPY api", "Size": "7"}}))
+    if "inspect" in words:
+        print(json.dumps({{"RootFS": {{"Layers": ["sha256:layer"]}}}}))
 """
 
 
@@ -142,9 +157,32 @@ def test_a_good_build_is_recorded(bench: Bench) -> None:
     assert record.arguments["PROJECT"] == bench.project.name
 
 
+def test_the_record_holds_the_layers_and_what_the_steps_took(bench: Bench) -> None:
+    layers = (LayerRecord("sha256:layer", 7, "COPY api"),)
+    result = bench.build()
+    assert bench.last().record.images[0].layers == layers
+    assert bench.last().record.steps[0].usage == StepUsage(
+        cpu_s=1.5, crates_compiled=1, crates_reused=7
+    )
+    assert result.document()["caches"] == {
+        "layers": {"hits": 0, "misses": 1},
+        "crates": {"reused": 7, "compiled": 1},
+    }
+
+
+def test_an_image_that_stayed_keeps_its_layers_without_a_question(bench: Bench) -> None:
+    bench.build()
+    asked = sum("history" in words for words in bench.calls)
+    bench.build()
+    assert not bench.last().record.images[0].built
+    assert bench.last().record.images[0].layers == (LayerRecord("sha256:layer", 7, "COPY api"),)
+    assert sum("history" in words for words in bench.calls) == asked == 1
+
+
 def test_the_gate_asks_the_binary_without_network_or_rights(bench: Bench) -> None:
     bench.build()
-    assert bench.calls[1] == [
+    (asked,) = [words for words in bench.calls if "run" in words]
+    assert asked == [
         "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL",
         "--pull", "never", f"{bench.project.name}-api:prod", "--version",
     ]  # fmt: skip
@@ -195,7 +233,10 @@ def test_nothing_is_built_when_nothing_changed(bench: Bench) -> None:
     assert again.skipped.startswith("nothing changed")
     assert again.images["api"].build_id == bench.id
     assert again.images["api"].built is False
-    assert bench.last().record.skipped == again.skipped
+    record = bench.last().record
+    assert record.skipped == again.skipped
+    assert record.images[0].layers == (LayerRecord("sha256:layer", 7, "COPY api"),)
+    assert "caches" not in again.document()
     assert bench.build().skipped  # after a skip as well
     assert bakes(bench) == 1
 

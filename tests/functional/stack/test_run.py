@@ -12,7 +12,7 @@ import pytest
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import CommandFailed, ServiceUnhealthy, TimedOut
 from rebake.stack.plan import StackPlan
-from rebake.stack.run import parse_states, read_states, up
+from rebake.stack.run import down, parse_states, read_states, up
 
 if sys.platform == "win32":
     pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
@@ -24,6 +24,8 @@ FAKE = """\
     with (folder / "calls").open("a") as calls:
         calls.write(json.dumps(sys.argv[1:]) + "\\n")
     words = sys.argv[1:]
+    if words[:2] == ["volume", "ls"]:
+        print("shop-dev_node_modules_0a\\nshop-dev_node_modules_1b")
     if "up" in words:
         sys.exit(int((folder / "up").read_text()))
     if "ps" in words:
@@ -133,3 +135,15 @@ def test_states_are_read_with_the_stacks_own_name(fake: Fake) -> None:
 
 def test_states_without_lines() -> None:
     assert parse_states("\n", {}) == ()
+
+
+def test_down_with_volumes_takes_those_of_other_lock_files_along(
+    fake: Fake, tmp_path: Path
+) -> None:
+    down("shop-dev", tmp_path / "c.yml", fake.endpoint, {})
+    assert [call[0] for call in fake.calls] == ["compose"]
+    down("shop-dev", tmp_path / "c.yml", fake.endpoint, {}, volumes=True)
+    assert fake.calls[2:] == [
+        ["volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project=shop-dev"],
+        ["volume", "rm", "shop-dev_node_modules_0a", "shop-dev_node_modules_1b"],
+    ]
