@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import textwrap
 from pathlib import Path
 
@@ -200,35 +202,93 @@ checksum = "{ryu}"
 """
 
 
+class Crates:
+    """Two downloaded crates, as cargo unpacks them."""
+
+    NAMES = ("itoa-1.0.0", "ryu-2.0.0")
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.sources = folder / "cargo home", folder / "src"
+        self.sources.mkdir()
+        self.messages = folder / "messages"
+        self.compiled(*self.NAMES)
+        digests = {}
+        for crate in self.NAMES:
+            made = folder / "made" / crate
+            made.mkdir(parents=True)
+            (made / "lib.rs").write_text(f"// {crate}\n")
+            self.archive(crate).parent.mkdir(parents=True, exist_ok=True)
+            self.unpacked(crate).parent.mkdir(parents=True, exist_ok=True)
+            with tarfile.open(self.archive(crate), "w:gz") as archive:
+                archive.add(made, crate)
+            shutil.copytree(made, self.unpacked(crate))
+            (self.unpacked(crate) / ".cargo-ok").write_text("{}")
+            digest = hashlib.sha256(self.archive(crate).read_bytes()).hexdigest()
+            digests[crate[: crate.index("-")]] = digest
+        (self.sources / "Cargo.lock").write_text(LOCK.format(**digests))
+
+    def archive(self, crate: str) -> Path:
+        return self.home / "registry" / "cache" / "index-1" / f"{crate}.crate"
+
+    def unpacked(self, crate: str) -> Path:
+        return self.home / "registry" / "src" / "index-1" / crate
+
+    def compiled(self, *crates: str) -> None:
+        """What cargo tells of the crates that it has compiled."""
+        lines = ['{"reason":"compiler-artifact","package_id":"path+file:///src#local@0.1.0"}\n']
+        for crate in crates:
+            name = crate.replace("-", "@")
+            package = f'"package_id":"registry+https://example.org/index#{name}"'
+            lines.append(f'{{"reason":"compiler-artifact",{package},"fresh":true}}\n')
+        self.messages.write_text("".join(lines))
+
+    def mend(self) -> tuple[bool, set[str]]:
+        """Whether something was mended, and which crates are gone."""
+        done = run("mend-crates", self.messages, cwd=self.sources, CARGO_HOME=str(self.home))
+        assert done.returncode in {0, 1}
+        gone = {crate for crate in self.NAMES if not self.unpacked(crate).exists()}
+        assert gone == {crate for crate in self.NAMES if not self.archive(crate).exists()}
+        for crate in self.NAMES:
+            told = f"note: {crate}.crate is broken in the cache mount" in done.stderr
+            assert told == (crate in gone)
+        return done.returncode == 0, gone
+
+
+@pytest.fixture
+def crates(tmp_path: Path) -> Crates:
+    return Crates(tmp_path)
+
+
 @pytest.mark.parametrize("broken", [(), ("itoa-1.0.0",), ("itoa-1.0.0", "ryu-2.0.0")])
-def test_broken_crates_are_removed_with_what_was_unpacked(
-    tmp_path: Path, broken: tuple[str, ...]
+def test_broken_archives_are_removed_with_what_was_unpacked(
+    crates: Crates, broken: tuple[str, ...]
 ) -> None:
-    home, sources = tmp_path / "cargo home", tmp_path / "src"
-    sources.mkdir()
-    digests = {}
-    for crate in ("itoa-1.0.0", "ryu-2.0.0"):
-        archive = home / "registry" / "cache" / "index-1" / f"{crate}.crate"
-        unpacked = home / "registry" / "src" / "index-1" / crate
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        unpacked.mkdir(parents=True)
-        archive.write_text(crate)
-        digests[crate[: crate.index("-")]] = hashlib.sha256(crate.encode()).hexdigest()
-        if crate in broken:
-            cut(archive)
-    (sources / "Cargo.lock").write_text(LOCK.format(**digests))
-    done = run("mend-crates", cwd=sources, CARGO_HOME=str(home))
-    assert done.returncode == (0 if broken else 1)
     for crate in broken:
-        assert f"note: {crate}.crate is broken in the cache mount" in done.stderr
-    left = {path.name for path in (home / "registry" / "src" / "index-1").iterdir()}
-    assert left == {"itoa-1.0.0", "ryu-2.0.0"} - set(broken)
-    archives = {path.stem for path in (home / "registry" / "cache" / "index-1").iterdir()}
-    assert archives == left
+        archive = crates.archive(crate)
+        archive.write_bytes(archive.read_bytes()[:-1])
+    assert crates.mend() == (bool(broken), set(broken))
+
+
+def test_what_is_not_unpacked_as_in_the_archive_is_removed(crates: Crates) -> None:
+    cut(crates.unpacked("ryu-2.0.0") / "lib.rs")
+    # cargo has compiled it: what it was compiled from was whole.
+    assert crates.mend() == (False, set())
+    crates.compiled("itoa-1.0.0")
+    with crates.messages.open("a") as messages:
+        package = '"package_id":"registry+https://example.org/index#ryu@2.0.0"'
+        target = '"target":{"kind":["custom-build"]}'
+        messages.write(f'{{"reason":"compiler-artifact",{package},{target}}}\n')
+        messages.write(f'{{"reason":"build-script-executed",{package}}}\n')
+    assert crates.mend() == (True, {"ryu-2.0.0"})
+
+
+def test_whole_crates_that_were_not_compiled_stay(crates: Crates) -> None:
+    crates.compiled()
+    assert crates.mend() == (False, set())
 
 
 def test_without_downloaded_crates_nothing_is_mended(tmp_path: Path) -> None:
-    done = run("mend-crates", cwd=tmp_path, CARGO_HOME=str(tmp_path / "none"))
+    done = run("mend-crates", tmp_path / "messages", cwd=tmp_path, CARGO_HOME=str(tmp_path / "no"))
     assert (done.returncode, done.stderr) == (1, "")
 
 
