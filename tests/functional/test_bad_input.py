@@ -218,6 +218,7 @@ DRY = {
     "ps": (),
     "config": ("project.name",),
     "doctor": ("context",),
+    "report": (),
 }
 
 

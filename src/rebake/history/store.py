@@ -127,9 +127,9 @@ class History:
 
         return self._mended(compare)
 
-    def count(self) -> int:
-        """How many builds are stored."""
-        return self._mended(self._count)
+    def count(self, project: str | None = None) -> int:
+        """How many builds are stored; of all projects when `project` is None."""
+        return self._mended(lambda: self._count(project))
 
     def prune(self, keep: int = 10_000) -> int:
         """Delete the oldest builds and return how many.
@@ -145,8 +145,9 @@ class History:
 
         return self._mended(delete)
 
-    def _count(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM builds").fetchone()[0])
+    def _count(self, project: str | None = None) -> int:
+        query = "SELECT count(*) FROM builds WHERE ?1 IS NULL OR project = ?1"
+        return int(self._db.execute(query, (project,)).fetchone()[0])
 
     def _open(self) -> Opened:
         if self._opened is None:

@@ -584,3 +584,10 @@ def test_ten_thousand_builds_are_as_quick(path: Path) -> None:
             lambda: history.builds(None, limit=50),
         ):
             assert quickest(action) < 0.1
+
+
+def test_builds_are_counted_by_project(path: Path) -> None:
+    with History(path, on_note=no_notes) as history:
+        for project in ("one", "one", "two"):
+            history.record(record(project=project))
+        assert (history.count(), history.count("one"), history.count("none")) == (3, 2, 0)
