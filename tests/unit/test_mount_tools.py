@@ -210,8 +210,11 @@ class Crates:
     def __init__(self, folder: Path) -> None:
         self.home, self.sources = folder / "cargo home", folder / "src"
         self.sources.mkdir()
-        self.messages = folder / "messages"
-        self.compiled(*self.NAMES)
+        self.target, self.messages = folder / "target", folder / "messages"
+        self.compiled()
+        self.since = folder / "since"
+        for crate in (*self.NAMES, "itoa-other-3.0.0"):
+            self.known(crate).mkdir(parents=True)
         digests = {}
         for crate in self.NAMES:
             made = folder / "made" / crate
@@ -226,6 +229,13 @@ class Crates:
             digest = hashlib.sha256(self.archive(crate).read_bytes()).hexdigest()
             digests[crate[: crate.index("-")]] = digest
         (self.sources / "Cargo.lock").write_text(LOCK.format(**digests))
+        self.since.write_text("")
+        os.utime(self.since, (4_000_000_000, 4_000_000_000))
+
+    def known(self, crate: str) -> Path:
+        """What cargo knows of a crate that it has compiled."""
+        name = crate.rpartition("-")[0]
+        return self.target / "release" / ".fingerprint" / f"{name}-{HASH}"
 
     def archive(self, crate: str) -> Path:
         return self.home / "registry" / "cache" / "index-1" / f"{crate}.crate"
@@ -233,24 +243,33 @@ class Crates:
     def unpacked(self, crate: str) -> Path:
         return self.home / "registry" / "src" / "index-1" / crate
 
-    def compiled(self, *crates: str) -> None:
-        """What cargo tells of the crates that it has compiled."""
+    def compiled(self, fresh: tuple[str, ...] = (), now: tuple[str, ...] = ()) -> None:
+        """What cargo tells of the crates that it has compiled, and of one build script."""
         lines = ['{"reason":"compiler-artifact","package_id":"path+file:///src#local@0.1.0"}\n']
-        for crate in crates:
+        for crate in (*fresh, *now):
             name = crate.replace("-", "@")
             package = f'"package_id":"registry+https://example.org/index#{name}"'
-            lines.append(f'{{"reason":"compiler-artifact",{package},"fresh":true}}\n')
+            flag = f'"fresh":{"true" if crate in fresh else "false"}'
+            lines.append(f'{{"reason":"compiler-artifact",{package},{flag}}}\n')
+        package = '"package_id":"registry+https://example.org/index#ryu@2.0.0"'
+        kind = '"target":{"kind":["custom-build"]},"fresh":true'
+        lines.append(f'{{"reason":"compiler-artifact",{package},{kind}}}\n')
+        lines.append(f'{{"reason":"build-script-executed",{package}}}\n')
         self.messages.write_text("".join(lines))
 
     def mend(self) -> tuple[bool, set[str]]:
         """Whether something was mended, and which crates are gone."""
-        done = run("mend-crates", self.messages, cwd=self.sources, CARGO_HOME=str(self.home))
-        assert done.returncode in {0, 1}
+        done = run(
+            "mend-crates", self.messages, self.since, cwd=self.sources,
+            CARGO_HOME=str(self.home), CARGO_TARGET_DIR=str(self.target),
+        )  # fmt: skip
+        assert done.returncode in {0, 1}, done.stderr
         gone = {crate for crate in self.NAMES if not self.unpacked(crate).exists()}
         assert gone == {crate for crate in self.NAMES if not self.archive(crate).exists()}
+        assert gone == {crate for crate in self.NAMES if not self.known(crate).exists()}
         for crate in self.NAMES:
-            told = f"note: {crate}.crate is broken in the cache mount" in done.stderr
-            assert told == (crate in gone)
+            assert (f"note: {crate} is broken in the cache mount" in done.stderr) == (crate in gone)
+        assert self.known("itoa-other-3.0.0").exists() or "itoa-1.0.0" in gone
         return done.returncode == 0, gone
 
 
@@ -271,24 +290,32 @@ def test_broken_archives_are_removed_with_what_was_unpacked(
 
 def test_what_is_not_unpacked_as_in_the_archive_is_removed(crates: Crates) -> None:
     cut(crates.unpacked("ryu-2.0.0") / "lib.rs")
-    # cargo has compiled it: what it was compiled from was whole.
-    assert crates.mend() == (False, set())
-    crates.compiled("itoa-1.0.0")
-    with crates.messages.open("a") as messages:
-        package = '"package_id":"registry+https://example.org/index#ryu@2.0.0"'
-        target = '"target":{"kind":["custom-build"]}'
-        messages.write(f'{{"reason":"compiler-artifact",{package},{target}}}\n')
-        messages.write(f'{{"reason":"build-script-executed",{package}}}\n')
+    crates.compiled(fresh=("itoa-1.0.0", "ryu-2.0.0"))
+    assert crates.mend() == (False, set())  # what it was compiled from was whole
+    crates.compiled(fresh=("itoa-1.0.0",), now=("ryu-2.0.0",))
     assert crates.mend() == (True, {"ryu-2.0.0"})
 
 
-def test_whole_crates_that_were_not_compiled_stay(crates: Crates) -> None:
-    crates.compiled()
+def test_what_cargo_did_not_get_to_compile_is_looked_at_too(crates: Crates) -> None:
+    cut(crates.unpacked("ryu-2.0.0") / "lib.rs")
+    crates.compiled(fresh=("itoa-1.0.0",))
+    assert crates.mend() == (True, {"ryu-2.0.0"})
+
+
+def test_whole_crates_stay(crates: Crates) -> None:
+    crates.compiled(now=crates.NAMES)
+    assert crates.mend() == (False, set())
+
+
+def test_what_cargo_has_just_unpacked_is_not_looked_at(crates: Crates) -> None:
+    cut(crates.unpacked("ryu-2.0.0") / "lib.rs")
+    crates.compiled(now=crates.NAMES)
+    os.utime(crates.since, (1, 1))
     assert crates.mend() == (False, set())
 
 
 def test_without_downloaded_crates_nothing_is_mended(tmp_path: Path) -> None:
-    done = run("mend-crates", tmp_path / "messages", cwd=tmp_path, CARGO_HOME=str(tmp_path / "no"))
+    done = run("mend-crates", "m", "s", cwd=tmp_path, CARGO_HOME=str(tmp_path / "no"))
     assert (done.returncode, done.stderr) == (1, "")
 
 
