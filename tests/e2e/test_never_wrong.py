@@ -176,14 +176,15 @@ def test_cut_off_files_in_the_mount(bench: Bench) -> None:
         assert replace(after, build_id="") == replace(before, build_id="")
 
 
-def test_a_broken_crate_archive_is_downloaded_again(bench: Bench) -> None:
+def test_broken_crates_are_downloaded_again(bench: Bench) -> None:
     bench.built()
-    bench.in_mounts(
-        "truncate -s 1000 /cargo/registry/cache/*/itoa-*.crate;"
-        " rm -r /cargo/registry/src/*/itoa-* /target/release/.fingerprint/itoa-*; echo done"
-    )
-    bench.one.write("crates/api/src/unused.rs", "// broken crate")
-    assert bench.built().number == "7"
+    registry = "/cargo/registry"
+    archive = f"truncate -s 1000 {registry}/cache/*/itoa-*.crate; rm -r {registry}/src/*/itoa-*"
+    unpacked = f"truncate -s 1000 {registry}/src/*/itoa-*/src/lib.rs"
+    for number, broken in enumerate((archive, unpacked)):
+        bench.in_mounts(f"{broken}; rm -r /target/release/.fingerprint/itoa-*; echo done")
+        bench.one.write("crates/api/src/unused.rs", f"// broken crate {number}")
+        assert bench.built().number == "7"
 
 
 def test_a_library_that_cargo_wrongly_takes_for_fresh_is_found(bench: Bench) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -199,35 +202,120 @@ checksum = "{ryu}"
 """
 
 
+class Crates:
+    """Two downloaded crates, as cargo unpacks them."""
+
+    NAMES = ("itoa-1.0.0", "ryu-2.0.0")
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.sources = folder / "cargo home", folder / "src"
+        self.sources.mkdir()
+        self.target, self.messages = folder / "target", folder / "messages"
+        self.compiled()
+        self.since = folder / "since"
+        for crate in (*self.NAMES, "itoa-other-3.0.0"):
+            self.known(crate).mkdir(parents=True)
+        digests = {}
+        for crate in self.NAMES:
+            made = folder / "made" / crate
+            made.mkdir(parents=True)
+            (made / "lib.rs").write_text(f"// {crate}\n")
+            self.archive(crate).parent.mkdir(parents=True, exist_ok=True)
+            self.unpacked(crate).parent.mkdir(parents=True, exist_ok=True)
+            with tarfile.open(self.archive(crate), "w:gz") as archive:
+                archive.add(made, crate)
+            shutil.copytree(made, self.unpacked(crate))
+            (self.unpacked(crate) / ".cargo-ok").write_text("{}")
+            digest = hashlib.sha256(self.archive(crate).read_bytes()).hexdigest()
+            digests[crate[: crate.index("-")]] = digest
+        (self.sources / "Cargo.lock").write_text(LOCK.format(**digests))
+        self.since.write_text("")
+        os.utime(self.since, (4_000_000_000, 4_000_000_000))
+
+    def known(self, crate: str) -> Path:
+        """What cargo knows of a crate that it has compiled."""
+        name = crate.rpartition("-")[0]
+        return self.target / "release" / ".fingerprint" / f"{name}-{HASH}"
+
+    def archive(self, crate: str) -> Path:
+        return self.home / "registry" / "cache" / "index-1" / f"{crate}.crate"
+
+    def unpacked(self, crate: str) -> Path:
+        return self.home / "registry" / "src" / "index-1" / crate
+
+    def compiled(self, fresh: tuple[str, ...] = (), now: tuple[str, ...] = ()) -> None:
+        """What cargo tells of the crates that it has compiled, and of one build script."""
+        lines = ['{"reason":"compiler-artifact","package_id":"path+file:///src#local@0.1.0"}\n']
+        for crate in (*fresh, *now):
+            name = crate.replace("-", "@")
+            package = f'"package_id":"registry+https://example.org/index#{name}"'
+            flag = f'"fresh":{"true" if crate in fresh else "false"}'
+            lines.append(f'{{"reason":"compiler-artifact",{package},{flag}}}\n')
+        package = '"package_id":"registry+https://example.org/index#ryu@2.0.0"'
+        kind = '"target":{"kind":["custom-build"]},"fresh":true'
+        lines.append(f'{{"reason":"compiler-artifact",{package},{kind}}}\n')
+        lines.append(f'{{"reason":"build-script-executed",{package}}}\n')
+        self.messages.write_text("".join(lines))
+
+    def mend(self) -> tuple[bool, set[str]]:
+        """Whether something was mended, and which crates are gone."""
+        done = run(
+            "mend-crates", self.messages, self.since, cwd=self.sources,
+            CARGO_HOME=str(self.home), CARGO_TARGET_DIR=str(self.target),
+        )  # fmt: skip
+        assert done.returncode in {0, 1}, done.stderr
+        gone = {crate for crate in self.NAMES if not self.unpacked(crate).exists()}
+        assert gone == {crate for crate in self.NAMES if not self.archive(crate).exists()}
+        assert gone == {crate for crate in self.NAMES if not self.known(crate).exists()}
+        for crate in self.NAMES:
+            assert (f"note: {crate} is broken in the cache mount" in done.stderr) == (crate in gone)
+        assert self.known("itoa-other-3.0.0").exists() or "itoa-1.0.0" in gone
+        return done.returncode == 0, gone
+
+
+@pytest.fixture
+def crates(tmp_path: Path) -> Crates:
+    return Crates(tmp_path)
+
+
 @pytest.mark.parametrize("broken", [(), ("itoa-1.0.0",), ("itoa-1.0.0", "ryu-2.0.0")])
-def test_broken_crates_are_removed_with_what_was_unpacked(
-    tmp_path: Path, broken: tuple[str, ...]
+def test_broken_archives_are_removed_with_what_was_unpacked(
+    crates: Crates, broken: tuple[str, ...]
 ) -> None:
-    home, sources = tmp_path / "cargo home", tmp_path / "src"
-    sources.mkdir()
-    digests = {}
-    for crate in ("itoa-1.0.0", "ryu-2.0.0"):
-        archive = home / "registry" / "cache" / "index-1" / f"{crate}.crate"
-        unpacked = home / "registry" / "src" / "index-1" / crate
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        unpacked.mkdir(parents=True)
-        archive.write_text(crate)
-        digests[crate[: crate.index("-")]] = hashlib.sha256(crate.encode()).hexdigest()
-        if crate in broken:
-            cut(archive)
-    (sources / "Cargo.lock").write_text(LOCK.format(**digests))
-    done = run("mend-crates", cwd=sources, CARGO_HOME=str(home))
-    assert done.returncode == (0 if broken else 1)
     for crate in broken:
-        assert f"note: {crate}.crate is broken in the cache mount" in done.stderr
-    left = {path.name for path in (home / "registry" / "src" / "index-1").iterdir()}
-    assert left == {"itoa-1.0.0", "ryu-2.0.0"} - set(broken)
-    archives = {path.stem for path in (home / "registry" / "cache" / "index-1").iterdir()}
-    assert archives == left
+        archive = crates.archive(crate)
+        archive.write_bytes(archive.read_bytes()[:-1])
+    assert crates.mend() == (bool(broken), set(broken))
+
+
+def test_what_is_not_unpacked_as_in_the_archive_is_removed(crates: Crates) -> None:
+    cut(crates.unpacked("ryu-2.0.0") / "lib.rs")
+    crates.compiled(fresh=("itoa-1.0.0", "ryu-2.0.0"))
+    assert crates.mend() == (False, set())  # what it was compiled from was whole
+    crates.compiled(fresh=("itoa-1.0.0",), now=("ryu-2.0.0",))
+    assert crates.mend() == (True, {"ryu-2.0.0"})
+
+
+def test_what_cargo_did_not_get_to_compile_is_looked_at_too(crates: Crates) -> None:
+    cut(crates.unpacked("ryu-2.0.0") / "lib.rs")
+    crates.compiled(fresh=("itoa-1.0.0",))
+    assert crates.mend() == (True, {"ryu-2.0.0"})
+
+
+def test_whole_crates_stay(crates: Crates) -> None:
+    crates.compiled(now=crates.NAMES)
+    assert crates.mend() == (False, set())
+
+
+def test_what_cargo_has_just_unpacked_is_not_looked_at(crates: Crates) -> None:
+    cut(crates.unpacked("ryu-2.0.0") / "lib.rs")
+    crates.compiled(now=crates.NAMES)
+    os.utime(crates.since, (1, 1))
+    assert crates.mend() == (False, set())
 
 
 def test_without_downloaded_crates_nothing_is_mended(tmp_path: Path) -> None:
-    done = run("mend-crates", cwd=tmp_path, CARGO_HOME=str(tmp_path / "none"))
+    done = run("mend-crates", "m", "s", cwd=tmp_path, CARGO_HOME=str(tmp_path / "no"))
     assert (done.returncode, done.stderr) == (1, "")
 
 
@@ -344,3 +432,74 @@ def test_what_no_record_tells_of_is_not_proven(units: Units, keep: int) -> None:
     status, told = units.prove(fresh=True)
     assert status == 3
     assert told
+
+
+# build-ui
+
+
+class Store:
+    """A UI, a cache mount, and a Bun that installs one package and bundles it."""
+
+    BUN = """\
+        #!/bin/sh
+        echo "$*" >>"$CALLS"
+        case $1 in
+        install)
+            mkdir -p node_modules/react "$BUN_INSTALL_CACHE_DIR"
+            [ -e node_modules/react/index.js ] || echo whole >node_modules/react/index.js
+            [ -e "$BUN_INSTALL_CACHE_DIR/react" ] || echo whole >"$BUN_INSTALL_CACHE_DIR/react"
+            ;;
+        run) [ ! -e fail ] && mkdir dist && cp node_modules/react/index.js dist/app.js ;;
+        esac
+        """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / "bun store"
+        self.store.mkdir()
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        (self.bin / "bun").write_text(textwrap.dedent(self.BUN))
+        (self.bin / "bun").chmod(0o755)
+        self.builds = 0
+
+    def build(self, *, fail: bool = False) -> tuple[str, str]:
+        """Build, as each build does in sources of its own; return the bundle and what was told."""
+        self.builds += 1
+        sources = self.folder / f"sources {self.builds}"
+        sources.mkdir()
+        for name in ("package.json", "bun.lock", *(["fail"] if fail else [])):
+            (sources / name).write_text("{}")
+        out = self.folder / f"out {self.builds}"
+        done = run(
+            "build-ui", sources, out, cwd=self.folder,
+            BUN_STORE=str(self.store), CALLS=str(self.folder / "calls"),
+            PATH=f"{self.bin}:{os.environ['PATH']}",
+        )  # fmt: skip
+        assert (done.returncode != 0) == fail, done.stderr
+        return "" if fail else (out / "app.js").read_text().strip(), done.stderr
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path)
+    assert store.build() == ("whole", "")
+    return store
+
+
+def test_installed_packages_stay(store: Store) -> None:
+    kept = store.store / "app" / "node_modules" / "react" / "index.js"
+    inode = kept.stat().st_ino
+    store.build(fail=True)
+    assert store.build() == ("whole", "")
+    assert kept.stat().st_ino == inode
+
+
+@pytest.mark.parametrize("name", ["app/node_modules/react/index.js", "cache/react"])
+def test_a_package_that_was_cut_off_is_in_no_bundle(store: Store, name: str) -> None:
+    cut(store.store / name)
+    bundle, told = store.build()
+    assert bundle == "whole"
+    assert "all is installed anew" in told
+    assert (store.store / name).read_text() == "whole\n"
+    assert store.build() == ("whole", "")

@@ -109,7 +109,7 @@ class _Build:
     def __post_init__(self) -> None:
         self.started, self.began = time.time(), time.monotonic()
         self.inputs = read_inputs(self.plan)
-        self.plan = self.plan.expecting(
+        self.plan = resend.with_names(self.project, self.plan).expecting(
             {half: build_id(self.inputs[half]) for half in self.plan.halves}
         )
         self.before = {image.ref: self.images.image(image.ref) for image in self.plan.images}
@@ -138,7 +138,6 @@ class _Build:
         if not self.plan.forced and (found := self._nothing_to_do()):
             return self._skip(found)
         self._choose_seed()
-        self.plan = resend.with_names(self.project, self.plan)
         if hidden := resend.missed(self.project, self.inputs[RECIPE]):
             self.say(
                 f"{', '.join(hidden)}: new content, but the old size and time: all is sent again"
