@@ -28,6 +28,15 @@ variable "REBUILD" {
   default     = ""
 }
 
+variable "REBAKE_BACKEND_CONTEXT" {
+  description = "The backend's folder, or a link to it: BuildKit then takes all files anew"
+  default     = "backend"
+}
+
+variable "REBAKE_UI_CONTEXT" {
+  default = "ui"
+}
+
 variable "SEED" {
   description = "What an empty cache mount is filled from: none, or deps (the dependency layer)"
   default     = "none"
@@ -99,7 +108,7 @@ target "_common" {
 
 target "_backend" {
   inherits = ["_common"]
-  context  = "backend"
+  context  = REBAKE_BACKEND_CONTEXT
   args = {
     CACHE_ID          = CACHE_ID
     EXPECTED_BUILD_ID = BACKEND_BUILD_ID
@@ -111,7 +120,7 @@ target "_backend" {
 
 target "_ui" {
   inherits = ["_common"]
-  context  = "ui"
+  context  = REBAKE_UI_CONTEXT
   args = {
     BUN_IMAGE         = BUN_IMAGE
     CACHE_ID          = CACHE_ID

@@ -36,6 +36,7 @@ SESSIONS = ("lint", "scan", "e2e", "template", "docs")  # `benchmark` is both: I
 ALL_TESTS = ("lint", "test", "e2e")
 WINDOWS = sys.platform == "win32"
 STAMP = "rebake-stamp.txt"
+EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 GRACE_S = 5.0
 TAIL_LINES = 15
@@ -64,6 +65,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         with interruptible():
             if not is_ready(root, venv):
+                unknown = why_unknown(argv, root)
+                if unknown:
+                    say(unknown)
+                    return EXIT_USAGE
                 set_up(root, venv)
         if not argv:
             say("no task given; these are the tasks. The first to try: scripts/bootstrap.py dev")
@@ -86,6 +91,41 @@ def passed_on(argv: Sequence[str]) -> list[str]:
     if name in SESSIONS:
         return ["nox", "-s", *argv]
     return ["invoke", *argv]
+
+
+def why_unknown(argv: Sequence[str], root: str) -> str:
+    """Return what is wrong with the task's name, before minutes go into a setup; empty when fine.
+
+    Afterwards Invoke tells by itself. The names are read from the toolkit's sources, where the
+    project carries them; a name that stands in its tasks.py or noxfile.py is left to those.
+    """
+    import difflib
+    import re
+
+    name = argv[0].split("(")[0] if argv else "-"
+    known = {"test", *SESSIONS}
+    folder = os.path.join(root, "src", "rebake", "tasks")
+    with contextlib.suppress(OSError):
+        for file in os.listdir(folder):
+            if file.endswith(".py"):
+                known.update(re.findall(r'@task\(\s*"([^"]+)"', read(os.path.join(folder, file))))
+    own = "".join(read(os.path.join(root, file)) for file in ("tasks.py", "noxfile.py"))
+    if len(known) == len(SESSIONS) + 1 or name.startswith("-") or name in known:
+        return ""
+    if name.replace("-", "_") in re.split(r"\W+", own):
+        return ""
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+    return f"no task named {name!r}\n  next: {hint}"
+
+
+def read(path: str) -> str:
+    """Return a file's text; empty when it is not there."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def become(command: Sequence[str], root: str) -> NoReturn:

@@ -16,7 +16,6 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -105,6 +104,10 @@ SAMPLES: dict[str, dict[str, object]] = {
         "service": "api",
         "expected": "3f9c2b7a1d0e4c55",
         "found": "api 0.1.0 (5d28cff341c2967d)",
+    },
+    "file-refused": {
+        "path": "/home/me/shop/ui/node_modules",
+        "reason": "Permission denied",
     },
     "disk-full": {
         "folder": Path("/home/me/.local/share/rebake/engine"),
@@ -352,9 +355,8 @@ def tasks() -> str:
     return page("Tasks", "src/rebake/tasks", *parts)
 
 
-@cache
 def arguments_of(task: RebakeTask) -> dict[str, Argument]:
-    """Return a task's arguments by name; once, since Invoke uses their help texts up."""
+    """Return a task's arguments by name."""
     return {argument.names[0]: argument for argument in task.get_arguments()}
 
 
@@ -426,6 +428,7 @@ def the_tree() -> Tree:
     return Tree(  # noqa: S604 - its `shell` is a list of files
         files=(
             *("backend/Cargo.toml", "backend/Dockerfile", "backend/.sqlx/q.json"),
+            "backend/deny.toml",
             *("backend/migrations/1.sql", "ui/package.json", "ui/Dockerfile"),
             *("scripts/bootstrap.py", "src/rebake/cli.py", "tests/unit/test_a.py"),
             *("tests/e2e/test_a.py", "tasks.py", "noxfile.py"),
@@ -454,6 +457,7 @@ def needs(part: Part) -> str:
         "cargo": "cargo",
         "cargo-fmt": "cargo with rustfmt",
         "cargo-clippy": "cargo with clippy",
+        "cargo-deny": "cargo, and cargo-deny of the toolkit",
         "bun": "bun",
         "compose": "Compose",
         "engine": "an engine",
@@ -466,12 +470,11 @@ def needs(part: Part) -> str:
 
 def error_classes() -> list[type[RebakeError]]:
     """Return the catalogue, in the order of the file."""
-    found = [
+    return [
         kind
-        for _, kind in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(kind, RebakeError) and kind is not RebakeError
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, RebakeError) and kind is not RebakeError
     ]
-    return sorted(found, key=lambda kind: inspect.getsourcelines(kind)[1])
 
 
 def exit_codes() -> str:

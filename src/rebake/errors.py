@@ -305,6 +305,17 @@ class DiskFull(RebakeError):
 
 
 @dataclass(eq=False)
+class FileRefused(RebakeError):
+    """The system refused a file or folder that we must read or write."""
+
+    path: str
+    reason: str
+    code: ClassVar[str] = "file-refused"
+    says: ClassVar[str] = "{path}: {reason}"
+    advises: ClassVar[str] = "look at its owner and rights (ls -ld), and that the disk has room"
+
+
+@dataclass(eq=False)
 class PortInUse(RebakeError):
     """A port of the stack is taken by another program."""
 

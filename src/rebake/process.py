@@ -8,104 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import IO, NoReturn, Self
 
 import psutil
 
-from rebake.errors import CommandFailed, Interrupted, ProgramMissing, TimedOut
+from rebake.errors import Interrupted, ProgramMissing, TimedOut
+from rebake.process_command import Command, OnLine, Outcome, which
+from rebake.process_signals import (
+    GRACE_S,
+    descendants_of,
+    stop_all,
+    terminate_as_interrupt,
+    wait_for_group,
+)
 from rebake.redact import Redactor
 
-OnLine = Callable[[str], None]
-GRACE_S = 5.0  # between the interrupt and the kill of a child
-_TAIL_LINES = 20
 _PIPE_WAIT_S = 2.0  # for what a program that has ended left in its pipes
 _WINDOWS = sys.platform == "win32"
-
-
-@dataclass(frozen=True)
-class Command:
-    """A program with its arguments; never a shell string.
-
-    Attributes:
-        argv: the program and its arguments.
-        cwd: the folder to run in; ours when None.
-        env: variables added to our own environment; a value of None removes one.
-        stdin: text for its standard input; none when None.
-        timeout_s: seconds after which it is stopped and `TimedOut` raised.
-        what: the action in a person's words, for errors.
-    """
-
-    argv: tuple[str, ...]
-    cwd: Path | None = None
-    env: Mapping[str, str | None] = field(default_factory=dict)
-    stdin: str | None = None
-    timeout_s: float | None = None
-    what: str = ""
-
-    @classmethod
-    def of(cls, *words: str | Path, **options: object) -> Command:
-        """Make one from words and paths: `Command.of("docker", "info", cwd=folder)`."""
-        return cls(tuple(str(word) for word in words), **options)  # type: ignore[arg-type]
-
-    def environment(self) -> dict[str, str]:
-        """The child's whole environment."""
-        env = dict(os.environ)
-        for name, value in self.env.items():
-            if value is None:
-                env.pop(name, None)
-            else:
-                env[name] = value
-        return env
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a finished program left: exit code, output, seconds."""
-
-    argv: tuple[str, ...]
-    returncode: int
-    stdout: str
-    stderr: str
-    seconds: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether it ended with 0."""
-        return self.returncode == 0
-
-    def tail(self, lines: int = _TAIL_LINES) -> list[str]:
-        """The last lines of its error output (of its output when that is empty)."""
-        text = self.stderr.strip() or self.stdout.strip()
-        return text.splitlines()[-lines:]
-
-    def check(self, next_step: str = "") -> Outcome:
-        """Return self, or raise `CommandFailed` (redacted) when the exit code is not 0."""
-        if self.ok:
-            return self
-        redactor = Redactor.from_environment()
-        raise CommandFailed(
-            argv=redactor.argv(self.argv),
-            returncode=self.returncode,
-            tail=[redactor.text(line) for line in self.tail()],
-            next_step=next_step,
-        )
-
-
-def which(program: str, path: str | None = None) -> Path | None:
-    """Return where `program` is on PATH, or None."""
-    found = shutil.which(program, path=path)
-    return Path(found) if found else None
 
 
 def run(
@@ -301,7 +228,7 @@ def replace(command: Command) -> NoReturn:
 
 def stop(child: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
     """Stop a child and all its descendants: interrupt first, kill after `grace_s` seconds."""
-    descendants = _descendants(child.pid)
+    descendants = descendants_of(child.pid)
     _signal_group(child, interrupt=True)
     try:
         child.wait(timeout=grace_s)
@@ -314,7 +241,7 @@ def stop(child: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
         with contextlib.suppress(psutil.Error):
             process.kill()
     if sys.platform != "win32":  # what lost its parent is no descendant, but still in the group
-        _wait_for_group(child.pid, min(grace_s, 0.5))
+        wait_for_group(child.pid, min(grace_s, 0.5))
         _signal_group(child, interrupt=False)
 
 
@@ -339,20 +266,6 @@ def stopping_children(what: str = "", before: Callable[[], None] | None = None) 
                 before()
             stop_all(psutil.Process().children(recursive=True))
             raise Interrupted(what) from None
-
-
-def stop_all(processes: Sequence[psutil.Process], grace_s: float = GRACE_S) -> None:
-    """Stop processes: interrupt first (on Windows: end at once), kill after `grace_s` seconds."""
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            if sys.platform == "win32":
-                process.terminate()
-            else:
-                process.send_signal(signal.SIGINT)
-    _, alive = psutil.wait_procs(processes, timeout=grace_s)
-    for process in alive:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
 
 
 class _Collector:
@@ -438,22 +351,6 @@ def _close(child: subprocess.Popen[bytes], threads: Sequence[threading.Thread]) 
                 stream.close()
 
 
-def _descendants(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return []
-
-
-def _wait_for_group(group: int, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    if sys.platform != "win32":
-        with contextlib.suppress(OSError):  # an empty group is an error
-            while time.monotonic() < deadline:
-                os.killpg(group, 0)
-                time.sleep(0.01)
-
-
 def _signal_group(child: subprocess.Popen[bytes], *, interrupt: bool) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError, OSError):
         if sys.platform == "win32":
@@ -465,32 +362,23 @@ def _signal_group(child: subprocess.Popen[bytes], *, interrupt: bool) -> None:
             os.killpg(child.pid, signal.SIGINT if interrupt else signal.SIGKILL)
 
 
-@contextlib.contextmanager
-def terminate_as_interrupt() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM too (main thread only), so that children are stopped.
-
-    `run` does so by itself; it is for those who wait for a `Running`.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handler(_signum: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, handler)
-    # A shell that starts us in the background sets SIGINT to "ignored": take it back, or
-    # `kill -INT` would do nothing.
-    before_int = signal.getsignal(signal.SIGINT)
-    if before_int is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if before_int is signal.SIG_IGN:
-            signal.signal(signal.SIGINT, before_int)
-
-
 def _name(command: Command) -> str:
     return command.what or " ".join(Redactor.from_environment().argv(command.argv[:3]))
+
+
+__all__ = [
+    "GRACE_S",
+    "Command",
+    "OnLine",
+    "Outcome",
+    "Running",
+    "replace",
+    "run",
+    "spawn_background",
+    "start",
+    "stop",
+    "stop_all",
+    "stopping_children",
+    "terminate_as_interrupt",
+    "which",
+]

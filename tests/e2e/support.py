@@ -94,7 +94,15 @@ class Clone:
 
 def clean_environment() -> dict[str, str]:
     """Ours without what the test run itself put there."""
-    dropped = ("VIRTUAL_ENV", "PYTEST_", "NOX_", "FORCE_COLOR", "COVERAGE_", "CARGO_TARGET_DIR")
+    dropped = (
+        "VIRTUAL_ENV",
+        "PYTEST_",
+        "NOX_",
+        "FORCE_COLOR",
+        "COVERAGE_",
+        "CARGO_TARGET_DIR",
+        "REBAKE_E2E_",
+    )
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
 
 

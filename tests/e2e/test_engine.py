@@ -1,9 +1,11 @@
 """The private engine and the base images, for real: in a home of their own, beside any other."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +18,15 @@ import psutil
 import pytest
 
 from rebake import process
-from rebake.engine import base_images, daemon, detect, host_settings, install, private
+from rebake.engine import (
+    base_images,
+    daemon,
+    detect,
+    host_settings,
+    install,
+    private,
+    sweep_tool,
+)
 from rebake.engine.base_images import BaseImage
 from rebake.engine.client import EngineClient, containers_light
 from rebake.engine.home import Home
@@ -201,15 +211,58 @@ def test_nothing_of_the_hosts_addresses_is_in_a_made_image(engine, made):
         assert left in ([], ["/etc/apt/sources.list.d:"])
 
 
-def test_a_container_reaches_names_and_the_network(engine, made):
+def reaches_the_network(endpoint, *words: str) -> None:
+    """A container finds a name and gets an answer from outside."""
     source = install.apt_sources.archive_of(
         install.apt_sources.read_sources(), install.apt_sources.read_system()
     )
     url = f"{source.uri.rstrip('/')}/dists/{source.suite}/Release"
     script = f"const r = await fetch({json.dumps(url)}); console.log(r.status)"
-    done = docker(engine, "run", "--rm", WEB, "bun", "-e", script)
+    done = docker(endpoint, "run", "--rm", *words, WEB, "bun", "-e", script)
     assert done.ok, done.stderr
     assert done.stdout.strip() == "200"
+
+
+def test_a_container_reaches_names_and_the_network(engine, made):
+    reaches_the_network(engine)
+
+
+def test_three_engines_keep_their_networks_whichever_starts_or_stops(home, engine, made, tmp_path):
+    """The worst case: all of them once chose the same range, and two start at the same moment."""
+    image = tmp_path / "image.tar"
+    assert docker(engine, "network", "create", "e2e-first").ok
+    assert docker(engine, "save", "--output", str(image), WEB).ok
+    others = [Home.at(tmp_path / name / "engine") for name in "xy"]
+    try:
+        for other in others:
+            private.install_engine(other, say=print)
+            shutil.copy(home.network_file, other.network_file)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            endpoints = list(pool.map(lambda other: private.start(other, say=print), others))
+        for endpoint in endpoints:
+            assert docker(endpoint, "load", "--input", str(image)).ok
+            assert docker(endpoint, "network", "create", "e2e-own").ok
+        everyone = [(engine, "e2e-first"), *((endpoint, "e2e-own") for endpoint in endpoints)]
+        for endpoint, own in everyone:
+            reaches_the_network(endpoint)
+            reaches_the_network(endpoint, "--network", own)
+        private.stop(others[0], say=print)
+        # A stopped one that believes it has the range of a running one.
+        shutil.copy(home.network_file, others[0].network_file)
+        private.stop(others[0], say=print)
+        for endpoint, own in (everyone[0], everyone[2]):
+            reaches_the_network(endpoint)
+            reaches_the_network(endpoint, "--network", own)
+        private.start(others[0], say=print)
+        for endpoint, _ in everyone:
+            reaches_the_network(endpoint)
+        reaches_the_network(engine, "--network", "e2e-first")
+    finally:
+        for other in others:
+            private.remove(other, say=print)
+        docker(engine, "network", "rm", "e2e-first")
+    for other in others:
+        assert traces(other) == []
 
 
 def test_a_published_port_answers_also_on_a_network_of_its_own(engine, made):
@@ -268,24 +321,43 @@ def test_secrets_reach_a_step_and_leave_no_trace(engine, made, tmp_path):
         assert canary.encode() not in stream.read()
 
 
-def test_it_comes_up_again_after_a_crash(home, engine, made):
+@pytest.mark.parametrize("killed", ["daemons", "everything"])
+def test_it_comes_up_again_after_a_crash(home, engine, made, killed):
     port = free_port()
     serve = 'Bun.serve({port: 80, fetch: () => new Response("again")})'
     words = ("--name", "e2e-crash", "--restart", "always", "--publish", f"127.0.0.1:{port}:80")
     done = docker(engine, "run", "--detach", *words, WEB, "bun", "-e", serve)
     assert done.ok, done.stderr
     assert answer(port) == "again"
-    for pid in daemon.daemon_pids(home):
-        os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while daemon.daemon_pids(home) and time.monotonic() < deadline:
+    assert docker(engine, "network", "create", "e2e-crashed").ok
+
+    def alive() -> list[int]:
+        """Every process of it: with shims, proxies and what runs in containers."""
+        return (
+            daemon.daemon_pids(home)
+            if killed == "daemons"
+            else sweep_tool._processes(str(home.folder))
+        )
+
+    assert len(alive()) >= (2 if killed == "daemons" else 5)
+    deadline = time.monotonic() + 10
+    while pids := alive():
+        assert time.monotonic() < deadline, pids
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
     assert home.socket.exists()  # stale
     assert home.pid_file.exists()  # stale
+    assert len(daemon.leftover_bridges(home)) == 2
+    assert any("MASQUERADE" in line for line in traces(home))
+    assert str(home.folder).replace(" ", "\\040") in Path("/proc/self/mountinfo").read_text()
     assert private.status(home, count_bytes=False).state == "stopped"
     private.start(home, say=print)
     assert answer(port) == "again"
+    reaches_the_network(engine, "--network", "e2e-crashed")
     docker(engine, "rm", "--force", "e2e-crash")
+    assert docker(engine, "network", "rm", "e2e-crashed").ok
 
 
 def test_a_pid_file_that_names_a_foreign_process_is_not_believed(home, engine):

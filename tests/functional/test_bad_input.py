@@ -11,13 +11,25 @@ from pathlib import Path
 
 import pytest
 
+from rebake.cli import main
+from rebake.project.project import open_project
+from rebake.stack.memory import Remembered, remember
+
 REPOSITORY = Path(__file__).parents[2]
 
 
 class Bench:
-    """A small project, and the command line run in it with everything else kept away."""
+    """A small project, and the command line run in it with everything else kept away.
 
-    def __init__(self, folder: Path) -> None:
+    Most commands run in this very process, by the program's own entry: a process of its own for
+    each would double the time of the whole suite.
+    """
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
         self.root = folder / "a b,ü"
         self.home = folder / "home"
         self.home.mkdir()
@@ -32,20 +44,44 @@ class Bench:
         shutil.copy(REPOSITORY / "tasks.py", self.root)
         shutil.copytree(REPOSITORY / "docker", self.root / "docker")
 
-    def run(self, *words: str, cwd: Path | None = None, **environ: str):
+    def environment(self, **environ: str) -> dict[str, str]:
         keep = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
-        env = {name: os.environ[name] for name in keep if name in os.environ}
-        env |= {
+        return {name: os.environ[name] for name in keep if name in os.environ} | {
             "HOME": str(self.home),
             "USERPROFILE": str(self.home),
             # An engine that is named and not there: nothing is ever set up.
             "DOCKER_HOST": f"unix://{self.home}/no.sock",
             **environ,
         }
+
+    def run(
+        self, *words: str, cwd: Path | None = None, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `rebake` with these words."""
+        code: object = 0
+        self._capsys.readouterr()
+        with self._monkeypatch.context() as patch:
+            environment = self.environment(**environ)
+            for name in os.environ.keys() - environment.keys():
+                patch.delenv(name)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.chdir(cwd or self.root)
+            patch.setattr("sys.argv", ["rebake", *words])
+            try:
+                main()
+            except SystemExit as error:
+                code = error.code or 0
+        out, err = self._capsys.readouterr()
+        assert isinstance(code, int)
+        return subprocess.CompletedProcess(words, code, out, err)
+
+    def run_apart(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `rebake` as a process of its own."""
         return subprocess.run(
             [sys.executable, "-m", "rebake.cli", *words],
-            cwd=cwd or self.root,
-            env=env,
+            cwd=self.root,
+            env=self.environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -62,8 +98,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Bench:
+    return Bench(tmp_path, monkeypatch, capsys)
 
 
 def refused(bench: Bench, *words: str, code: int, says: tuple[str, ...], **environ: str) -> None:
@@ -85,6 +123,14 @@ def test_an_unknown_key(bench: Bench, task: str) -> None:
     refused(
         bench, task, code=2, says=(f"{file}:5: engine.kidn: unknown key", "mean engine.kind?")
     )  # fmt: skip
+
+
+def test_the_program_itself_ends_with_that_code_and_those_words(bench: Bench) -> None:
+    words = ("build", "wroker")
+    apart, here = bench.run_apart(*words), bench.run(*words)
+    assert apart.returncode == here.returncode == 2
+    assert apart.stderr == here.stderr
+    assert apart.stdout == here.stdout == ""
 
 
 def test_a_wrong_type(bench: Bench) -> None:
@@ -156,6 +202,62 @@ def test_a_dry_run_shows_the_commands_and_needs_no_engine(bench: Bench) -> None:
     assert "buildx bake" in done.stdout
     assert "up --detach --no-build" in done.stdout
     assert bench.digest() == before
+
+
+DRY = {
+    "dev": ("REBAKE_HOST_SETTINGS=", "UI_PORT=5173", " up --detach --no-build"),
+    "dev --native": ("cargo build --locked --bin api --bin worker", "bun install", "API_ADDR="),
+    "prod": ("buildx bake", "REBAKE_HOST_SETTINGS=", "BIND_ADDRESS=", " up --detach --no-build"),
+    "build api": ("buildx bake",),
+    "rebuild": ("buildx bake",),
+    "down --volumes": ("REBAKE_HOST_SETTINGS=", " down --remove-orphans --volumes"),
+    "logs api --tail 5 --export logs.txt": (" logs --no-color --tail 5 api",),
+    "base-images --pin": ("docker pull rust:1.97-slim-trixie", "docker pull oven/bun:"),
+    "engine stop": (),
+    "engine remove": (),
+    "ps": (),
+    "config": ("project.name",),
+    "doctor": ("context",),
+    "report": (),
+}
+
+
+@pytest.mark.parametrize("line", DRY)
+def test_a_dry_run_shows_the_commands_and_writes_nothing_anywhere(bench: Bench, line: str) -> None:
+    def everything() -> dict[str, tuple[int, bytes]]:
+        return {
+            str(path): (path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+            for place in (bench.root, bench.home)
+            for path in place.rglob("*")
+        }
+
+    before = everything()
+    done = bench.run(*line.split(" "), "--dry-run")
+    assert done.returncode == (1 if line == "doctor" else 0), done.stderr  # files are missing here
+    for text in DRY[line]:
+        assert text in done.stdout
+    assert everything() == before
+
+
+def test_every_task_has_a_dry_run_that_is_tried() -> None:
+    from rebake.tasks import namespace
+
+    tried = {line.split(" ")[0] for line in DRY} | {"up"}  # up: below
+    assert set(namespace.task_names) <= tried
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("containers", " up --detach --no-build"), ("native", "cargo build")]
+)
+def test_a_dry_run_of_up_starts_nothing(bench: Bench, kind: str, text: str) -> None:
+    project = open_project(bench.root)
+    environ = {"REBAKE_STATE_HOME": str(bench.home / "state")}
+    folder = bench.home / "state" / "projects" / project.name
+    remember(folder, Remembered("dev", kind))
+    before = sorted(bench.home.rglob("*"))
+    done = bench.run("up", "--dry-run", **environ)
+    assert (done.returncode, text in done.stdout) == (0, True), done.stderr
+    assert sorted(bench.home.rglob("*")) == before
 
 
 def test_ps_and_down_with_nothing_there(bench: Bench) -> None:

@@ -168,3 +168,28 @@ def test_without_any_way_the_exact_command_is_named(
     assert list(bootstrap.ways_to_make("/v")) == []
     package = f"python3.{sys.version_info[1]}-venv"
     assert f"next: sudo apt-get install -y {package}" in bootstrap.no_way_to_make()
+
+
+def test_a_wrong_name_is_told_before_anything_is_set_up(bootstrap: ModuleType) -> None:
+    root = str(SCRIPT.parents[1])
+    assert bootstrap.why_unknown(["dve"], root) == (
+        "no task named 'dve'\n  next: did you mean dev?"
+    )
+    assert "known: base-images, build" in bootstrap.why_unknown(["qqqq"], root)
+
+
+def test_every_task_and_session_is_known(bootstrap: ModuleType, tmp_path: Path) -> None:
+    from rebake.tasks import namespace
+
+    root = str(SCRIPT.parents[1])
+    names = [*namespace.task_names, *bootstrap.SESSIONS, "test", "lint(rust)", "--list"]
+    assert {name for name in names if bootstrap.why_unknown([name], root)} == set()
+    assert bootstrap.why_unknown([], root) == ""
+    # Where the toolkit is not in the project, or the project has tasks of its own, Invoke decides.
+    assert bootstrap.why_unknown(["dve"], str(tmp_path)) == ""
+    folder = tmp_path / "src" / "rebake" / "tasks"
+    folder.mkdir(parents=True)
+    (folder / "stack.py").write_text('@task(\n    "dev",\n)\n')
+    (tmp_path / "tasks.py").write_text("@task\ndef load_data(c): ...\n")
+    assert bootstrap.why_unknown(["load-data"], str(tmp_path)) == ""
+    assert bootstrap.why_unknown(["lod-data"], str(tmp_path)) != ""

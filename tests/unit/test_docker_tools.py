@@ -1,16 +1,23 @@
-"""docker/tools/fresh-sources: the time that cargo is shown changes exactly when content does."""
+"""docker/tools: the times that cargo is shown, what a step took, what dev-ui installs."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from rebake.build.inputs import build_id, manifest
+from rebake.build.usage import parse_usage
 from rebake.project.ignore import IgnoreMatcher, walk
+from rebake.results import StepUsage
 
 if sys.platform != "linux":
     pytest.skip("runs in the builder: a POSIX shell with GNU tools", allow_module_level=True)
@@ -28,25 +35,34 @@ class Mount:
 
     def write(self, name: str, text: str, age_s: float = 0) -> None:
         file = self.sources / name
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         if age_s:
             when = file.stat().st_mtime - age_s
             os.utime(file, (when, when))
 
-    def run(self, *, build_ends: bool = True) -> str:
+    def run(self) -> str:
         """Show the sources to cargo, as a build does; return the build id."""
-        done = subprocess.run(
+        done = self.try_run()
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        return done.stdout.strip()
+
+    def try_run(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [TOOLS / "fresh-sources", self.state],
             cwd=self.sources,
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
         )
-        if build_ends:
-            now = subprocess.run(["date", "+%s.%N"], capture_output=True, text=True, check=True)
-            Path(f"{self.state}.end").write_text(now.stdout)
-        return done.stdout.strip()
+
+    def artefact(self, time_s: float) -> None:
+        """What cargo wrote at a time."""
+        file = self.state.parents[1] / "release" / ".fingerprint" / "core-1" / "dep-lib-core"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+        os.utime(file, (time_s, time_s))
 
     def time(self, name: str) -> int:
         return (self.sources / name).stat().st_mtime_ns
@@ -92,10 +108,10 @@ def test_after_a_failed_build_the_same_content_keeps_the_new_time(mount: Mount) 
     mount.run()
     first = mount.time("lib.rs")
     mount.write("lib.rs", "B")
-    mount.run(build_ends=False)
+    mount.run()
     broken = mount.time("lib.rs")
     mount.write("lib.rs", "B", age_s=9)
-    mount.run(build_ends=False)
+    mount.run()
     assert mount.time("lib.rs") == broken > first
     mount.write("lib.rs", "A", age_s=9)
     mount.run()
@@ -118,10 +134,10 @@ def test_a_clock_that_was_set_back_does_not_hide_an_edit(mount: Mount) -> None:
     mount.write("lib.rs", "A")
     mount.run()
     future = 4_000_000_000
-    Path(f"{mount.state}.end").write_text(f"{future}.000000000\n")
+    mount.artefact(future)
     mount.write("lib.rs", "B")
-    mount.run(build_ends=False)
-    assert mount.time("lib.rs") >= future * 10**9
+    mount.run()
+    assert mount.time("lib.rs") > future * 10**9
 
 
 def test_the_id_is_the_planners(mount: Mount) -> None:
@@ -130,3 +146,355 @@ def test_the_id_is_the_planners(mount: Mount) -> None:
     (mount.sources / "link").symlink_to("lib.rs")
     paths = walk(mount.sources, IgnoreMatcher())
     assert mount.run() == build_id(manifest(mount.sources, paths))
+
+
+class Took:
+    """A step that takes notes of itself (docker/tools/step-usage), and its stores of packages."""
+
+    def __init__(self, folder: Path) -> None:
+        mount = folder / "a b,ü"
+        self.cargo, self.bun, self.notes = mount / "cargo", mount / "bun", mount / "new" / "notes"
+        self.environment = {"PATH": os.environ["PATH"], "F": str(folder), "NOTES": str(self.notes)}
+
+    def step(self, work: str, code: int = 0, shell: str = "sh") -> StepUsage | None:
+        """Run a step that does `work`; return what it told of itself at its end."""
+        text = f"set -eu; . '{TOOLS}/step-usage'; usage_begin \"$NOTES\"\n"
+        text += f"trap 'usage_end || :' EXIT\n{work}"
+        done = subprocess.run(
+            [shell, "-c", text], env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stderr
+        *_, line = done.stdout.splitlines() or [""]
+        return parse_usage(line)
+
+
+@pytest.fixture
+def took(tmp_path: Path) -> Took:
+    return Took(tmp_path)
+
+
+def message(reason: str, package: str, *, fresh: bool) -> str:
+    target = {"name": 'a "fresh":false'}
+    values = {"reason": reason, "package_id": package, "target": target, "fresh": fresh}
+    return json.dumps(values, separators=(",", ":"))
+
+
+OLD, NEW = "registry+https://example.org/index#old@1.0", "sparse+https://example.org/#new@1.0"
+MESSAGES = "\n".join(
+    (
+        message("compiler-artifact", OLD, fresh=True),
+        message("build-script-executed", OLD, fresh=False),
+        message("compiler-artifact", OLD, fresh=True),
+        message("compiler-artifact", NEW, fresh=True),  # its build script was; the crate was not
+        message("compiler-artifact", NEW, fresh=False),
+        message("compiler-artifact", "path+file:///src/crates/api#0.1.0", fresh=False),
+        '{"reason":"build-finished","success":true}\n',
+    )
+)
+
+
+@pytest.mark.parametrize("code", [0, 101])
+def test_a_step_tells_what_it_took_and_ends_as_it_would(took: Took, code: int) -> None:
+    usage = took.step(f"i=0; while [ $i -lt 99 ]; do i=$((i + 1)); done; exit {code}", code)
+    assert usage is not None
+    assert usage.cpu_s is None or usage.cpu_s > 0  # there may be no control groups here
+    assert (usage.crates_compiled, usage.crates_downloaded, usage.packages_needed) == (None,) * 3
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_crates_are_counted_by_what_cargo_says(took: Took, tmp_path: Path, shell: str) -> None:
+    registry = took.cargo / "registry" / "cache" / "index-1"
+    registry.mkdir(parents=True)
+    for name in (registry / "old-1.0.crate", registry):
+        name.touch()
+        os.utime(name, (1, 1))
+    took.environment["CARGO_HOME"] = str(took.cargo)
+    (tmp_path / "messages").write_text(MESSAGES)
+    usage = took.step('cat "$F/messages" >"$NOTES.cargo"', shell=shell)
+    assert usage is not None
+    assert (usage.crates_compiled, usage.crates_reused) == (2, 1)
+    assert (usage.crates_needed, usage.crates_downloaded) == (2, 0)
+    assert usage.packages_needed is None
+    took.environment["CRATE"] = str(registry / "new-1.0.crate")
+    usage = took.step('sleep 0.01; cat "$F/messages" >"$NOTES.cargo"; >"$CRATE"', shell=shell)
+    assert usage is not None
+    assert (usage.crates_compiled, usage.crates_downloaded) == (2, 1)
+
+
+def test_the_messages_of_an_earlier_step_do_not_count(took: Took) -> None:
+    took.notes.parent.mkdir(parents=True)
+    Path(f"{took.notes}.cargo").write_text(MESSAGES)
+    usage = took.step("exit 3", 3)
+    assert usage is None or usage.crates_compiled is None
+
+
+def test_packages_are_counted_in_buns_store(took: Took) -> None:
+    cache, modules = took.bun / "cache", took.bun / "app" / "node_modules"
+    for name in ("react@19.0.0@@@1", "@types/node@22.0.0@@@1", "react"):
+        (cache / name).mkdir(parents=True)
+    (cache / "react" / "19.0.0@@@1").symlink_to(cache / "react@19.0.0@@@1")
+    for name in ("react", "vue", "@types/node", "vue/node_modules/react", "react/dist", ".bin"):
+        (modules / name).mkdir(parents=True, exist_ok=True)
+        (modules / name / "package.json").write_text("{}")
+    took.environment |= {"BUN_STORE": str(took.bun), "BUN_INSTALL_CACHE_DIR": str(cache)}
+    usage = took.step('mkdir "$BUN_INSTALL_CACHE_DIR/vue@3.0.0@@@1"')
+    assert usage is not None
+    assert (usage.packages_needed, usage.packages_downloaded) == (4, 1)
+    assert usage.crates_compiled is None
+
+
+def test_the_first_build_of_an_empty_store(took: Took) -> None:
+    cache = took.bun / "cache"
+    took.environment |= {"BUN_STORE": str(took.bun), "BUN_INSTALL_CACHE_DIR": str(cache)}
+    usage = took.step(
+        'mkdir -p "$BUN_INSTALL_CACHE_DIR/react@19.0.0@@@1" "$BUN_STORE/app/node_modules/react"; '
+        '>"$BUN_STORE/app/node_modules/react/package.json"'
+    )
+    assert usage is not None
+    assert (usage.packages_needed, usage.packages_downloaded) == (1, 1)
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_notes_that_are_lost_change_no_exit_code(took: Took, code: int) -> None:
+    took.environment["BUN_STORE"] = str(took.bun)
+    (took.bun / "app" / "node_modules").mkdir(parents=True)
+    took.step(f'rm -r "${{NOTES%/*}}"; exit {code}', code)
+    took.step(f'printf "\\377\\000{{\\n" >"$NOTES.cargo"; exit {code}', code)
+
+
+ODD = (
+    "-x.rs",
+    "--help",
+    " lead",
+    "trail ",
+    "a  b.rs",
+    "tab\there",
+    "日本.rs",
+    "é",
+    "$x",
+    "*",
+    "a'b",
+)
+
+
+def test_odd_names_are_shown_like_any_other(mount: Mount) -> None:
+    for name in ODD:
+        mount.write(f"src {name}/{name}", "A")
+    mount.run()
+    before = {name: mount.time(f"src {name}/{name}") for name in ODD}
+    for name in ODD:
+        mount.write(f"src {name}/{name}", "A", age_s=500)
+    mount.write("src é/é", "B", age_s=500)
+    mount.run()
+    after = {name: mount.time(f"src {name}/{name}") for name in ODD}
+    assert after.pop("é") > before.pop("é")
+    assert after == before
+    assert len(list(mount.sources.iterdir())) == len(ODD)  # `touch` made nothing
+
+
+@pytest.mark.parametrize("name", ["a\nb.rs", "a\\b.rs", "a\rb.rs", "dir\n/x.rs"])
+def test_names_that_no_list_can_hold_are_refused(mount: Mount, name: str) -> None:
+    mount.write(name, "A")
+    refused = mount.try_run()
+    assert refused.returncode == 1
+    assert "a name with a backslash or a line end; rename it" in refused.stderr
+    assert not mount.state.exists()
+
+
+def test_many_files_with_many_times_are_shown_quickly(mount: Mount) -> None:
+    for number in range(5000):
+        mount.write(f"{number % 50}/{number}.rs", str(number))
+    mount.run()
+    # As after years of edits: each file has got a time of its own.
+    lines = mount.state.read_text().splitlines()[:-1]
+    aged = [
+        f"{line[:66]}{10**9 + n}.000000000\t{line.partition(chr(9))[2]}\n"
+        for n, line in enumerate(lines)
+    ]
+    body = "".join(aged)
+    mount.state.write_text(f"{body}# {hashlib.sha256(body.encode()).hexdigest()}\n")
+    started = time.monotonic()
+    mount.run()
+    assert time.monotonic() - started < 5
+    shown = [mount.time(f"{number % 50}/{number}.rs") for number in range(5000)]
+    assert len(set(shown)) <= 64
+    # None is shown as older than before: that could hide an edit.
+    before = {line.partition("\t")[2].strip(): int(line[66:76]) for line in aged}
+    for number, now in enumerate(shown):
+        assert before[f"./{number % 50}/{number}.rs"] * 10**9 <= now < 2 * 10**18
+
+
+def test_a_link_that_points_elsewhere_makes_what_it_points_to_new(mount: Mount) -> None:
+    # cargo looks at the time of the file behind a link.
+    mount.write("a.txt", "A")
+    mount.write("b.txt", "B")
+    mount.write("folder-b/deep/c.txt", "C")
+    link, folder = mount.sources / "chosen.txt", mount.sources / "chosen"
+    link.symlink_to("a.txt")
+    folder.symlink_to("nowhere")
+    mount.run()
+    before = {name: mount.time(name) for name in ("a.txt", "b.txt", "folder-b/deep/c.txt")}
+    for one, target in ((link, "b.txt"), (folder, "folder-b")):
+        one.unlink()
+        one.symlink_to(target)
+    mount.run()
+    assert mount.time("a.txt") == before["a.txt"]
+    assert mount.time("b.txt") > before["b.txt"]
+    assert mount.time("folder-b/deep/c.txt") > before["folder-b/deep/c.txt"]
+    shown = mount.time("b.txt")
+    mount.run()
+    assert mount.time("b.txt") == shown
+
+
+def test_a_link_in_the_place_of_a_file_with_its_digest_is_new(mount: Mount) -> None:
+    mount.write("a.txt", "b.txt\n")
+    mount.write("b.txt", "B")
+    mount.run()
+    before = mount.time("b.txt")
+    (mount.sources / "a.txt").unlink()
+    (mount.sources / "a.txt").symlink_to("b.txt")
+    mount.run()
+    assert mount.time("b.txt") > before
+
+
+def test_the_folder_of_all_sources_is_one_of_them(mount: Mount) -> None:
+    mount.write("one", "1")
+    mount.write("two", "2")
+    mount.run()
+    before = mount.time(".")
+    (mount.sources / "two").unlink()
+    mount.run()
+    assert mount.time(".") > before
+
+
+def test_a_file_that_is_gone_makes_its_package_new(mount: Mount) -> None:
+    # A build script that names no inputs runs again when its package's newest file is another.
+    for name in ("Cargo.toml", "crates/a/Cargo.toml", "crates/b/Cargo.toml", "crates/a/x/y/z.txt"):
+        mount.write(name, name)
+    mount.run()
+    before = {
+        name: mount.time(name)
+        for name in ("Cargo.toml", "crates/a/Cargo.toml", "crates/b/Cargo.toml")
+    }
+    shutil.rmtree(mount.sources / "crates" / "a" / "x")
+    mount.run()
+    assert mount.time("crates/a/Cargo.toml") > before.pop("crates/a/Cargo.toml")
+    assert before == {name: mount.time(name) for name in before}
+
+
+@pytest.mark.parametrize("keep", [0, 1, 40, 100, -2, -70])
+def test_a_list_that_was_cut_off_makes_all_new(mount: Mount, keep: int) -> None:
+    mount.write("lib.rs", "A")
+    mount.write("other.rs", "A")
+    mount.run()
+    before = mount.time("lib.rs")
+    text = mount.state.read_text()
+    mount.state.write_text(text[:keep])
+    mount.run()
+    assert mount.time("lib.rs") > before
+    assert mount.state.read_text() != text[:keep]
+
+
+FAKE_BUN = """#!/bin/sh
+echo "$1" >>"$BUN_LOG"
+case $1 in
+    install) ! grep -q broken bun.lock ;;
+    *) exec sleep 60 ;;
+esac
+"""
+
+
+def test_the_ui_is_installed_and_served_again_when_the_lock_file_changes(tmp_path: Path) -> None:
+    programs, app, log = tmp_path / "bin", tmp_path / "app", tmp_path / "log"
+    for folder in (programs, app):
+        folder.mkdir()
+    for name, text in (("bun", FAKE_BUN), ("with-host-settings", '#!/bin/sh\nexec "$@"\n')):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    (app / "package.json").write_text("{}")
+    (app / "bun.lock").write_text("one")
+
+    def seen(*words: str) -> None:
+        deadline = time.monotonic() + 10
+        while (found := log.read_text().split() if log.exists() else []) != list(words):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+
+    environ = {"PATH": f"{programs}:{os.environ['PATH']}", "BUN_LOG": str(log)}
+    child = subprocess.Popen(
+        [TOOLS / "dev-ui"],
+        cwd=app,
+        env=environ | {"DEV_UI_POLL_S": "0.05"},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        seen("install", "server.ts")
+        (app / "bun.lock").write_text("two")
+        seen("install", "server.ts", "install", "server.ts")
+        (app / "bun.lock").write_text("broken")
+        seen("install", "server.ts", "install", "server.ts", "install")
+        (app / "bun.lock").write_text("three")
+        seen("install", "server.ts", "install", "server.ts", "install", "install", "server.ts")
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(5) == 0
+    finally:
+        child.kill()
+        child.wait()
+
+
+LOCK = """
+[[package]]
+name = "serde"
+version = "1.0.0"
+source = "registry+https://example.invalid/index"
+
+[[package]]
+name = "api"
+version = "0.1.0"
+
+[[package]]
+name = "forked"
+source = "git+https://example.invalid/forked#1"
+"""
+
+
+@pytest.fixture
+def seed(tmp_path: Path):
+    """Another worktree's target folder, and the tool run for a new one."""
+    old, new, sources = (tmp_path / name for name in ("old", "new", "src"))
+    for name in ("serde-0123456789abcdef", "api-0123456789abcdef", "forked-1", "unknown-1"):
+        (old / "debug" / ".fingerprint" / name).mkdir(parents=True)
+    (old / "debug" / "deps").mkdir()
+    (old / "debug" / "incremental").mkdir()
+    for name in ("deps/libserde.rlib", "incremental/x", "api", ".cargo-lock"):
+        (old / "debug" / name).write_text(name)
+    os.utime(old / "debug/deps/libserde.rlib", (1000, 1000))
+    for folder in (new, sources):
+        folder.mkdir()
+    (sources / "Cargo.lock").write_text(LOCK)
+
+    def run() -> Path:
+        environ = {**os.environ, "CARGO_TARGET_DIR": str(new), "SEED_WAIT_S": "0"}
+        subprocess.run([TOOLS / "seed-target", old], cwd=sources, env=environ, check=True)
+        return new / "debug"
+
+    return run
+
+
+def test_only_what_came_from_a_registry_is_taken_over_from_another_worktree(seed) -> None:
+    debug = seed()
+    assert [unit.name for unit in (debug / ".fingerprint").iterdir()] == ["serde-0123456789abcdef"]
+    assert sorted(entry.name for entry in debug.iterdir()) == [".fingerprint", "deps"]
+    assert (debug / "deps" / "libserde.rlib").stat().st_mtime == 1000
+    (debug / "deps" / "libserde.rlib").write_text("mine")
+    seed()
+    assert (debug / "deps" / "libserde.rlib").read_text() == "mine"
+
+
+def test_a_target_that_cargo_writes_just_now_is_not_taken_over(seed, tmp_path: Path) -> None:
+    import fcntl
+
+    with (tmp_path / "old" / "debug" / ".cargo-lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not seed().exists()
+    assert seed().is_dir()

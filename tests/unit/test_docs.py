@@ -21,7 +21,16 @@ from rebake.engine.endpoint import Endpoint
 from rebake.engine.home import Home
 from rebake.engine.private import Status
 from rebake.engine.versions import Versions
-from rebake.results import BuildResult, Finding, ImageResult, ServiceState, StackResult
+from rebake.results import (
+    BuildResult,
+    CacheCount,
+    CacheUse,
+    Finding,
+    ImageResult,
+    ServiceState,
+    StackResult,
+    StoreUse,
+)
 
 ROOT = Path(__file__).parents[2]
 SKIPPED = {".venv", ".nox", "node_modules", "target", ".rebake", ".git"}
@@ -261,9 +270,16 @@ ENGINES = (
     Status("absent", Home.at(Path("/e"))).document(),
 )
 BASE = BaseImageResult("rust", "r", "made", "d", 1, 1.0)
+COUNT = CacheCount(1, 1)
+CACHES = CacheUse(COUNT, COUNT, StoreUse(1, 1), StoreUse(1, 1))
 DOCUMENTS = {
     "dev, prod, up": (STACK.document(), STACK.document()["services"]["api"]),  # type: ignore[index]
-    "build, rebuild": (BuildResult({"api": IMAGE}, (), 1.0).document(), IMAGE.document()),
+    "build, rebuild": (
+        BuildResult({"api": IMAGE}, (), 1.0).document(),
+        BuildResult({"api": IMAGE}, (), 1.0, skipped="nothing changed").document(),
+        IMAGE.document(),
+        CACHES.document(),
+    ),
     "doctor": (Finding("disk", "ok", "m").document(),),
     "engine status, start, stop, install, remove": ENGINES,
     "base-images": (BASE.document(), base_images.document([BASE], 1.0)),

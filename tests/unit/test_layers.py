@@ -26,8 +26,16 @@ FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for roo
 HEAVY = ("jinja2", "pydantic", "python_on_whales", "rich")
 
 
+def room(name: str) -> str:
+    """The room of a module or folder: `process_command.py` is a part of `process`."""
+    stem = name.removesuffix(".py")
+    return "process" if stem.startswith("process_") else stem
+
+
 def rooms() -> set[str]:
-    return {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    return {
+        room(p.name) for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()
+    }
 
 
 def imports_of(file: Path) -> Iterator[tuple[int, str]]:
@@ -44,7 +52,7 @@ def imports_of(file: Path) -> Iterator[tuple[int, str]]:
         for name in names:
             root, _, rest = name.partition(".")
             if root == "rebake" and rest and not rest.startswith("__version__"):
-                yield node.lineno, rest.partition(".")[0]
+                yield node.lineno, room(rest.partition(".")[0])
 
 
 def test_every_room_has_a_floor() -> None:
@@ -55,7 +63,7 @@ def test_imports_run_downwards_and_never_sideways() -> None:
     faults = []
     for file in sorted(PACKAGE.rglob("*.py")):
         place = file.relative_to(PACKAGE)
-        here = place.parts[0].removesuffix(".py")
+        here = room(place.parts[0])
         floor = FLOOR_OF.get(here, 0)
         for line, there in imports_of(file):
             if there == here:

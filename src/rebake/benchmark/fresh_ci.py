@@ -20,7 +20,7 @@ from rebake.benchmark.rebake_subject import RebakeSubject
 from rebake.benchmark.recipe_subject import RecipeSubject
 from rebake.benchmark.scenarios import rotated
 from rebake.benchmark.subject import Sample, Site, Subject
-from rebake.engine import private, registry
+from rebake.engine import loopback_registry, private
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.home import Home
 from rebake.engine.sweep_tool import MARKER
@@ -68,7 +68,7 @@ def run(
     """
     taken = {name: Taken() for name in subjects}
     try:
-        with registry.running(site.made.folder / "registry", say) as address:
+        with loopback_registry.running(site.made.folder / "registry", say) as address:
             _export(site, subjects, address, taken=taken, text=text, say=say)
             archive = _save_base_images(site)
             for number in range(rounds):

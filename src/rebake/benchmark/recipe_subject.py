@@ -9,7 +9,8 @@ from rebake.benchmark.copies import Copy, copy_project
 from rebake.benchmark.measure import Meter
 from rebake.benchmark.rendering import RecipeBuild
 from rebake.benchmark.subject import Sample, Site, failure, image_faults, image_ids
-from rebake.build.progress import BuildProgress, ProgressReader
+from rebake.build.progress import ProgressReader
+from rebake.build.progress_state import BuildProgress
 from rebake.engine.image_size import unpacked_bytes
 from rebake.process import run
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rebake.build.plan import DEPENDENCIES, BuildPlan, bake_words, dependency_words
-from rebake.build.progress import BuildProgress, ProgressReader
+from rebake.build.progress import ProgressReader
+from rebake.build.progress_state import BuildProgress
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.ping import ping
 from rebake.errors import BuildFailed, EngineLost, Interrupted

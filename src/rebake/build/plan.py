@@ -67,6 +67,7 @@ class BuildPlan:
         seed: what an empty cache mount is filled from, and why.
         forced: build even where nothing changed.
         build_ids: the id that each half's sources must have.
+        contexts: other names of folders, see `build.resend`.
     """
 
     mode: Mode
@@ -82,6 +83,7 @@ class BuildPlan:
     remote: RemoteCache | None = None
     forced: bool = False
     build_ids: Mapping[Half, str] = field(default_factory=dict)
+    contexts: Mapping[Half, Path] = field(default_factory=dict)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -97,7 +99,8 @@ class BuildPlan:
     def all_variables(self) -> dict[str, str]:
         """What bake is given: the variables, the seed, and the ids that the sources must have."""
         ids = {f"{half.upper()}_BUILD_ID": value for half, value in self.build_ids.items()}
-        return {**self.variables, "SEED": self.seed, **ids}
+        names = {f"REBAKE_{h.upper()}_CONTEXT": str(path) for h, path in self.contexts.items()}
+        return {**self.variables, "SEED": self.seed, **ids, **names}
 
     def seeded(self, seed: Seed, reason: str) -> BuildPlan:
         """The same plan with a choice of what an empty mount is filled from."""

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Protocol
 
 from rebake import __version__
-from rebake.build import seed, skip
-from rebake.build.bake import BakeStopped, bake, make_dependency_layer
+from rebake.build import resend, seed, skip
+from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
 from rebake.build.inputs import build_id, digest_of, read_inputs
+from rebake.build.layers import LayersMeanwhile
 from rebake.build.plan import RECIPE, BuildPlan, PlannedImage, target_mount
-from rebake.build.progress import BuildProgress
+from rebake.build.progress_state import BuildProgress
 from rebake.engine import build_cache
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
-from rebake.errors import Interrupted, WrongImage
-from rebake.history.records import BuildRecord, ImageRecord, Outcome, StoredBuild
+from rebake.errors import BuildFailed, Interrupted, WrongImage
+from rebake.history.records import BuildRecord, ImageRecord, LayerRecord, Outcome, StoredBuild
 from rebake.history.store import History
 from rebake.process import run
 from rebake.project.git import read_state
@@ -29,6 +30,7 @@ from rebake.report.events import OnEvent
 from rebake.results import BuildResult, ImageResult
 
 Say = Callable[[str], None]
+LayersOf = Callable[[ImageResult, History], tuple[LayerRecord, ...]]
 LABEL = "rebake.build-id"  # set by the Dockerfiles
 
 
@@ -107,7 +109,7 @@ class _Build:
     def __post_init__(self) -> None:
         self.started, self.began = time.time(), time.monotonic()
         self.inputs = read_inputs(self.plan)
-        self.plan = self.plan.expecting(
+        self.plan = resend.with_names(self.project, self.plan).expecting(
             {half: build_id(self.inputs[half]) for half in self.plan.halves}
         )
         self.before = {image.ref: self.images.image(image.ref) for image in self.plan.images}
@@ -136,16 +138,47 @@ class _Build:
         if not self.plan.forced and (found := self._nothing_to_do()):
             return self._skip(found)
         self._choose_seed()
+        if hidden := resend.missed(self.project, self.inputs[RECIPE]):
+            self.say(
+                f"{', '.join(hidden)}: new content, but the old size and time: all is sent again"
+            )
+            self.plan = resend.renew(self.project, self.plan)
         try:
-            result = bake(self.plan, self.endpoint, self.on_event)
+            try:
+                result, made, layers = self._bake()
+            except (BakeStopped, WrongImage) as error:
+                if not self._send_again(error):
+                    raise
+                result, made, layers = self._bake()
         except BakeStopped as stopped:
             ended: Outcome = "interrupted" if isinstance(stopped.error, Interrupted) else "failed"
             self._record(ended, stopped.progress, {})
+            if isinstance(stopped.error, BuildFailed) and resend.had_other_sources(stopped):
+                stopped.error.next_step = "files changed while it began: run the command again"
             raise stopped.error from stopped
+        try:
+            layer = self._dependency_layer()
+        except Interrupted:
+            self._record("done", result.progress, made, layers=layers.of)
+            raise
+        self._record("done", result.progress, made, layers=layers.of, layer=layer)
+        return BuildResult(
+            made,
+            result.progress.steps,
+            time.monotonic() - self.began,
+            mode=self.plan.mode,
+            caches=result.progress.caches(),
+        )
+
+    def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
+        result = bake(self.plan, self.endpoint, self.on_event)
         made = {
             image.service: self._made(image, result.progress, result.digests)
             for image in self.plan.images
         }
+        layers = LayersMeanwhile(
+            self.endpoint, self.project.cache_id, self.plan.mode, made.values()
+        )
         if self.plan.mode == "prod":
             try:
                 self._check(made)
@@ -153,14 +186,25 @@ class _Build:
                 # Without its name, nothing can start it by mistake.
                 self.images.remove_image(made[error.service].ref, force=True)
                 raise
+        return result, made, layers
+
+    def _send_again(self, error: BakeStopped | WrongImage) -> bool:
+        """After a build of other sources than the plan's: whether to try once more, all sent anew.
+
+        Not where files were changed in the meantime: that is for the user to know.
+        """
+        if not resend.had_other_sources(error):
+            return False
+        if read_inputs(self.plan) != self.inputs:
+            return False
+        self.say(
+            "a file changed, but kept its size and time, so it was not sent: all is sent again"
+        )
         try:
-            layer = self._dependency_layer()
-        except Interrupted:
-            self._record("done", result.progress, made)
-            raise
-        self._record("done", result.progress, made, layer=layer)
-        seconds = time.monotonic() - self.began
-        return BuildResult(made, result.progress.steps, seconds, mode=self.plan.mode)
+            self.plan = resend.renew(self.project, self.plan)
+        except OSError:
+            return False
+        return True
 
     # nothing to do
 
@@ -197,7 +241,9 @@ class _Build:
             for image in self.plan.images
         }
         reason = "nothing changed: all files, arguments and base images are those of the images"
-        self._record("done", None, made, skipped=reason)
+        self._record(
+            "done", None, made, layers=lambda i, _: found[i.service].layers, skipped=reason
+        )
         seconds = time.monotonic() - self.began
         return BuildResult(made, (), seconds, skipped=reason, mode=self.plan.mode)
 
@@ -285,6 +331,7 @@ class _Build:
         progress: BuildProgress | None,
         made: Mapping[str, ImageResult],
         *,
+        layers: LayersOf = lambda _image, _store: (),
         skipped: str = "",
         layer: str = "",
     ) -> None:
@@ -302,7 +349,7 @@ class _Build:
             git_head=state.head if state else "",
             git_dirty=state.dirty if state else False,
             skipped=skipped,
-            images=tuple(_record_of(image) for image in made.values()),
+            images=tuple(_record_of(image, layers(image, self.store)) for image in made.values()),
             inputs=self.inputs,
             arguments=_arguments(self.plan),
             settings={
@@ -332,7 +379,7 @@ def _arguments(plan: BuildPlan) -> dict[str, str]:
     }
 
 
-def _record_of(image: ImageResult) -> ImageRecord:
+def _record_of(image: ImageResult, layers: tuple[LayerRecord, ...]) -> ImageRecord:
     return ImageRecord(
         service=image.service,
         ref=image.ref,
@@ -341,6 +388,7 @@ def _record_of(image: ImageResult) -> ImageRecord:
         build_id=image.build_id,
         built=image.built,
         seconds=image.seconds,
+        layers=layers,
     )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
-Need = Literal["toolkit", "cargo", "cargo-fmt", "cargo-clippy", "bun", "compose", "engine"]
+Need = Literal[
+    "toolkit", "cargo", "cargo-fmt", "cargo-clippy", "cargo-deny", "bun", "compose", "engine"
+]
 LINT_GROUPS = ("python", "rust", "typescript", "dockerfiles", "shell", "compose", "workflows")
 TEST_GROUPS = ("toolkit", "backend", "ui")
 NOTHING_COLLECTED = 5  # pytest's exit code
@@ -142,6 +144,9 @@ def _python(tree: Tree) -> list[Part]:
     ]
 
 
+_DENY = ("deny", "--locked", "check", "--hide-inclusion-graph")
+
+
 def _rust(tree: Tree) -> list[Part]:
     if not tree.has(f"{tree.backend}/Cargo.toml"):
         return []
@@ -166,6 +171,16 @@ def _rust(tree: Tree) -> list[Part]:
         Part(
             *("rustfmt", "rust", ("fmt", "--all", "--check"), "cargo-fmt", tree.backend),
             count=re.compile(r"^Diff in ", re.MULTILINE),
+        ),
+        # Advisories would need their database from the network: that is for scans.
+        *_if(
+            tree.has(f"{tree.backend}/deny.toml"),
+            Part(
+                *("cargo deny", "rust", (*_DENY, "bans", "licenses", "sources")),
+                *("cargo-deny", tree.backend),
+                lane="cargo",
+                count=re.compile(r"^error\[", re.MULTILINE),
+            ),
         ),
     ]
 

@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -34,13 +34,20 @@ class Tool(Protocol):
 
 @dataclass(frozen=True)
 class Program:
-    """A program of this machine."""
+    """A program of this machine.
+
+    Attributes:
+        path: where it is.
+        helpers: a further folder on its PATH, for what it calls itself.
+    """
 
     path: Path
+    helpers: Path | None = None
 
     def command(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Command:
         """Return the command; the program's own folder leads PATH for what it calls itself."""
-        path = os.pathsep.join([str(self.path.parent), os.environ.get("PATH", os.defpath)])
+        first = [str(self.path.parent), *([str(self.helpers)] if self.helpers else [])]
+        path = os.pathsep.join([*first, os.environ.get("PATH", os.defpath)])
         return Command((str(self.path), *argv), cwd=cwd, env={"PATH": path, **env})
 
 
@@ -128,6 +135,22 @@ def cargo_in_container(docker: Docker, image: str, root: Path, project: str) -> 
         files={**files, **bundle},
         env=env,
     )
+
+
+def with_deny(cargo: Tool, deny: Path) -> Tool | str:
+    """Return cargo with its subcommand `deny`, a program of this machine; or why it can't be.
+
+    Args:
+        cargo: the machine's cargo, or a base image's.
+        deny: the program `cargo-deny`.
+    """
+    if isinstance(cargo, InContainer):
+        if sys.platform != "linux":
+            return "cargo-deny of this system does not run in a container"
+        return replace(cargo, files={**cargo.files, deny: "/usr/local/bin/cargo-deny"})
+    if isinstance(cargo, Program):
+        return replace(cargo, helpers=deny.parent)
+    return cargo
 
 
 def bun_in_container(docker: Docker, image: str, root: Path, project: str) -> InContainer:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rebake.config.model import Config
 
 FILE_NAME = "rebake.toml"
+_ENVIRONMENT = Path("environment")  # stands where a file's name would
 _ENV_PREFIX = "REBAKE_"
 # REBAKE_* variables that belong to other parts: no keys of rebake.toml.
 _ENV_RESERVED = frozenset(
@@ -118,7 +119,7 @@ def load(
         if file.is_file():
             text = _read(file)
             add(_parse(file, text), str(file), _Place(file, text))
-    add(_from_environment(env, known, problems), "environment", _Place(Path("environment"), ""))
+    add(_from_environment(env, known, problems), "environment", _Place(_ENVIRONMENT, ""))
     for key, value in (flags or {}).items():
         _put(merged, key, value)
         sources[key], places[key] = "flag", _Place(Path("flags"), "")
@@ -137,6 +138,10 @@ class _Place:
 
     file: Path
     text: str
+
+    def shown(self, key: str) -> str:
+        """The key as it stands in this source."""
+        return _variable(key) if self.file == _ENVIRONMENT else key
 
     def line(self, key: str) -> int | None:
         """The line (from 1) that sets `key`, or its table's line."""
@@ -229,7 +234,7 @@ def _from_environment(
             match = difflib.get_close_matches(variable, list(names), n=1, cutoff=0.6)
             problems.append(
                 Problem(
-                    Path("environment"),
+                    _ENVIRONMENT,
                     variable,
                     "unknown variable",
                     suggestion=f"did you mean {match[0]}?" if match else "",
@@ -279,7 +284,7 @@ def _validate(tree: Tree, places: Mapping[str, _Place], problems: list[Problem])
             problems.append(
                 Problem(
                     place.file,
-                    key,
+                    place.shown(key),
                     f"{item['input']!r} can't be used",
                     _expected(item["type"], item.get("ctx", {}), item["msg"]),
                     place.line(key),
@@ -314,7 +319,8 @@ def _cross_check(config: Config, places: Mapping[str, _Place]) -> Iterator[Probl
 
     def problem(key: str, message: str, expected: str = "", suggestion: str = "") -> Problem:
         place = places.get(key, _Place(Path(FILE_NAME), ""))
-        return Problem(place.file, key, message, expected, place.line(key), suggestion)
+        name, line = place.shown(key), place.line(key)
+        return Problem(place.file, name, message, expected, line, suggestion)
 
     for mode in ("dev", "prod"):
         ports: Mapping[str, int] = getattr(config, mode).ports

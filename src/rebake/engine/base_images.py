@@ -1,6 +1,6 @@
 """Base images: pulled by digest where a registry answers, made here where none does.
 
-`plan` decides, purely; `ensure` carries it out, all images side by side.
+`base_image_plan` decides, purely; `ensure` carries it out, all images side by side.
 """
 
 from __future__ import annotations
@@ -8,30 +8,31 @@ from __future__ import annotations
 import json
 import random
 import re
-import ssl
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from email.message import Message
 from pathlib import Path
 from typing import Any, Literal
 
 from rebake import process
-from rebake.engine import apt_sources, ca, make_image, privilege, recipes
+from rebake.engine import apt_sources, make_image, privilege, recipes
+from rebake.engine.base_image_plan import Action, BaseImage, LocalImage, Source, plan, why_reuse
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.images import inspect
 from rebake.engine.packages import Say
-from rebake.errors import CannotRun, CommandFailed, NoEngine, RebakeError
+from rebake.engine.registry import (
+    INSPECT_TIMEOUT_S,
+    PROBE_LIMIT_S,
+    answers,
+    parse_hub_addresses,
+    probe,
+)
+from rebake.errors import CannotRun, CommandFailed
 from rebake.results import SCHEMA_VERSION
 
-Source = Literal["auto", "pull", "make"]
-PROBE_LIMIT_S = 3.0
-_INSPECT_TIMEOUT_S = 15.0
 _PULL_TIMEOUT_S = 600.0
 _FIRST_PAUSE_S = 1.0
 _sleep = time.sleep  # replaced by tests
@@ -41,38 +42,6 @@ _TRANSIENT = re.compile(
     r"service unavailable|gateway time-?out|connection reset)",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True)
-class BaseImage:
-    """An image that Dockerfiles start from: its key in the configuration and its reference."""
-
-    key: str
-    ref: str
-
-
-@dataclass(frozen=True)
-class LocalImage:
-    """What the engine has under a reference."""
-
-    digest: str
-    bytes: int
-    labels: Mapping[str, str]
-
-    @property
-    def recipe(self) -> str:
-        """The digest of the recipe that made it; empty for one that was not made here."""
-        return self.labels.get(recipes.LABEL_RECIPE, "")
-
-
-@dataclass(frozen=True)
-class Action:
-    """What to do for one image, and why."""
-
-    image: BaseImage
-    do: Literal["reuse", "pull", "make"]
-    why: str
-    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,84 +72,6 @@ class BaseImageResult:
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
         }
-
-
-def plan(
-    images: Sequence[BaseImage],
-    local: Mapping[str, LocalImage],
-    locked: Mapping[str, str],
-    registry_answers: Mapping[str, bool],
-    *,
-    source: Source = "auto",
-    can_make: bool = True,
-) -> list[Action]:
-    """Decide what to do for each image.
-
-    Args:
-        images: what is needed.
-        local: what the engine has, by reference.
-        locked: the digests that the project pins, by reference.
-        registry_answers: whether each registry host answers.
-        source: `pull` never makes, `make` never pulls.
-        can_make: whether this machine can make images at all.
-    """
-    return [
-        _decide(
-            image,
-            local.get(image.ref),
-            locked.get(image.ref, ""),
-            answers=registry_answers.get(recipes.parse_reference(image.ref).registry, False),
-            source=source,
-            can_make=can_make and recipes.recipe_for(image.ref) is not None,
-        )
-        for image in images
-    ]
-
-
-def _decide(
-    image: BaseImage,
-    here: LocalImage | None,
-    pinned: str,
-    *,
-    answers: bool,
-    source: Source,
-    can_make: bool,
-) -> Action:
-    may_pull = answers and source != "make"
-    may_make = can_make and source != "pull"
-    if here is not None and (
-        why := _why_reuse(image, here, pinned, source=source, may_pull=may_pull, may_make=may_make)
-    ):
-        return Action(image, "reuse", why, here.digest)
-    if may_pull:
-        why = "the registry answers" if here is None else "what is here is not what is wanted"
-        return Action(image, "pull", why, pinned)
-    if may_make:
-        why = "no registry answers" if source == "auto" else "making was asked for"
-        return Action(image, "make", why)
-    return Action(image, "pull", "it can't be made here", pinned)
-
-
-def _why_reuse(
-    image: BaseImage,
-    here: LocalImage,
-    pinned: str,
-    *,
-    source: Source,
-    may_pull: bool,
-    may_make: bool,
-) -> str:
-    """Say why what the engine has is good enough; empty when it is not."""
-    recipe = recipes.recipe_for(image.ref)
-    if here.recipe:
-        if source != "pull" and recipe is not None and here.recipe == recipe.digest:
-            return "made here earlier by the same recipe"
-        return "" if may_pull or may_make else "made here earlier; no registry answers"
-    if source == "make" and may_make:
-        return ""
-    if pinned and here.digest != pinned and may_pull:
-        return ""
-    return "the engine has it"
 
 
 def survey(endpoint: Endpoint, refs: Sequence[str]) -> dict[str, LocalImage]:
@@ -245,7 +136,7 @@ def _might_change(
     """Tell whether an answering registry would change what is done for this image."""
     here = local.get(image.ref)
     pinned = locked.get(image.ref, "")
-    return here is None or not _why_reuse(
+    return here is None or not why_reuse(
         image, here, pinned, source=source, may_pull=True, may_make=True
     )
 
@@ -304,7 +195,7 @@ def pull(endpoint: Endpoint, action: Action, *, retries: int, say: Say) -> None:
     name = f"{parsed.registry}/{parsed.repository}@{digest}"
     say(f"{ref}: pulling {digest[:19]}")
     _with_retries(endpoint, ("pull", "--quiet", name), ref, retries, say)
-    process.run(endpoint.command("tag", name, parsed.full, timeout_s=_INSPECT_TIMEOUT_S)).check()
+    process.run(endpoint.command("tag", name, parsed.full, timeout_s=INSPECT_TIMEOUT_S)).check()
 
 
 def resolve(endpoint: Endpoint, ref: str, *, retries: int = 3, say: Say) -> str:
@@ -341,46 +232,6 @@ def load(endpoint: Endpoint, archive: Path) -> None:
 def can_make_images() -> bool:
     """Tell whether this machine can make base images."""
     return sys.platform == "linux" and apt_sources.read_system().debian_like
-
-
-def probe(endpoint: Endpoint, images: Sequence[BaseImage]) -> dict[str, bool]:
-    """Ask every image's registry whether it is there, all at once, in at most 3 s.
-
-    An engine with mirrors for Docker Hub counts when one of the mirrors answers.
-    """
-    registries = sorted({recipes.parse_reference(image.ref).registry for image in images})
-    hub = _hub_addresses(endpoint) if recipes.DEFAULT_REGISTRY in registries else []
-    addresses = {
-        registry: hub if registry == recipes.DEFAULT_REGISTRY else [f"https://{registry}"]
-        for registry in registries
-    }
-    flat = [(registry, url) for registry, urls in addresses.items() for url in urls]
-    with ThreadPoolExecutor(max_workers=max(1, len(flat))) as pool:
-        found = list(pool.map(lambda pair: (pair[0], answers(pair[1])), flat))
-    return {registry: any(ok for name, ok in found if name == registry) for registry in registries}
-
-
-def answers(address: str, limit_s: float = PROBE_LIMIT_S) -> bool:
-    """Tell whether a registry answers at `address`; asking for a login is an answer too."""
-    request = urllib.request.Request(f"{address.rstrip('/')}/v2/")  # noqa: S310 - from the engine
-    bundle = ca.host_bundle()
-    result: list[bool] = []
-
-    def ask() -> None:
-        try:
-            context = ssl.create_default_context(cafile=str(bundle) if bundle else None)
-            with urllib.request.urlopen(request, timeout=limit_s, context=context) as answer:  # noqa: S310
-                result.append(_is_registry(answer.headers))
-        except urllib.error.HTTPError as error:
-            result.append(_is_registry(error.headers))
-        except (OSError, ValueError):
-            result.append(False)
-
-    # A name server that stays silent is not bounded by the timeout above.
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(limit_s)
-    return bool(result and result[0])
 
 
 def read_lock(file: Path | None) -> dict[str, str]:
@@ -425,33 +276,6 @@ def _with_retries(
     return outcome.check("check that this machine reaches the registry: invoke base-images")
 
 
-def _hub_addresses(endpoint: Endpoint) -> list[str]:
-    command = endpoint.command(
-        "system", "info", "--format", "{{json .}}", timeout_s=_INSPECT_TIMEOUT_S
-    )
-    try:
-        info = json.loads(process.run(command).stdout or "{}")
-    except (ValueError, RebakeError) as error:
-        if isinstance(error, NoEngine):
-            raise
-        return []
-    return parse_hub_addresses(info)
-
-
-def parse_hub_addresses(info: Mapping[str, object]) -> list[str]:
-    """Return where the engine itself looks for Docker Hub's images: its mirrors, then the Hub."""
-    config = info.get("RegistryConfig")
-    mirrors = config.get("Mirrors") if isinstance(config, Mapping) else None
-    found = [str(mirror).rstrip("/") for mirror in mirrors or ()]
-    index = re.match(r"https?://[^/]+", str(info.get("IndexServerAddress") or ""))
-    return [*found, *([index[0]] if index else [])]
-
-
-def _is_registry(headers: Message[str, str]) -> bool:
-    # A captive portal or a proxy's error page has no such header.
-    return "registry/2.0" in (headers.get("Docker-Distribution-Api-Version") or "")
-
-
 def _digest_of(entry: Mapping[str, object], ref: str) -> str:
     repository = recipes.parse_reference(ref).repository.removeprefix("library/")
     digests = entry.get("RepoDigests")
@@ -487,3 +311,29 @@ def _serial(say: Say) -> Callable[[str], None]:
             say(line)
 
     return speak
+
+
+__all__ = [
+    "PROBE_LIMIT_S",
+    "Action",
+    "BaseImage",
+    "BaseImageResult",
+    "LocalImage",
+    "Source",
+    "answers",
+    "can_make_images",
+    "carry_out",
+    "document",
+    "ensure",
+    "is_transient",
+    "load",
+    "local_image",
+    "parse_hub_addresses",
+    "plan",
+    "probe",
+    "pull",
+    "read_lock",
+    "resolve",
+    "survey",
+    "write_lock",
+]

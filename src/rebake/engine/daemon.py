@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -64,14 +65,20 @@ def start(home: Home, privilege: Privilege, say: Say, limit_s: float = START_LIM
     Raises:
         CannotRun: the engine did not come up; the error ends with the log's last lines.
         NoEngine: no address range is free.
+        Busy: another private engine starts or stops, and does not end.
     """
+    with firewall.exclusive():
+        _start(home, privilege, say, limit_s)
+
+
+def _start(home: Home, privilege: Privilege, say: Say, limit_s: float) -> None:
     clean(home, privilege)
     remove_networks(home, privilege)
     _make_folders(home, privilege)
-    _write_configuration(home, privilege)
+    _write_configuration(home, privilege, say)
     env: dict[str, str | None] = {**install.program_environment(home.programs)}
     env.update({name: os.environ[name] for name in _PASSED if name in os.environ})
-    rules = firewall.snapshot(install.program_environment(home.programs), privilege)
+    rules: dict[str, str] = {}
     deadline = time.monotonic() + limit_s
     say(f"starting the engine; its log: {home.log}")
     for program, config, socket_path in (
@@ -80,6 +87,8 @@ def start(home: Home, privilege: Privilege, say: Say, limit_s: float = START_LIM
     ):
         flag = "--config" if program.endswith("containerd") else "--config-file"
         command = Command.of(home.programs / program, flag, config, env=env, cwd=Path("/"))
+        if not flag.endswith("config"):  # dockerd, the one that changes rules
+            rules = firewall.snapshot(install.program_environment(home.programs), privilege)
         pid = process.spawn_background(privilege.command(command), home.log)
         _wait_for(home, socket_path, pid, deadline, program)
     if privilege.prefix:
@@ -99,7 +108,8 @@ def stop(home: Home, privilege: Privilege) -> bool:
         _signal(group, "TERM", privilege)
         _wait_gone(group, STOP_LIMIT_S)
     clean(home, privilege)
-    remove_networks(home, privilege)
+    with firewall.exclusive():
+        remove_networks(home, privilege)
     return bool(pids)
 
 
@@ -117,28 +127,46 @@ def clean(home: Home, privilege: Privilege) -> None:
 
 
 def remove_networks(home: Home, privilege: Privilege) -> None:
-    """Remove our bridges and the firewall rules that name them."""
-    bridges = leftover_bridges(home)
+    """Remove our bridges and our firewall rules, and nothing of an engine beside ours."""
+    known = known_bridges(home, privilege)
+    bridges = [name for name in psutil.net_if_addrs() if name in known]
     addresses = network.load(home.network_file)
     if addresses is not None:
+        others = network.taken_networks(except_interfaces=bridges)
+        alone = not any(addresses.pool.overlaps(other) for other in others if other.prefixlen > 0)
         firewall.remove_rules(
-            bridges, addresses.pool, install.program_environment(home.programs), privilege
+            known,
+            addresses.pool if alone else None,
+            install.program_environment(home.programs),
+            privilege,
         )
     for bridge in bridges:
         network.remove_bridge(bridge, Path(sys.executable), privilege)
 
 
-def leftover_bridges(home: Home) -> list[str]:
-    """Return our bridges: the engine's own, and Compose's with an address of our range."""
+def leftover_bridges(home: Home, privilege: Privilege | None = None) -> list[str]:
+    """Return our bridges that are there: the engine's own, and its networks'."""
+    known = known_bridges(home, privilege or Privilege())
+    return [name for name in psutil.net_if_addrs() if name in known]
+
+
+def known_bridges(home: Home, privilege: Privilege) -> frozenset[str]:
+    """Return the names of all bridges that this engine made, there or not.
+
+    Never by address alone: an engine of another home may use the same range.
+    """
+    known = {home.bridge}
+    stored: set[str] = set()
+    if home.data.exists():
+        stored = set(_root_tool(privilege, "bridges", str(home.network_store)).split())
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        stored.add(json.loads(home.daemon_config.read_text(encoding="utf-8")).get("bridge", ""))
     addresses = network.load(home.network_file)
-    found = []
-    for name, entries in psutil.net_if_addrs().items():
-        ipv4 = [entry.address for entry in entries if entry.family == socket.AF_INET]
-        if name == home.bridge or (
-            addresses is not None and name.startswith("br-") and _any_within(ipv4, addresses.pool)
-        ):
-            found.append(name)
-    return found
+    for name in stored:
+        # A name without an id may also be the bridge of somebody else: its address decides.
+        if name.startswith("br-") or (addresses is not None and _is_within(name, addresses.pool)):
+            known.add(name)
+    return frozenset(known)
 
 
 def log_tail(home: Home, lines: int = _LOG_LINES) -> list[str]:
@@ -186,11 +214,19 @@ def _make_folders(home: Home, privilege: Privilege) -> None:
         home.log.replace(home.log.with_suffix(".log.1"))
 
 
-def _write_configuration(home: Home, privilege: Privilege) -> None:
-    ours = leftover_bridges(home)
+def _write_configuration(home: Home, privilege: Privilege, say: Say) -> None:
+    ours = leftover_bridges(home, privilege)
+    before = network.load(home.network_file)
     addresses = network.keep_or_choose(
-        home.network_file, network.taken_networks(except_interfaces=ours)
+        home.network_file, network.taken_networks(except_interfaces=ours), home.number
     )
+    if before not in (None, addresses) and home.data.exists():
+        # dockerd would bring its networks up again in the old range, which is somebody else's now.
+        say(
+            f"{before.pool if before else ''} is in use by something else now: the engine moves to "
+            f"{addresses.pool}, and its networks are made anew (invoke up)"
+        )
+        _delete(home.network_store, privilege)
     network.make_bridge(home.bridge, addresses.bridge, Path(sys.executable), privilege)
     home.daemon_config.write_text(
         daemon_config.daemon_json(
@@ -296,10 +332,12 @@ def _delete(path: Path, privilege: Privilege) -> None:
         path.unlink(missing_ok=True)
 
 
-def _root_tool(privilege: Privilege, *words: str) -> None:
+def _root_tool(privilege: Privilege, *words: str) -> str:
     command = Command.of(sys.executable, "-I", _SWEEP_TOOL, *words, what=f"engine {words[0]}")
-    process.run(privilege.command(command)).check()
+    return process.run(privilege.command(command)).check().stdout
 
 
-def _any_within(addresses: Iterable[str], pool: IPv4Network) -> bool:
-    return any(IPv4Address(address) in pool for address in addresses)
+def _is_within(interface: str, pool: IPv4Network) -> bool:
+    entries = psutil.net_if_addrs().get(interface, [])
+    ipv4 = [entry.address for entry in entries if entry.family == socket.AF_INET]
+    return any(IPv4Address(address) in pool for address in ipv4)

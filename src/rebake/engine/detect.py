@@ -94,12 +94,15 @@ class Surroundings:
         return Path(self.environ.get("DOCKER_CONFIG") or self.user_home / ".docker")
 
 
-def detect(surroundings: Surroundings | None = None, *, fresh: bool = False) -> Detected:
+def detect(
+    surroundings: Surroundings | None = None, *, fresh: bool = False, remember: bool = True
+) -> Detected:
     """Find the engine to use.
 
     Args:
         surroundings: where to look; this process's own when None.
         fresh: do not use a remembered result.
+        remember: write the result down for the next time.
 
     Raises:
         NoEngine: none answers, or none is good enough; it lists what was tried.
@@ -114,7 +117,8 @@ def detect(surroundings: Surroundings | None = None, *, fresh: bool = False) -> 
         found, word = _ask(place, around)
         if found is not None:
             result = replace(found, tried=tuple(tried))
-            _remember(around, place, result)
+            if remember:
+                _remember(around, place, result)
             return result
         tried.append(f"{place.kind}: {place.docker_host}: {word}")
         if not word.startswith(_SILENT) and not fault:

@@ -1,24 +1,61 @@
 """Keeps the private engine's firewall rules apart from everybody else's.
 
 dockerd leaves its rules behind when it stops, and when it starts it empties the chains that all
-dockerds of a machine share. So: at a stop, the rules that name our bridges or our address range
-are removed; after a start, what another engine had in those chains is put back.
+dockerds of a machine share. So: at a stop, the rules that name our bridges are removed (and those
+that name no interface at all but an address of our range, unless somebody else uses that range);
+after a start, what another engine had in those chains is put back.
+
+Two starts at once would put back what was there before either: `exclusive` lets one in at a time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 
 from rebake import process
 from rebake.engine.privilege import Privilege
-from rebake.errors import ProgramMissing
+from rebake.errors import Busy, ProgramMissing
 from rebake.process import Command
 
 _PROGRAMS = ("iptables", "ip6tables")
 _TIMEOUT_S = 10.0
+_LOCK_NAME = "\0rebake-engine-firewall"
+_POLL_S = 0.1
+
+
+@contextlib.contextmanager
+def exclusive(limit_s: float = 90.0) -> Iterator[None]:
+    """Keep every other private engine of this machine from starting or stopping meanwhile.
+
+    The lock is a socket name of Linux' abstract namespace: it is shared by exactly those processes
+    that share the network namespace, and so the rules; and it goes when its holder does.
+
+    Args:
+        limit_s: seconds to wait for another one.
+
+    Raises:
+        Busy: another engine took longer.
+    """
+    deadline = time.monotonic() + limit_s
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as name:
+        while True:
+            try:
+                name.bind(_LOCK_NAME)
+                break
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            if time.monotonic() > deadline:
+                raise Busy("the firewall", "another private engine that starts or stops")
+            time.sleep(_POLL_S)
+        yield
 
 
 def snapshot(env: Mapping[str, str], privilege: Privilege) -> dict[str, str]:
@@ -70,8 +107,16 @@ def restore(
             process.run(privilege.command(command)).check()
 
 
-def deletions(saved: str, bridges: Sequence[str], pool: IPv4Network) -> list[tuple[str, ...]]:
-    """Return the arguments of iptables that delete our rules from what iptables-save printed."""
+def deletions(
+    saved: str, bridges: Iterable[str], pool: IPv4Network | None
+) -> list[tuple[str, ...]]:
+    """Return the arguments of iptables that delete our rules from what iptables-save printed.
+
+    Args:
+        saved: what iptables-save printed.
+        bridges: the names of our bridges, whether they are still there or not.
+        pool: our address range; None when somebody else uses it too.
+    """
     return [
         ("-w", "5", "-t", table, "-D", *shlex.split(rule)[1:])
         for table, rule in _rules(saved)
@@ -80,12 +125,12 @@ def deletions(saved: str, bridges: Sequence[str], pool: IPv4Network) -> list[tup
 
 
 def remove_rules(
-    bridges: Sequence[str],
-    pool: IPv4Network,
+    bridges: Iterable[str],
+    pool: IPv4Network | None,
     env: Mapping[str, str],
     privilege: Privilege,
 ) -> None:
-    """Delete the rules that name our bridges or range; no harm where there is no iptables."""
+    """Delete our rules, see `deletions`; no harm where there is no iptables."""
     for program, saved in snapshot(env, privilege).items():
         path = process.which(program, env["PATH"]) or program
         for words in deletions(saved, bridges, pool):
@@ -120,9 +165,12 @@ def _lines(saved: str, start: str) -> list[tuple[str, str]]:
     return found
 
 
-def _is_ours(line: str, bridges: Iterable[str], pool: IPv4Network) -> bool:
-    if set(line.split()) & set(bridges):
+def _is_ours(line: str, bridges: Iterable[str], pool: IPv4Network | None) -> bool:
+    words = line.split()
+    if set(words) & set(bridges):
         return True
+    if pool is None or {"-i", "-o"} & set(words):
+        return False
     for address in re.findall(r"\d+\.\d+\.\d+\.\d+(?:/\d+)?", line):
         try:
             network = IPv4Network(address, strict=False)

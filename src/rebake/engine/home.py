@@ -1,7 +1,8 @@
 """Where the private engine lives: one folder, with everything that belongs to it.
 
 The folder is `platformdirs.user_data_path("rebake")/engine`, or what `REBAKE_ENGINE_HOME` names
-(a second engine beside the first: its bridge and its runtime folder get names of their own).
+(a second engine beside the first). Bridges are the whole machine's, so the bridge's name holds
+the folder's digest: users of one machine, or one user with two homes, never share one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from pathlib import Path
 import platformdirs
 
 HOME_VARIABLE = "REBAKE_ENGINE_HOME"
-BRIDGE = "rebake0"
 _SOCKET_LIMIT = 107  # bytes in sockaddr_un.sun_path, less the closing zero
 # The longest socket below the runtime folder: exec/libnetwork/<12 hex digits>.sock
 _LONGEST_SOCKET = len("/exec/libnetwork/0123456789ab.sock")
@@ -41,18 +41,22 @@ class Home:
         env = os.environ if environ is None else environ
         usual = platformdirs.user_data_path("rebake") / "engine"
         named = env.get(HOME_VARIABLE)
-        return cls.at(Path(named) if named else usual, usual=usual)
+        return cls.at(Path(named) if named else usual)
 
     @classmethod
-    def at(cls, folder: Path, *, usual: Path | None = None) -> Home:
-        """Return the home in `folder`; the names of anything but the usual one hold its digest."""
+    def at(cls, folder: Path) -> Home:
+        """Return the home in `folder`."""
         folder = folder.expanduser().absolute()
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
         runtime = folder / "run"
         if len(os.fsencode(runtime)) + _LONGEST_SOCKET > _SOCKET_LIMIT:
             runtime = Path("/run") / f"rebake-{digest}"
-        bridge = BRIDGE if usual is not None and folder == usual else f"rebake-{digest}"
-        return cls(folder=folder, runtime=runtime, bridge=bridge)
+        return cls(folder=folder, runtime=runtime, bridge=f"rebake-{digest}")
+
+    @property
+    def number(self) -> int:
+        """A number that differs from home to home: where the choice of a range begins."""
+        return int(self.bridge.removeprefix("rebake-"), 16)
 
     @property
     def programs(self) -> Path:
@@ -98,6 +102,11 @@ class Home:
     def containerd_data(self) -> Path:
         """Images and snapshots of containerd."""
         return self.folder / "containerd"
+
+    @property
+    def network_store(self) -> Path:
+        """What dockerd remembers of its networks."""
+        return self.data / "network/files/local-kv.db"
 
     @property
     def exec_root(self) -> Path:

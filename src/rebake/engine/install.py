@@ -126,15 +126,15 @@ def wsl_note(release: str | None = None) -> str:
     )
 
 
-def plan(home: Home, say: Say) -> InstallPlan:
-    """Find out what an install would do. Only package lists are downloaded.
+def plan(home: Home, say: Say, lists: Path | None = None) -> InstallPlan:
+    """Find out what an install would do. Only package lists are downloaded, to `lists`.
 
     Raises:
         NoEngine: no engine can be had on this system.
         CannotRun: the archive has no fitting packages.
     """
     require_supported_system()
-    cache = package_cache()
+    cache = lists or package_cache()
     archive = _archive(cache, say)
     chosen = packages.resolve(archive, _names(archive), packages.libc_version())
     return InstallPlan(chosen, home.programs, cache)

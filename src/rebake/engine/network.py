@@ -51,14 +51,20 @@ class AddressRange:
         return {"default-address-pools": [{"base": str(upper), "size": 24}]}
 
 
-def choose(taken: Iterable[IPv4Network]) -> AddressRange:
+def choose(taken: Iterable[IPv4Network], number: int = 0) -> AddressRange:
     """Return the first candidate that overlaps nothing in `taken`.
+
+    Args:
+        taken: what is in use now.
+        number: the candidate to begin with. An engine that is stopped shows nothing of its range,
+            so engines begin at different ones: `Home.number`.
 
     Raises:
         NoEngine: every private range is in use.
     """
     used = [network for network in taken if network.prefixlen > 0]
-    for candidate in _CANDIDATES:
+    first = number % len(_CANDIDATES)
+    for candidate in _CANDIDATES[first:] + _CANDIDATES[:first]:
         if not any(candidate.overlaps(network) for network in used):
             return AddressRange(candidate)
     raise NoEngine(
@@ -67,7 +73,7 @@ def choose(taken: Iterable[IPv4Network]) -> AddressRange:
     )
 
 
-def keep_or_choose(file: Path, taken: Sequence[IPv4Network]) -> AddressRange:
+def keep_or_choose(file: Path, taken: Sequence[IPv4Network], number: int = 0) -> AddressRange:
     """Return the range that `file` holds if it is still free, else a new one, which is kept.
 
     Raises:
@@ -78,7 +84,7 @@ def keep_or_choose(file: Path, taken: Sequence[IPv4Network]) -> AddressRange:
         before.pool.overlaps(network) for network in taken if network.prefixlen > 0
     ):
         return before
-    chosen = choose(taken)
+    chosen = choose(taken, number)
     file.write_text(json.dumps({"pool": str(chosen.pool)}) + "\n", encoding="utf-8")
     return chosen
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -51,13 +52,24 @@ class Status:
         }
 
 
-def plan(home: Home | None = None, *, say: Say = lambda _line: None) -> InstallPlan:
+def plan(
+    home: Home | None = None, *, say: Say = lambda _line: None, keep_lists: bool = True
+) -> InstallPlan:
     """Find out what an install would download, and where it would put it.
+
+    Args:
+        home: where it would live; the user's usual place when None.
+        say: told what is going on.
+        keep_lists: keep the downloaded package lists for the install that follows.
 
     Raises:
         NoEngine: no private engine can be had on this system; it says what to do.
     """
-    return install.plan(home or Home.default(), say)
+    place = home or Home.default()
+    if keep_lists:
+        return install.plan(place, say)
+    with tempfile.TemporaryDirectory(prefix="rebake-") as folder:
+        return replace(install.plan(place, say, Path(folder)), cache=install.package_cache())
 
 
 def install_engine(home: Home | None = None, *, say: Say) -> InstallPlan | None:

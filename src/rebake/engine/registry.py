@@ -1,116 +1,89 @@
-"""A registry of our own on the loopback address: for caches that a benchmark imports and exports.
-
-The program is Docker's own registry: from PATH, else from the machine's package archive, unpacked
-into the user's cache folder with nothing installed.
-"""
+"""Asks registries whether they are there, before anything is pulled."""
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
-import shutil
-import socket
-import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import platformdirs
+import re
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
 
 from rebake import process
-from rebake.engine import apt_sources, install, packages
-from rebake.errors import CannotRun
-from rebake.process import Command
+from rebake.engine import ca, recipes
+from rebake.engine.base_image_plan import BaseImage
+from rebake.engine.endpoint import Endpoint
+from rebake.errors import NoEngine, RebakeError
 
-_PROGRAMS = ("docker-registry", "registry")
-_PACKAGE = "docker-registry"
-_START_LIMIT_S = 15.0
-_POLL_S = 0.05
-
-Say = Callable[[str], None]
+PROBE_LIMIT_S = 3.0
+INSPECT_TIMEOUT_S = 15.0
 
 
-def configuration(folder: Path, port: int) -> str:
-    """Return the registry's configuration; JSON is YAML."""
-    return json.dumps(
-        {
-            "version": 0.1,
-            "log": {"level": "error"},
-            "storage": {"filesystem": {"rootdirectory": str(folder)}},
-            "http": {"addr": f"127.0.0.1:{port}"},
-        },
-        indent=2,
+def probe(endpoint: Endpoint, images: Sequence[BaseImage]) -> dict[str, bool]:
+    """Ask every image's registry whether it is there, all at once, in at most 3 s.
+
+    An engine with mirrors for Docker Hub counts when one of the mirrors answers.
+    """
+    registries = sorted({recipes.parse_reference(image.ref).registry for image in images})
+    hub = _hub_addresses(endpoint) if recipes.DEFAULT_REGISTRY in registries else []
+    addresses = {
+        registry: hub if registry == recipes.DEFAULT_REGISTRY else [f"https://{registry}"]
+        for registry in registries
+    }
+    flat = [(registry, url) for registry, urls in addresses.items() for url in urls]
+    with ThreadPoolExecutor(max_workers=max(1, len(flat))) as pool:
+        found = list(pool.map(lambda pair: (pair[0], answers(pair[1])), flat))
+    return {registry: any(ok for name, ok in found if name == registry) for registry in registries}
+
+
+def answers(address: str, limit_s: float = PROBE_LIMIT_S) -> bool:
+    """Tell whether a registry answers at `address`; asking for a login is an answer too."""
+    request = urllib.request.Request(f"{address.rstrip('/')}/v2/")  # noqa: S310 - from the engine
+    bundle = ca.host_bundle()
+    result: list[bool] = []
+
+    def ask() -> None:
+        try:
+            context = ssl.create_default_context(cafile=str(bundle) if bundle else None)
+            with urllib.request.urlopen(request, timeout=limit_s, context=context) as answer:  # noqa: S310
+                result.append(_is_registry(answer.headers))
+        except urllib.error.HTTPError as error:
+            result.append(_is_registry(error.headers))
+        except (OSError, ValueError):
+            result.append(False)
+
+    # A name server that stays silent is not bounded by the timeout above.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    return bool(result and result[0])
+
+
+def _hub_addresses(endpoint: Endpoint) -> list[str]:
+    command = endpoint.command(
+        "system", "info", "--format", "{{json .}}", timeout_s=INSPECT_TIMEOUT_S
     )
-
-
-def find_program(say: Say) -> Path:
-    """Return the registry's program, fetched from the package archive where it is not there.
-
-    Raises:
-        CannotRun: it can't be had on this machine.
-        NoEngine: the package archive can't be read.
-    """
-    for name in _PROGRAMS:
-        if found := process.which(name):
-            return found
-    home = platformdirs.user_cache_path("rebake") / "registry"
-    program = home / "usr/bin" / _PROGRAMS[0]
-    if program.is_file():
-        return program
-    if not sys.platform.startswith("linux") or process.which("apt-get") is None:
-        raise CannotRun(
-            "no registry program is on PATH", next_step=f"install one named {_PROGRAMS[0]}"
-        )
-    say("fetching a registry from the package archive")
-    cache = install.package_cache()
-    cache.mkdir(parents=True, exist_ok=True)
-    sources = apt_sources.suites_for(apt_sources.read_sources(), apt_sources.read_system())
-    archive = packages.open_archive(cache, sources, say)
-    chosen = packages.resolve(archive, [_PACKAGE], packages.libc_version())
-    fresh = home.with_name("registry.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    packages.unpack(packages.download(archive, chosen), fresh)
-    shutil.rmtree(home, ignore_errors=True)
-    fresh.replace(home)
-    return program
-
-
-@contextlib.contextmanager
-def running(folder: Path, say: Say) -> Iterator[str]:
-    """Run a registry that keeps its data in `folder`; give its address, `127.0.0.1:port`.
-
-    Raises:
-        CannotRun: there is none, or it does not come up.
-    """
-    program = find_program(say)
-    folder.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
-    file = folder / "config.json"
-    file.write_text(configuration(folder / "data", port), encoding="utf-8")
-    log = folder / "registry.log"
-    with process.start(Command.of(program, "serve", file, cwd=folder), log=log) as server:
-        limit = time.monotonic() + _START_LIMIT_S
-        while not _answers(port):
-            if server.poll() is not None or time.monotonic() > limit:
-                tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-                raise CannotRun("the registry did not start", tried=tuple(tail))
-            time.sleep(_POLL_S)
-        yield f"127.0.0.1:{port}"
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2.0)
     try:
-        connection.request("GET", "/v2/")
-        return connection.getresponse().status == http.client.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
+        info = json.loads(process.run(command).stdout or "{}")
+    except (ValueError, RebakeError) as error:
+        if isinstance(error, NoEngine):
+            raise
+        return []
+    return parse_hub_addresses(info)
+
+
+def parse_hub_addresses(info: Mapping[str, object]) -> list[str]:
+    """Return where the engine itself looks for Docker Hub's images: its mirrors, then the Hub."""
+    config = info.get("RegistryConfig")
+    mirrors = config.get("Mirrors") if isinstance(config, Mapping) else None
+    found = [str(mirror).rstrip("/") for mirror in mirrors or ()]
+    index = re.match(r"https?://[^/]+", str(info.get("IndexServerAddress") or ""))
+    return [*found, *([index[0]] if index else [])]
+
+
+def _is_registry(headers: Message[str, str]) -> bool:
+    # A captive portal or a proxy's error page has no such header.
+    return "registry/2.0" in (headers.get("Docker-Distribution-Api-Version") or "")

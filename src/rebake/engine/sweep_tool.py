@@ -6,12 +6,14 @@ It acts only on what names the engine's folder or its runtime folder.
     python -I sweep_tool.py sweep FOLDER RUNTIME
     python -I sweep_tool.py delete FOLDER RUNTIME
     python -I sweep_tool.py own UID GID PATH
+    python -I sweep_tool.py bridges STORE
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import sys
@@ -104,6 +106,19 @@ def own(uid: str, gid: str, path: str) -> None:
     os.chown(path, int(uid), int(gid))
 
 
+def bridges(store: str) -> list[str]:
+    """Return the bridges of every network that a dockerd's store names, from the store's bytes.
+
+    dockerd calls a network's bridge `br-` and the first 12 digits of the network's id, which is
+    random: a bridge whose id stands in this store was made by its dockerd and by no other. The
+    store (bbolt) may name networks that are gone; and other ids, whose bridges never were.
+    """
+    content = _read(store)
+    ids = re.findall(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])", content)
+    named = re.findall(r'"BridgeName":"([A-Za-z0-9_.-]{1,15})"', content)
+    return sorted({f"br-{one[:12]}" for one in ids} | set(named))
+
+
 def _processes(folder: str) -> list[int]:
     found = []
     for entry in os.listdir("/proc"):  # noqa: PTH208
@@ -141,6 +156,8 @@ def main(words: list[str]) -> int:
                 delete(folder, runtime)
             case ["own", uid, gid, path]:
                 own(uid, gid, path)
+            case ["bridges", store]:
+                sys.stdout.write("".join(f"{name}\n" for name in bridges(store)))
             case _:
                 sys.stderr.write(f"{__doc__}\n")
                 return 2

@@ -35,23 +35,33 @@ class Cleaner:
             settings=self._named(build.settings),
             base_images=self._plain(build.base_images),
             steps=tuple(
-                replace(s, name=text(s.name), stage=text(s.stage), error=text(s.error))
+                replace(
+                    s,
+                    name=text(s.name),
+                    stage=text(s.stage),
+                    target=text(s.target),
+                    error=text(s.error),
+                )
                 for s in build.steps
             ),
             images=tuple(self._image(image) for image in build.images),
-            inputs={name: self._files(files) for name, files in build.inputs.items()},
+            inputs={text(name): self._files(files) for name, files in build.inputs.items()},
         )
 
     def _image(self, image: ImageRecord) -> ImageRecord:
         layers = tuple(replace(x, created_by=self._text(x.created_by)) for x in image.layers)
-        return replace(image, ref=self._text(image.ref), layers=layers)
+        return replace(
+            image, service=self._text(image.service), ref=self._text(image.ref), layers=layers
+        )
 
     def _plain(self, values: Mapping[str, str]) -> dict[str, str]:
         return {self._text(name): self._text(value) for name, value in values.items()}
 
     def _named(self, values: Mapping[str, str]) -> dict[str, str]:
         return {
-            name: keyed_digest(self._key, value) if _sounds_secret(name) else self._text(value)
+            self._text(name): keyed_digest(self._key, value)
+            if _sounds_secret(name)
+            else self._text(value)
             for name, value in values.items()
         }
 

@@ -66,8 +66,18 @@ _SCHEMA_1 = (
     "CREATE INDEX images_service ON images(project, mode, service, build_id)",
     "CREATE TABLE objects(id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",
 )
+_SCHEMA_2 = (
+    """CREATE TABLE step_usage(          -- only of steps whose tools told it; NULL: not known
+        build_id INTEGER NOT NULL, ordinal INTEGER NOT NULL,
+        cpu_s REAL, peak_bytes INTEGER, network_bytes INTEGER,
+        crates_compiled INTEGER, crates_reused INTEGER,
+        crates_needed INTEGER, crates_downloaded INTEGER,
+        packages_needed INTEGER, packages_downloaded INTEGER,
+        PRIMARY KEY(build_id, ordinal)
+    ) WITHOUT ROWID""",
+)
 # Append only: entry n brings a file from user_version n to n + 1.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1, _SCHEMA_2)
 
 OnNote = Callable[[str], None]
 

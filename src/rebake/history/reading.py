@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from rebake.history import trees
@@ -18,9 +19,16 @@ from rebake.history.records import (
     StepRecord,
     StoredBuild,
 )
-from rebake.results import Mode
+from rebake.results import Mode, StepUsage
 
 _SHA256 = "sha256:"
+_USAGE = ", ".join(field.name for field in fields(StepUsage))  # the columns have the same names
+# The columns that are fields, of the same names, of a record and of a summary.
+_SHARED = (
+    "project, worktree, mode, targets, started_at, seconds, outcome, skipped, git_head, git_dirty,"
+    " context_bytes, downloaded_bytes"
+)
+_IMAGE = "service, ref, digest, bytes, input_id, built, seconds, layers"
 
 
 def load_object(db: sqlite3.Connection, digest: bytes) -> bytes:
@@ -37,40 +45,33 @@ def loader(db: sqlite3.Connection) -> trees.Load:
 def load(db: sqlite3.Connection, build_id: int, *, with_inputs: bool) -> StoredBuild | None:
     """Return a build by its id, or None; `with_inputs` reads the list of its files too."""
     row = db.execute(
-        "SELECT project, worktree, mode, targets, started_at, seconds, outcome, skipped,"
-        " rebake_version, git_head, git_dirty, context_bytes, downloaded_bytes, inputs, facts"
-        " FROM builds WHERE id = ?",
+        f"SELECT inputs, facts, rebake_version, {_SHARED} FROM builds WHERE id = ?",  # noqa: S608
         (build_id,),
     ).fetchone()
     if row is None:
         return None
-    facts = trees.unpack(load_object(db, row[14]))
+    root, facts, version, *shared = row
     inputs: Mapping[str, tuple[FileDigest, ...]] = (
-        trees.read(row[13], loader(db)) if with_inputs else {}
+        trees.read(root, loader(db)) if with_inputs else {}
     )
     record = BuildRecord(
-        project=row[0],
-        worktree=row[1],
-        mode=row[2],
-        targets=tuple(json.loads(row[3])),
-        started_at=row[4],
-        seconds=row[5],
-        outcome=row[6],
-        skipped=row[7],
-        rebake_version=row[8],
-        git_head=row[9],
-        git_dirty=bool(row[10]),
-        context_bytes=row[11],
-        downloaded_bytes=row[12],
-        engine=facts["engine"],
-        arguments=facts["arguments"],
-        settings=facts["settings"],
-        base_images=facts["base_images"],
+        **_shared(shared),
+        **trees.unpack(load_object(db, facts)),  # engine, arguments, settings, base_images
+        rebake_version=version,
         steps=_steps(db, build_id),
         images=_images(db, build_id),
         inputs=inputs,
     )
-    return StoredBuild(build_id, record, bytes(row[13]).hex())
+    return StoredBuild(build_id, record, bytes(root).hex())
+
+
+def _shared(values: Iterable[Any]) -> dict[str, Any]:
+    """Name the columns that records and summaries share."""
+    found = dict(zip(_SHARED.split(", "), values, strict=True))
+    return found | {
+        "targets": tuple(json.loads(found["targets"])),
+        "git_dirty": bool(found["git_dirty"]),
+    }
 
 
 def _steps(db: sqlite3.Connection, build_id: int) -> tuple[StepRecord, ...]:
@@ -81,6 +82,13 @@ def _steps(db: sqlite3.Connection, build_id: int) -> tuple[StepRecord, ...]:
         (build_id,),
     ).fetchall()
     digests = [_digest_out(row[0]) for row in rows]
+    usages = {
+        row[0]: StepUsage(*row[1:])
+        for row in db.execute(
+            f"SELECT ordinal, {_USAGE} FROM step_usage WHERE build_id = ?",  # noqa: S608 - our names
+            (build_id,),
+        )
+    }
     return tuple(
         StepRecord(
             digest=digest,
@@ -94,29 +102,42 @@ def _steps(db: sqlite3.Connection, build_id: int) -> tuple[StepRecord, ...]:
             error=row[8],
             bytes=row[9],
             inputs=tuple(digests[i] if isinstance(i, int) else i for i in json.loads(row[10])),
+            usage=usages.get(ordinal),
         )
-        for digest, row in zip(digests, rows, strict=True)
+        for ordinal, (digest, row) in enumerate(zip(digests, rows, strict=True))
     )
 
 
 def _images(db: sqlite3.Connection, build_id: int) -> tuple[ImageRecord, ...]:
     rows = db.execute(
-        "SELECT service, ref, digest, bytes, input_id, built, seconds, layers FROM images"
-        " WHERE build_id = ? ORDER BY service",
+        f"SELECT {_IMAGE} FROM images WHERE build_id = ? ORDER BY service",  # noqa: S608 - our names
         (build_id,),
     )
-    return tuple(
-        ImageRecord(
-            service=row[0],
-            ref=row[1],
-            digest=row[2],
-            bytes=row[3],
-            build_id=row[4],
-            built=bool(row[5]),
-            seconds=row[6],
-            layers=tuple(LayerRecord(*x) for x in trees.unpack(load_object(db, row[7]))),
-        )
-        for row in rows.fetchall()
+    return tuple(_image(db, row) for row in rows.fetchall())
+
+
+def newest_image(
+    db: sqlite3.Connection, project: str, mode: Mode, service: str
+) -> ImageRecord | None:
+    """Return a service's image as its newest build left it, or None."""
+    row = db.execute(
+        f"SELECT {_IMAGE} FROM images WHERE project = ? AND mode = ? AND service = ?"  # noqa: S608
+        " ORDER BY build_id DESC LIMIT 1",
+        (project, mode, service),
+    ).fetchone()
+    return None if row is None else _image(db, row)
+
+
+def _image(db: sqlite3.Connection, row: tuple[Any, ...]) -> ImageRecord:
+    return ImageRecord(
+        service=row[0],
+        ref=row[1],
+        digest=row[2],
+        bytes=row[3],
+        build_id=row[4],
+        built=bool(row[5]),
+        seconds=row[6],
+        layers=tuple(LayerRecord(*x) for x in trees.unpack(load_object(db, row[7]))),
     )
 
 
@@ -128,18 +149,29 @@ def summaries(
     db: sqlite3.Connection, project: str | None, mode: Mode | None, limit: int
 ) -> tuple[BuildSummary, ...]:
     """Return the newest builds, newest first, of one project and mode or of all (None)."""
+    counted = "FROM steps s JOIN step_names n ON n.id = s.name_id WHERE s.build_id = b.id"
+    work = "AND n.kind IN ('run', 'copy', 'meta')"
+    told = "FROM step_usage u WHERE u.build_id = b.id"
     rows = db.execute(
-        "SELECT b.id, project, worktree, mode, targets, started_at, seconds, outcome, skipped,"
-        " (SELECT count(*) FROM steps s JOIN step_names n ON n.id = s.name_id"
-        "   WHERE s.build_id = b.id AND n.kind IN ('run', 'copy', 'meta')),"
-        " (SELECT count(*) FROM steps s JOIN step_names n ON n.id = s.name_id"
-        "   WHERE s.build_id = b.id AND n.kind IN ('run', 'copy', 'meta') AND s.cached),"
-        " context_bytes, downloaded_bytes, git_head, git_dirty, inputs FROM builds b"
-        " WHERE (?1 IS NULL OR project = ?1) AND (?2 IS NULL OR mode = ?2)"
+        f"SELECT {_SHARED}, id, inputs,"  # noqa: S608 - our own words
+        f" (SELECT count(*) {counted} {work}) AS steps,"
+        f" (SELECT count(*) {counted} {work} AND s.cached) AS cached_steps,"
+        f" (SELECT sum(cpu_s) {told}) AS cpu_s,"
+        f" (SELECT max(peak_bytes) {told}) AS peak_bytes,"
+        f" (SELECT sum(network_bytes) {told}) AS network_bytes,"
+        f" (SELECT sum(crates_compiled) {told}) AS crates_compiled,"
+        f" (SELECT sum(crates_reused) {told}) AS crates_reused"
+        " FROM builds b WHERE (?1 IS NULL OR project = ?1) AND (?2 IS NULL OR mode = ?2)"
         " ORDER BY id DESC LIMIT ?3",
         (project, mode, limit),
     )
-    return tuple(_summary(row) for row in rows.fetchall())
+    names = [column[0] for column in rows.description]
+    return tuple(_summary(dict(zip(names, row, strict=True))) for row in rows.fetchall())
+
+
+def _summary(row: dict[str, Any]) -> BuildSummary:
+    shared = _shared(row.pop(name) for name in _SHARED.split(", "))
+    return BuildSummary(inputs_digest=bytes(row.pop("inputs")).hex(), **shared, **row)
 
 
 def newest(
@@ -168,24 +200,3 @@ def newest(
             (project, mode, outcome, service, ref),
         ).fetchone()
     return None if row is None else int(row[0])
-
-
-def _summary(row: tuple[Any, ...]) -> BuildSummary:
-    return BuildSummary(
-        id=row[0],
-        project=row[1],
-        worktree=row[2],
-        mode=row[3],
-        targets=tuple(json.loads(row[4])),
-        started_at=row[5],
-        seconds=row[6],
-        outcome=row[7],
-        skipped=row[8],
-        steps=row[9],
-        cached_steps=row[10],
-        context_bytes=row[11],
-        downloaded_bytes=row[12],
-        git_head=row[13],
-        git_dirty=bool(row[14]),
-        inputs_digest=bytes(row[15]).hex(),
-    )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rebake.results import Mode
+from rebake.results import Mode, StepUsage
 
 Outcome = Literal["done", "failed", "interrupted"]
 FileKind = Literal["file", "exec", "link"]
@@ -40,7 +40,7 @@ class StepRecord:
 
     Digests of steps that need the build's context differ from build to build: compare names.
     `target` holds the bake targets that share it, with commas; `inputs` the digests of the steps
-    that it is made from.
+    that it is made from; `usage` what it took, where its own tools told that.
     """
 
     digest: str
@@ -54,6 +54,7 @@ class StepRecord:
     error: str = ""
     bytes: int = 0
     inputs: tuple[str, ...] = ()
+    usage: StepUsage | None = None
 
     @property
     def seconds(self) -> float:
@@ -65,7 +66,11 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """One layer of an image: its digest and its bytes (unpacked or not, as `created_by` says)."""
+    """One layer of an image, the lowest first: digest of its content, and its bytes unpacked.
+
+    `created_by` is the line of the Dockerfile that made it. The digest is empty where the engine
+    does not tell which line made which layer.
+    """
 
     digest: str
     bytes: int = 0
@@ -135,6 +140,13 @@ class BuildRecord:
     settings: Mapping[str, str] = field(default_factory=dict)
     base_images: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def network_bytes(self) -> int:
+        """Bytes that came over the network: layers, and what the steps' tools downloaded."""
+        return self.downloaded_bytes + sum(
+            step.usage.network_bytes or 0 for step in self.steps if step.usage is not None
+        )
+
 
 @dataclass(frozen=True)
 class StoredBuild:
@@ -159,7 +171,8 @@ class BuildSummary:
     """One line of a list of builds: enough to show it and to draw trends.
 
     `steps` and `cached_steps` count the Dockerfiles' own steps (kinds `run`, `copy`, `meta`);
-    base images, exports and housekeeping are left out.
+    base images, exports and housekeeping are left out. What the steps' tools told (see
+    `StepUsage`) is added up, of memory the most; None where none of them told.
     """
 
     id: int
@@ -178,6 +191,11 @@ class BuildSummary:
     git_head: str
     git_dirty: bool
     inputs_digest: str
+    cpu_s: float | None = None
+    peak_bytes: int | None = None
+    network_bytes: int | None = None
+    crates_compiled: int | None = None
+    crates_reused: int | None = None
 
 
 def keyed_digest(key: bytes, value: str) -> str:

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 from rebake.history import reading, trees, writing
 from rebake.history.cleaning import Cleaner
 from rebake.history.database import Opened, is_corrupt, open_database
-from rebake.history.records import BuildRecord, BuildSummary, Outcome, StoredBuild
+from rebake.history.records import BuildRecord, BuildSummary, ImageRecord, Outcome, StoredBuild
 from rebake.redact import Redactor
 from rebake.results import Mode
 
@@ -101,6 +101,10 @@ class History:
 
         return self._mended(find)
 
+    def last_image(self, project: str, mode: Mode, service: str) -> ImageRecord | None:
+        """Return a service's image as its newest build left it; quicker than `last`."""
+        return self._mended(lambda: reading.newest_image(self._db, project, mode, service))
+
     def build(self, build_id: int) -> StoredBuild | None:
         """Return one whole build with its input files, or None when there is none of this id."""
         return self._mended(lambda: reading.load(self._db, build_id, with_inputs=True))
@@ -123,9 +127,9 @@ class History:
 
         return self._mended(compare)
 
-    def count(self) -> int:
-        """How many builds are stored."""
-        return self._mended(self._count)
+    def count(self, project: str | None = None) -> int:
+        """How many builds are stored; of all projects when `project` is None."""
+        return self._mended(lambda: self._count(project))
 
     def prune(self, keep: int = 10_000) -> int:
         """Delete the oldest builds and return how many.
@@ -141,8 +145,9 @@ class History:
 
         return self._mended(delete)
 
-    def _count(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM builds").fetchone()[0])
+    def _count(self, project: str | None = None) -> int:
+        query = "SELECT count(*) FROM builds WHERE ?1 IS NULL OR project = ?1"
+        return int(self._db.execute(query, (project,)).fetchone()[0])
 
     def _open(self) -> Opened:
         if self._opened is None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import astuple, fields
 
 from rebake.history import trees
 from rebake.history.database import transaction
 from rebake.history.reading import load_object
 from rebake.history.records import BuildRecord, StepRecord
+from rebake.results import StepUsage
 
 _SHA256 = "sha256:"
+_USAGE = tuple(field.name for field in fields(StepUsage))  # the columns have the same names
 
 
 def insert(db: sqlite3.Connection, build: BuildRecord) -> int:
@@ -80,6 +83,12 @@ def _insert_steps(db: sqlite3.Connection, build_id: int, steps: tuple[StepRecord
             for n, (step, name) in enumerate(zip(steps, names, strict=True))
         ],
     )
+    told = [(n, step.usage) for n, step in enumerate(steps) if step.usage is not None]
+    db.executemany(
+        f"INSERT INTO step_usage(build_id, ordinal, {', '.join(_USAGE)})"
+        f" VALUES({', '.join('?' * (2 + len(_USAGE)))})",
+        [(build_id, n, *astuple(usage)) for n, usage in told],
+    )
 
 
 def _insert_images(db: sqlite3.Connection, build_id: int, build: BuildRecord) -> None:
@@ -132,8 +141,8 @@ def _delete_oldest(db: sqlite3.Connection, keep: int) -> int:
         "DELETE FROM builds WHERE id NOT IN (SELECT id FROM builds ORDER BY id DESC LIMIT ?)",
         (keep,),
     ).rowcount
-    db.execute("DELETE FROM steps WHERE build_id NOT IN (SELECT id FROM builds)")
-    db.execute("DELETE FROM images WHERE build_id NOT IN (SELECT id FROM builds)")
+    for table in ("steps", "step_usage", "images"):
+        db.execute(f"DELETE FROM {table} WHERE build_id NOT IN (SELECT id FROM builds)")  # noqa: S608
     db.execute("DELETE FROM step_names WHERE id NOT IN (SELECT name_id FROM steps)")
     used = {bytes(row[0]) for row in db.execute("SELECT layers FROM images")}
     used |= {bytes(row[0]) for row in db.execute("SELECT facts FROM builds")}

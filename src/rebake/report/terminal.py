@@ -205,8 +205,13 @@ def summary_lines(result: BuildResult) -> list[str]:
         return [*lines, f"nothing built in {fmt.seconds(result.seconds)}: {result.skipped}"]
     work = [step for step in result.steps if parse_step_name(step.name).kind in WORK]
     cached = sum(step.cached for step in work)
-    built = f"built in {fmt.seconds(result.seconds)}"
-    return [*lines, f"{built}, {cached} of {len(work)} steps cached" if work else built]
+    words = [f"built in {fmt.seconds(result.seconds)}"]
+    if work:
+        words.append(f"{cached} of {len(work)} steps cached")
+    crates = result.caches.crates
+    if crates is not None:
+        words.append(f"{crates.misses} of {crates.hits + crates.misses} crates compiled")
+    return [*lines, ", ".join(words)]
 
 
 def _display(progress: str, printer: Printer) -> Display:

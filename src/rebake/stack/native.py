@@ -8,13 +8,10 @@ the stack and is no error.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import sys
 import time
-import urllib.parse
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from rebake.errors import CommandFailed, Interrupted, ServiceUnhealthy
 from rebake.process import Command, spawn_background, terminate_as_interrupt
 from rebake.redact import Redactor
-from rebake.results import ServiceState, StackResult
+from rebake.results import StackResult
 from rebake.stack import ports
 from rebake.stack.native_build import (
     CargoBuild,
@@ -31,6 +28,7 @@ from rebake.stack.native_build import (
     is_noise,
     wait_for,
 )
+from rebake.stack.native_health import ENGINE, result_of, service_state
 from rebake.stack.native_logs import Follower, OnLog, last_lines
 from rebake.stack.native_plan import (
     MARK,
@@ -50,11 +48,9 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 OnReady = Callable[[StackResult], None]
 
-ENGINE = "native"
 SUPERVISOR_LOG = "supervisor"
 _TAIL_LINES = 20
 _PROGRESS_S = 5.0
-_HEALTH_TIMEOUT_S = 2.0
 _HEALTH_POLL_S = 0.05
 _STOP_MARGIN_S = 4.0
 _SWEEP_GRACE_S = 3.0
@@ -102,7 +98,7 @@ def up(
         try:
             with home.lock("dev --native"):
                 plan = start.ensure(detach=detach, address=address, find=find)
-                result = _result(home, plan, time.monotonic() - started)
+                result = result_of(home, plan, time.monotonic() - started)
             follower = Follower(home, [*plan.urls, BUILD_LOG], on_log)
             on_ready(result)
         except KeyboardInterrupt:
@@ -139,7 +135,7 @@ def state(project: Project) -> StackResult | None:
     plan, record = home.read_plan(), home.read_run()
     if plan is None or not _supervised(record):
         return None
-    return _result(home, plan, 0.0)
+    return result_of(home, plan, 0.0)
 
 
 def logs(
@@ -292,7 +288,7 @@ class _Start:
         waiting = list(plan.services)
         while True:
             record = self.home.read_run() or RunRecord()
-            waiting = [s for s in waiting if _service_state(s, record).health != "healthy"]
+            waiting = [s for s in waiting if service_state(s, record).health != "healthy"]
             if not waiting:
                 return
             holder = supervisor or record.supervisor
@@ -385,33 +381,14 @@ def _supervised(record: RunRecord | None) -> bool:
     return record is not None and record.supervisor is not None and record.supervisor.alive
 
 
-def _result(home: Home, plan: NativePlan, seconds: float) -> StackResult:
-    record = home.read_run() or RunRecord()
-    with ThreadPoolExecutor(max_workers=len(plan.services)) as pool:
-        states = list(pool.map(lambda service: _service_state(service, record), plan.services))
-    return StackResult(
-        mode="dev", urls=plan.urls, services=tuple(states), engine=ENGINE, seconds=seconds
-    )
-
-
-def _service_state(service: NativeService, record: RunRecord) -> ServiceState:
-    known = record.services.get(service.name)
-    if known is None or known.process is None or not known.process.alive:
-        return ServiceState(service.name, "restarting", "unhealthy", service.url)
-    health = "healthy" if _answers(service) else "unhealthy"
-    return ServiceState(service.name, "running", health, service.url)
-
-
-def _answers(service: NativeService) -> bool:
-    """Whether the health check answers 200. No proxy of the environment stands in between."""
-    parts = urllib.parse.urlsplit(service.health_url)
-    connection = http.client.HTTPConnection(
-        parts.hostname or "", parts.port, timeout=_HEALTH_TIMEOUT_S
-    )
-    try:
-        connection.request("GET", parts.path, headers={"Connection": "close"})
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+__all__ = [
+    "ENGINE",
+    "SUPERVISOR_LOG",
+    "OnReady",
+    "Say",
+    "down",
+    "home_of",
+    "logs",
+    "state",
+    "up",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ def plan_stack(
     owner: tuple[int, int] | None,
     watch: str,
     images: Mapping[str, str] | None = None,
+    packages: str = "",
 ) -> StackPlan:
     """Plan the stack of a mode.
 
@@ -50,6 +52,7 @@ def plan_stack(
         owner: user and group id that the dev containers run as; None where there is no such thing.
         watch: events or polling.
         images: references to run instead of the built ones, by service.
+        packages: what `packages_key` says of the UI's lock-file; names the dev stack's volume.
     """
     table = project.config.dev if mode == "dev" else project.config.prod
     variables = {
@@ -60,6 +63,8 @@ def plan_stack(
     }
     if mode == "dev":
         variables["WATCH"] = watch
+        if packages:
+            variables["UI_PACKAGES"] = packages
         if watch == "polling":
             variables["UI_POLLING"] = "1"
         if owner is not None:
@@ -74,6 +79,11 @@ def plan_stack(
         variables=variables,
         start_timeout_s=table.start_timeout_s,
     )
+
+
+def packages_key(lock_file: bytes) -> str:
+    """Twelve hex digits of a bun.lock: what is installed for one never serves another."""
+    return hashlib.sha256(lock_file).hexdigest()[:12]
 
 
 def variable_name(service: str) -> str:
@@ -92,6 +102,20 @@ def up_words(plan: StackPlan, services: Sequence[str] = ()) -> tuple[str, ...]:
         plan.name, plan.compose_file,
         "up", "--detach", "--no-build", "--pull", "never", "--remove-orphans", *services,
     )  # fmt: skip
+
+
+def seed_words(plan: StackPlan, service: str, sibling: str) -> tuple[str, ...]:
+    """Fill this stack's target volume from another worktree's (docker/tools/seed-target)."""
+    return compose_words(
+        plan.name, plan.compose_file,
+        "run", "--rm", "--no-deps", "--no-TTY", "--pull", "never",
+        "--volume", f"{sibling}:/seed:ro", "--entrypoint", "seed-target", service, "/seed",
+    )  # fmt: skip
+
+
+def target_volume(name: str) -> str:
+    """The volume of what the dev stack of that Compose project has compiled."""
+    return f"{name}_target"
 
 
 def down_words(name: str, file: Path, *, volumes: bool = False) -> tuple[str, ...]:

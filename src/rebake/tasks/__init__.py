@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from rebake.tasks import benchmark, build, config, engine, stack
+from rebake.tasks import benchmark, build, config, engine, report, stack
 
 namespace = Collection(
     stack.dev,
@@ -21,6 +21,7 @@ namespace = Collection(
     engine.base_images,
     config.config,
     config.doctor,
+    report.report,
 )
 
 __all__ = ["namespace"]

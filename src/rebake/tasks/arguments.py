@@ -4,13 +4,19 @@ Invoke 3 knows only required positional arguments, one word each. `Words` is an 
 any number of words, none too; words that name another task still begin that task, so that
 `invoke down up` goes on to work, and what looks like a flag is never a word. Invoke has no hook for
 this: two methods of its parser are wrapped, once, and fall through to the original for every other
-argument.
+argument. A third one is wrapped so that a word or flag that nobody knows is one error of the usual
+form, with the nearest name and exit code 2.
 """
 
 from __future__ import annotations
 
+from typing import NoReturn
+
+from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.parser.parser import ParseMachine
+
+from rebake.errors import EXIT_USAGE, RebakeError, UnknownName, UsageError, did_you_mean, nearest
 
 _MARK = "rebake_words"
 
@@ -40,13 +46,43 @@ def _close(machine: ParseMachine) -> None:
                 argument.open = False
 
 
+def fault(machine: ParseMachine, token: str, message: str) -> RebakeError:
+    """Return the error for what Invoke's parser does not take.
+
+    Args:
+        machine: the parser as it stands.
+        token: the word that it read last.
+        message: what Invoke would say.
+    """
+    task = machine.context.name if machine.context is not None else None
+    tasks = list(machine.contexts)
+    if message != f"No idea what {token!r} is!":
+        if machine.flag is not None and machine.flag.takes_value:
+            return UsageError(f"--{machine.flag.name} of {task} needs a value")
+        return UsageError(message, "invoke --help TASK")
+    if task and token.startswith("-"):
+        words = {f"--{argument.name}" for argument in machine.context.positional_args}
+        if nearest(token, words):
+            return UsageError(
+                f"no flag of {task} named {token!r}", f"name them as words: invoke {task} NAME ..."
+            )
+        flags = {*machine.context.flags, *machine.context.inverse_flags} - words
+        return UnknownName(f"flag of {task}", token, sorted(flags))
+    if task:
+        return UsageError(
+            f"{task} takes no words, and no task is named {token!r}", did_you_mean(token, tasks)
+        )
+    return UnknownName("task", token, tasks)
+
+
 def install() -> None:
-    """Teach Invoke's parser about `Words`; doing it twice changes nothing."""
+    """Teach Invoke's parser about `Words` and our errors; doing it twice changes nothing."""
     if getattr(ParseMachine, _MARK, False):
         return
     handle, complete = ParseMachine.handle, ParseMachine.complete_context
 
     def handle_word(self: ParseMachine, token: str) -> None:
+        self.rebake_token = token
         if not self.waiting_for_flag_value and (token in self.contexts or token.startswith("-")):
             own = self.context is not None and (
                 token in self.context.flags or token in self.context.inverse_flags
@@ -59,6 +95,16 @@ def install() -> None:
         _close(self)
         complete(self)
 
-    for name, method in (("handle", handle_word), ("complete_context", complete_context)):
+    def error(self: ParseMachine, message: str) -> NoReturn:
+        from rebake.report import terminal
+
+        terminal.error(fault(self, getattr(self, "rebake_token", ""), message))
+        raise Exit(code=EXIT_USAGE)
+
+    for name, method in (
+        ("handle", handle_word),
+        ("complete_context", complete_context),
+        ("error", error),
+    ):
         setattr(ParseMachine, name, method)
     setattr(ParseMachine, _MARK, True)

@@ -34,11 +34,11 @@ def examine(session: Session) -> list[Finding]:
     return findings
 
 
-def _engine(_session: Session) -> Iterator[Finding]:
+def _engine(session: Session) -> Iterator[Finding]:
     from rebake.tasks.wiring import engine_versions
 
     try:
-        found = engine_versions()
+        found = engine_versions(session)
     except NoEngine as error:
         yield Finding("engine", "warning", error.what, error.hint)
         return

@@ -43,6 +43,9 @@ def base_images(session: Session, pin: bool = False) -> dict[str, object] | None
     from rebake.report.format import size
     from rebake.tasks import wiring
 
+    if session.dry_run:
+        session.say("where no registry answers, they are made from this machine's package archive")
+        return session.show_commands(wiring.shown_pulls(session))
     results = wiring.fetch_base_images(session)
     if pin:
         wiring.pin_base_images(session, results)

@@ -49,7 +49,7 @@ def _status(session: Session, *, quiet: bool = False) -> dict[str, object]:
     from rebake.engine import detect, private
 
     try:
-        found = detect.detect()
+        found = detect.detect(remember=not session.dry_run)
         document = {"schema_version": SCHEMA_VERSION, **found.document()}
         env = found.endpoint.environment()
     except NoEngine as error:
@@ -126,8 +126,14 @@ def _remove(session: Session, *, yes: bool) -> dict[str, object]:
 def _dry(session: Session, word: str) -> dict[str, object] | None:
     from rebake.engine import private
 
+    if word == "status":
+        return _status(session)
     if word in {"start", "install"}:
-        plan = private.plan(say=session.say)
+        other = _other(remember=False)
+        if other is not None:
+            session.say(f"the {other.kind} engine runs: nothing to do ({other.docker_host})")
+            return {"schema_version": SCHEMA_VERSION, "dry_run": True}
+        plan = private.plan(say=session.say, keep_lists=False)
         for line in plan.lines():
             session.reporter.result(line) if not session.as_json else None
         return {"schema_version": SCHEMA_VERSION, "dry_run": True, "install": plan.document()}
@@ -135,11 +141,11 @@ def _dry(session: Session, word: str) -> dict[str, object] | None:
     return {"schema_version": SCHEMA_VERSION, "dry_run": True}
 
 
-def _other() -> Endpoint | None:
-    """The machine's own engine, if there is one."""
+def _other(*, remember: bool = True) -> Endpoint | None:
+    """The engine that runs, if there is one."""
     from rebake.engine import detect
 
     try:
-        return detect.detect().endpoint
+        return detect.detect(remember=remember).endpoint
     except NoEngine:
         return None

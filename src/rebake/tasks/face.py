@@ -18,7 +18,7 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
-from rebake.errors import EXIT_INTERRUPTED, Interrupted, RebakeError, UsageError
+from rebake.errors import EXIT_INTERRUPTED, FileRefused, Interrupted, RebakeError, UsageError
 from rebake.tasks import arguments
 from rebake.tasks.session import Session
 
@@ -40,7 +40,9 @@ class RebakeTask(Task[Any]):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """The arguments as Invoke makes them, with the words in front."""
+        texts = dict(self.help)  # Invoke takes them out as it uses them
         found: list[Argument] = super().get_arguments(ignore_unknown_help)
+        self.help = texts
         if self.words:
             name, text = self.words
             found = [a for a in found if a.name != name]
@@ -122,6 +124,11 @@ def _run(body: Body, name: str, given: dict[str, object]) -> None:
         # The reader went away (`| head`): no fault, but stdout must not be flushed again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Exit(code=0) from None
+    except OSError as error:
+        if not error.filename:  # not a file's: a fault of ours, to be seen whole
+            raise
+        terminal.error(FileRefused(str(error.filename), error.strerror or str(error)))
+        raise Exit(code=FileRefused.exit_code) from None
 
 
 def number(flag: str, text: object, *, least: int = 0) -> int:

@@ -27,10 +27,11 @@ def plan_images(
 ) -> BuildPlan:
     """Plan a build; reads the cargo workspace first, so that a broken manifest is found early."""
     from rebake.build.plan import plan_build
+    from rebake.build.resend import with_names
     from rebake.engine.host_settings import proxy_build_args
 
     _ = session.project.workspace
-    return plan_build(
+    plan = plan_build(
         session.project,
         mode,
         services,
@@ -39,6 +40,7 @@ def plan_images(
         no_cache=no_cache,
         again=str(time.time_ns()) if again else "",
     )
+    return with_names(session.project, plan)
 
 
 def build(

@@ -42,6 +42,31 @@ def dev(session: Session, *, detach: bool) -> dict[str, object] | None:
     return _document(session, result) if detach else None
 
 
+def dry_dev(session: Session) -> list[Sequence[str]]:
+    """The commands of the native stack, as a person would type them; nothing is looked for."""
+    from rebake.stack.native_plan import Tools, make_plan
+    from rebake.tasks.wiring import shown
+
+    project = session.project
+    home = native.home_of(project)
+    plan = make_plan(
+        project, project.config.dev.ports, Tools(Path("cargo"), Path("bun")),
+        data=home.data, mark=home.mark,
+    )  # fmt: skip
+    debug = plan.backend / "target" / "debug"
+    return [
+        ("env", f"--chdir={plan.backend}", *plan.build),
+        ("env", f"--chdir={plan.ui}", *plan.install),
+        *(
+            (
+                *("env", f"--chdir={service.cwd}"),
+                *shown(service.env, *(service.argv or (str(debug / service.name),)))[1:],
+            )
+            for service in plan.services
+        ),
+    ]
+
+
 def down(session: Session) -> bool:
     """Stop the native stack; tell whether there was one."""
     stopped = native.down(session.project)

@@ -102,17 +102,23 @@ class Session:
 
     @cached_property
     def host_settings(self) -> Path:
-        """The folder with the host's CA bundle and package-manager settings, brought up to date."""
+        """The folder with the host's CA bundle and package-manager settings, brought up to date.
+
+        A dry run only names it.
+        """
         from rebake.engine.host_settings import write
         from rebake.project.project import state_home
 
-        return write(state_home() / "host-settings")
+        folder = state_home() / "host-settings"
+        return folder if self.dry_run else write(folder)
 
     def services(self, words: Sequence[str]) -> tuple[str, ...]:
         """The services that were asked for; all of them when none was."""
         return self.project.services(list(words))
 
-    def show_commands(self, commands: Sequence[Sequence[str]], mode: Mode) -> dict[str, object]:
+    def show_commands(
+        self, commands: Sequence[Sequence[str]], mode: Mode | None = None
+    ) -> dict[str, object]:
         """Print the commands of a dry run, and return them as the document."""
         import shlex
 
@@ -128,7 +134,7 @@ class Session:
                 print_result(shlex.join(argv))
         return {
             "schema_version": SCHEMA_VERSION,
-            "mode": mode,
+            **({"mode": mode} if mode else {}),
             "dry_run": True,
             "commands": shown,
         }

@@ -25,7 +25,7 @@ def dev(session: Session, detach: bool = False, native: bool = False) -> dict[st
 
     _ = session.project.workspace  # a broken manifest is told before an engine is set up
     if session.dry_run:
-        return stack_flow.dry_stack(session, "dev")
+        return stack_flow.dry_stack(session, "dev", native=native)
     if stack_flow.choose_native(session, asked=native):
         return native_flow.dev(session, detach=detach)
     native_flow.require_stopped(session)

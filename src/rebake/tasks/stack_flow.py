@@ -28,7 +28,7 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
     Nothing is done when it runs already and is made of what is here now.
     """
     from rebake.stack import memory
-    from rebake.stack.run import up
+    from rebake.stack.run import seed, up
 
     project = session.project
     known = memory.recall(project.state, mode)
@@ -45,6 +45,8 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
         if mode == "dev":
             # A volume is mounted there: the engine would make the folder as root.
             (project.ui / "node_modules").mkdir(exist_ok=True)
+            others = [f"{name}-dev" for name in project.siblings]
+            seed(plan, session.detected.endpoint, others, session.say)
         session.say(f"starting {', '.join(plan.services)}")
         states = up(
             plan,
@@ -115,6 +117,7 @@ def plan_stack(session: Session, mode: Mode, running: Remembered | None) -> Stac
         host_settings=session.host_settings,
         owner=owner_of_files(),
         watch=watch_mode(session),
+        packages=packages_of_ui(session),
     )
 
 
@@ -161,20 +164,24 @@ def serve(session: Session, mode: Mode, *, detach: bool) -> dict[str, object] | 
     return None
 
 
-def dry_stack(session: Session, mode: Mode) -> dict[str, object]:
+def dry_stack(session: Session, mode: Mode, *, native: bool = False) -> dict[str, object]:
     """The commands that dev or prod would run; nothing is asked of an engine."""
     from rebake.stack.plan import plan_stack as plan
     from rebake.stack.plan import up_words
-    from rebake.tasks import wiring
+    from rebake.tasks import native_flow, wiring
 
     project = session.project
+    if native or (mode == "dev" and project.config.engine.kind == "native"):
+        return session.show_commands(native_flow.dry_dev(session), mode)
     table = project.config.dev if mode == "dev" else project.config.prod
+    watch = "polling" if project.config.dev.watch == "polling" else "events"
     stack = plan(
         project, mode, table.ports, host_settings=session.host_settings,
-        owner=owner_of_files(), watch="events",
+        owner=owner_of_files(), watch=watch, packages=packages_of_ui(session),
     )  # fmt: skip
     images = image_flow.plan_images(session, mode, project.config.services)
-    return session.show_commands([wiring.shown_bake(images), ("docker", *up_words(stack))], mode)
+    up = wiring.shown(stack.variables, "docker", *up_words(stack))
+    return session.show_commands([wiring.shown_bake(images), up], mode)
 
 
 def again(session: Session, mode: Mode | None) -> dict[str, object] | None:
@@ -189,12 +196,12 @@ def again(session: Session, mode: Mode | None) -> dict[str, object] | None:
     known = memory.recall(state, mode) if mode else memory.latest(state)
     if known is None:
         raise UsageError("nothing was started here yet", "invoke dev, or invoke prod")
+    if session.dry_run:
+        return dry_stack(session, known.mode, native=known.kind == "native")
     if known.kind == "native":
         from rebake.tasks import native_flow
 
         return native_flow.dev(session, detach=True)
-    if session.dry_run:
-        return dry_stack(session, known.mode)
     result = run_stack(session, known.mode, build_first=False)
     session.reporter.stack(result)
     return result.document()
@@ -208,14 +215,14 @@ def down(session: Session, *, volumes: bool) -> dict[str, object]:
 
     project = session.project
     if session.dry_run:
-        commands = [
-            (
-                "docker",
-                *down_words(project.compose_name(m), project.compose_file(m), volumes=volumes),
-            )
-            for m in MODES
-        ]
-        return session.show_commands(commands, "dev")
+        names = [(project.compose_name(mode), project.compose_file(mode)) for mode in MODES]
+        variables = {"REBAKE_HOST_SETTINGS": str(session.host_settings)}
+        return session.show_commands(
+            [
+                wiring.shown(variables, "docker", *down_words(name, file, volumes=volumes))
+                for name, file in names
+            ]
+        )
     stopped: list[str] = []
     if native_flow.down(session):
         stopped.append("native")
@@ -278,7 +285,13 @@ def logs(
     from rebake.stack import memory
     from rebake.stack.plan import logs_words
     from rebake.stack.run import compose
-    from rebake.tasks import native_flow
+    from rebake.tasks import native_flow, wiring
+
+    if session.dry_run:
+        last = memory.latest(session.project.state)
+        plan = plan_of(session, last.mode if last else "dev", last.ports if last else {})
+        words = logs_words(plan.name, plan.compose_file, services, follow=follow, tail=tail)
+        return session.show_commands([wiring.shown(plan.variables, "docker", *words)], plan.mode)
 
     running = [mode for mode in MODES if state(session, mode)]
     if not running:
@@ -329,8 +342,18 @@ def plan_of(session: Session, mode: Mode, ports: Mapping[str, int]) -> StackPlan
 
     return plan(
         session.project, mode, ports, host_settings=session.host_settings,
-        owner=owner_of_files(), watch="events",
+        owner=owner_of_files(), watch="events", packages=packages_of_ui(session),
     )  # fmt: skip
+
+
+def packages_of_ui(session: Session) -> str:
+    """What names the volume of the UI's packages; empty where there is no lock-file."""
+    from rebake.stack.plan import packages_key
+
+    try:
+        return packages_key((session.project.ui / "bun.lock").read_bytes())
+    except FileNotFoundError:
+        return ""
 
 
 def owner_of_files() -> tuple[int, int] | None:

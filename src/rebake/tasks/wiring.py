@@ -46,13 +46,14 @@ def engine_if_running(session: Session) -> Endpoint | None:
     if "detected" in session.__dict__:
         return session.detected.endpoint
     try:
-        session.__dict__["detected"] = found = detect.detect()
+        found = detect.detect(remember=not session.dry_run)
+        session.__dict__["detected"] = found
     except NoEngine:
         return None
     return found.endpoint
 
 
-def engine_versions() -> tuple[str, Mapping[str, str]] | None:
+def engine_versions(session: Session) -> tuple[str, Mapping[str, str]] | None:
     """Kind and versions of the engine that answers; None when none does.
 
     Raises:
@@ -61,7 +62,7 @@ def engine_versions() -> tuple[str, Mapping[str, str]] | None:
     from rebake.engine import detect
 
     try:
-        found = detect.detect()
+        found = detect.detect(remember=not session.dry_run)
     except NoEngine as error:
         if error.found_unusable:
             raise
@@ -161,5 +162,21 @@ def stack_exists(session: Session, name: str, *, volumes: bool) -> bool:
 
 def shown_bake(plan: BuildPlan) -> Sequence[str]:
     """The command of a build as a person would type it, for --dry-run."""
-    variables = [f"{name}={value}" for name, value in sorted(plan.all_variables.items())]
-    return ("env", *variables, "docker", *bake_words(plan, Path("metadata.json")))
+    return shown(plan.all_variables, "docker", *bake_words(plan, Path("metadata.json")))
+
+
+def shown_pulls(session: Session) -> list[Sequence[str]]:
+    """The pulls of the base images as a person would type them, for --dry-run."""
+    from rebake.engine import base_images as room
+
+    locked = room.read_lock(lock_file(session))
+    return [
+        ("docker", "pull", image.ref + (f"@{locked[image.ref]}" if image.ref in locked else ""))
+        for image in base_images(session)
+    ]
+
+
+def shown(variables: Mapping[str, str | None], *words: str) -> Sequence[str]:
+    """A command with its variables as a person would type it, for --dry-run."""
+    given = [f"{name}={value}" for name, value in sorted(variables.items()) if value is not None]
+    return ("env", *given, *words) if given else words

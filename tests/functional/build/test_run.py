@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from rebake.build import run as build_run
 from rebake.build.inputs import build_id, read_inputs
 from rebake.build.plan import plan_build
 from rebake.build.run import LABEL, Surroundings, build_images
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, WrongImage
+from rebake.history.records import LayerRecord
 from rebake.history.store import History
 from rebake.project.project import Project, open_project
+from rebake.results import StepUsage
 
 if sys.platform == "win32":
     pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
 
 FAKE = """\
     #!{python}
-    import json, os, pathlib, sys
+    import base64, json, os, pathlib, sys
     folder = pathlib.Path(__file__).parent
     words = sys.argv[1:]
     with (folder / "calls").open("a") as calls:
@@ -31,16 +35,41 @@ FAKE = """\
     if words[-1] == "backend-deps":
         sys.exit(0)
     if "bake" in words:
+        with (folder / "contexts").open("a") as contexts:
+            contexts.write(os.environ.get("REBAKE_BACKEND_CONTEXT", "") + "\\n")
         told = {{k: os.environ[k] for k in ("BACKEND_BUILD_ID", "SEED")}}
         (folder / "environment").write_text(json.dumps(told))
         metadata = pathlib.Path(words[words.index("--metadata-file") + 1])
         metadata.write_text(json.dumps({{"api": {{"containerimage.digest": "sha256:new"}}}}))
+        step = dict(digest="sha256:" + "a" * 64, name="[build 1/1] RUN cargo build")
+        told = b'rebake-usage {{"cpu_s":1.5,"crates_compiled":1,"crates_reused":7}}\\n'
+        when = "2026-01-01T00:00:00Z"
+        for item in (
+            dict(vertexes=[dict(step, started=when)]),
+            dict(logs=[dict(vertex=step["digest"], data=base64.b64encode(told).decode())]),
+            dict(vertexes=[dict(step, started=when, completed=when)]),
+        ):
+            print(json.dumps(item), file=sys.stderr)
         code = int((folder / "code").read_text())
-        if code:
+        if code == 65 and not os.environ.get("REBAKE_BACKEND_CONTEXT"):
+            vertex = {{
+                "digest": "sha256:1", "name": "[build 2/2] RUN build-workspace",
+                "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
+                "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 65',
+            }}
+            print(json.dumps({{"vertexes": [vertex]}}), file=sys.stderr)
+            sys.exit(1)
+        if code and code != 65:
             print("ERROR: failed to solve: nothing works", file=sys.stderr)
-        sys.exit(code)
+        sys.exit(code if code != 65 else 0)
     if "--version" in words:
-        print((folder / "told").read_text())
+        resent = (folder / "contexts").read_text().splitlines()[-1]
+        sent = folder / "told-when-sent-again"
+        print((sent if resent and sent.exists() else folder / "told").read_text())
+    if "history" in words:
+        print(json.dumps({{"CreatedBy": "COPY api", "Size": "7"}}))
+    if "inspect" in words:
+        print(json.dumps({{"RootFS": {{"Layers": ["sha256:layer"]}}}}))
 """
 
 
@@ -99,6 +128,11 @@ class Bench:
         )
 
     @property
+    def contexts(self) -> list[str]:
+        """What each bake was given as the backend's folder; empty: the bake file's own."""
+        return (self.folder / "contexts").read_text().splitlines()
+
+    @property
     def calls(self) -> list[list[str]]:
         return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
 
@@ -108,7 +142,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setenv("REBAKE_STATE_HOME", str(tmp_path / "state"))
     return Bench(tmp_path)
 
 
@@ -122,9 +157,32 @@ def test_a_good_build_is_recorded(bench: Bench) -> None:
     assert record.arguments["PROJECT"] == bench.project.name
 
 
+def test_the_record_holds_the_layers_and_what_the_steps_took(bench: Bench) -> None:
+    layers = (LayerRecord("sha256:layer", 7, "COPY api"),)
+    result = bench.build()
+    assert bench.last().record.images[0].layers == layers
+    assert bench.last().record.steps[0].usage == StepUsage(
+        cpu_s=1.5, crates_compiled=1, crates_reused=7
+    )
+    assert result.document()["caches"] == {
+        "layers": {"hits": 0, "misses": 1},
+        "crates": {"reused": 7, "compiled": 1},
+    }
+
+
+def test_an_image_that_stayed_keeps_its_layers_without_a_question(bench: Bench) -> None:
+    bench.build()
+    asked = sum("history" in words for words in bench.calls)
+    bench.build()
+    assert not bench.last().record.images[0].built
+    assert bench.last().record.images[0].layers == (LayerRecord("sha256:layer", 7, "COPY api"),)
+    assert sum("history" in words for words in bench.calls) == asked == 1
+
+
 def test_the_gate_asks_the_binary_without_network_or_rights(bench: Bench) -> None:
     bench.build()
-    assert bench.calls[1] == [
+    (asked,) = [words for words in bench.calls if "run" in words]
+    assert asked == [
         "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL",
         "--pull", "never", f"{bench.project.name}-api:prod", "--version",
     ]  # fmt: skip
@@ -139,7 +197,7 @@ def test_a_wrong_image_is_refused(bench: Bench, told: str) -> None:
         bench.build()
     assert caught.value.expected == bench.id
     assert "invoke rebuild api" in str(caught.value)
-    assert bench.client.removed == [f"{bench.project.name}-api:prod"]
+    assert set(bench.client.removed) == {f"{bench.project.name}-api:prod"}
 
 
 def test_an_image_whose_build_checked_the_id_is_not_asked(bench: Bench) -> None:
@@ -175,7 +233,10 @@ def test_nothing_is_built_when_nothing_changed(bench: Bench) -> None:
     assert again.skipped.startswith("nothing changed")
     assert again.images["api"].build_id == bench.id
     assert again.images["api"].built is False
-    assert bench.last().record.skipped == again.skipped
+    record = bench.last().record
+    assert record.skipped == again.skipped
+    assert record.images[0].layers == (LayerRecord("sha256:layer", 7, "COPY api"),)
+    assert "caches" not in again.document()
     assert bench.build().skipped  # after a skip as well
     assert bakes(bench) == 1
 
@@ -225,6 +286,87 @@ def test_after_a_build_the_dependencies_become_a_layer_once(bench: Bench) -> Non
     bench.replan()
     bench.build()
     assert layers() == 2
+
+
+STALE = "api 0.1.0 (build 0123456789abcdef)"
+
+
+def edit(bench: Bench, name: str, text: str, time_ns: int) -> None:
+    file = bench.folder / name
+    file.write_text(text)
+    os.utime(file, ns=(time_ns, time_ns))
+    bench.replan()
+
+
+def test_sources_that_were_not_sent_are_sent_again_under_another_name(bench: Bench) -> None:
+    (bench.folder / "told").write_text(STALE)
+    (bench.folder / "told-when-sent-again").write_text(f"api 0.1.0 (build {bench.id})")
+    assert bench.build().images["api"].build_id == bench.id
+    first, second = bench.contexts
+    assert first == ""
+    assert Path(second).name.startswith("backend-")
+    assert Path(second).resolve() == bench.folder / "backend"
+    # The next build uses the same name: under the old one the engine still holds the old files.
+    bench.replan(again="now")
+    bench.build()
+    assert bench.contexts[2:] == [second]
+    # And so on, when it happens again.
+    (bench.folder / "told-when-sent-again").write_text(STALE)
+    bench.replan(again="once more")
+    with pytest.raises(WrongImage):
+        bench.build()
+    assert bench.contexts[3] == second
+    assert bench.contexts[4] not in {"", second}
+    assert not Path(second).exists()
+
+
+def test_sources_that_the_builder_refused_are_sent_again(bench: Bench) -> None:
+    (bench.folder / "code").write_text("65")
+    assert bench.build().images["api"].build_id == bench.id
+    first, second = bench.contexts
+    assert first == ""
+    assert second
+    with History(bench.history) as store:
+        assert store.count() == 1
+
+
+def test_files_that_change_while_the_build_runs_are_not_sent_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bench.folder / "told").write_text(STALE)
+    real = build_run.bake
+
+    def edited(*words: object) -> object:
+        (bench.folder / "backend" / "main.rs").write_text("fn main() { edited() }\n")
+        return real(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(build_run, "bake", edited)
+    with pytest.raises(WrongImage, match="were files changed while the build ran"):
+        bench.build()
+    assert bench.contexts == [""]
+
+
+def test_an_image_that_tells_no_id_is_not_built_twice(bench: Bench) -> None:
+    (bench.folder / "told").write_text("api 0.1.0 (build dev)")
+    with pytest.raises(WrongImage):
+        bench.build()
+    assert bench.contexts == [""]
+
+
+def test_a_recipe_that_kept_size_and_time_is_sent_again(bench: Bench) -> None:
+    for text, time_ns in (("USER 1\n", 10**18), ("USER 2\n", 10**18), ("USER 3\n", 10**18 + 1)):
+        edit(bench, "backend/Dockerfile", text, time_ns)
+        bench.build()
+    first, second, third = bench.contexts
+    assert first == ""
+    assert second == third != ""
+
+
+def test_another_name_is_no_other_input(bench: Bench) -> None:
+    bench.client.ids = ["new"]
+    (bench.folder / "code").write_text("65")
+    bench.build()
+    assert bench.build().skipped
 
 
 def test_an_image_that_was_refused_is_asked_again(bench: Bench) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rebake.build.plan import bake_words, plan_build
+import pytest
+
+from rebake.build.plan import bake_words, dependency_words, plan_build, target_mount
 from rebake.project.project import open_project
 
 
@@ -43,3 +45,62 @@ def test_dev_builds_one_target_a_half(tmp_path: Path) -> None:
         f"{project.name}-dev-ui:dev",
     }
     assert bake_words(plan, tmp_path / "m")[-3:] == ("--no-cache", "backend-dev", "ui-dev")
+
+
+def test_the_ui_is_made_from_both_halves(tmp_path: Path) -> None:
+    project = project_in(tmp_path)
+    assert plan_build(project, "prod", ("ui",), tmp_path).halves == ("ui", "backend")
+    assert plan_build(project, "dev", ("ui",), tmp_path).halves == ("ui",)
+
+
+def test_bake_is_given_the_seed_and_the_ids_of_the_sources(tmp_path: Path) -> None:
+    plan = plan_build(project_in(tmp_path), "prod", ("api",), tmp_path)
+    told = plan.seeded("deps", "why").expecting({"backend": "b1", "ui": "u1"}).all_variables
+    assert (told["SEED"], told["BACKEND_BUILD_ID"], told["UI_BUILD_ID"]) == ("deps", "b1", "u1")
+
+
+def remote_plan(folder: Path, monkeypatch: pytest.MonkeyPatch, export: str):
+    monkeypatch.setenv("REBAKE_CACHE_REMOTE", "registry.example:5000/shop/cache")
+    monkeypatch.setenv("REBAKE_CACHE_EXPORT", export)
+    return plan_build(project_in(folder), "prod", ("api", "ui"), folder)
+
+
+def test_a_remote_cache_is_read_by_a_tag_each_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = remote_plan(tmp_path, monkeypatch, "false")
+    place = "type=registry,ref=registry.example:5000/shop/cache"
+    assert bake_words(plan, tmp_path / "m")[11:] == (
+        "--set", f"api.cache-from={place}:api",
+        "--set", f"ui.cache-from={place}:ui",
+        "api", "ui",
+    )  # fmt: skip
+    assert bake_words(plan.seeded("deps", ""), tmp_path / "m")[15:] == (
+        "--set", f"*.cache-from+={place}:backend-deps",
+        "api", "ui",
+    )  # fmt: skip
+
+
+def test_a_remote_cache_is_written_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = remote_plan(tmp_path, monkeypatch, "true")
+    how = "mode=max,compression=zstd,ignore-error=true"
+    place = "type=registry,ref=registry.example:5000/shop/cache:backend-deps"
+    assert dependency_words(plan) == (
+        "buildx", "bake",
+        "--file", str(tmp_path / "docker" / "docker-bake.hcl"),
+        "--progress", "rawjson",
+        "--allow", f"fs.read={tmp_path}",
+        "--set", f"backend-deps.cache-from={place}",
+        "--set", f"backend-deps.cache-to={place},{how}",
+        "backend-deps",
+    )  # fmt: skip
+
+
+def test_the_mount_of_release_builds_is_found_by_its_name(tmp_path: Path) -> None:
+    project = project_in(tmp_path)
+    mine = f"{project.cache_id}-target-release-amd64-rust:1.97-slim-trixie"
+    others = {f"{project.cache_id}-cargo", "other-target-release-amd64-rust:1.97-slim-trixie"}
+    assert target_mount(project, frozenset({*others, mine})) == mine
+    assert target_mount(project, frozenset(others)) == ""

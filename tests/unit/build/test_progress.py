@@ -18,6 +18,7 @@ from rebake.report.events import (
     Transfer,
     Warned,
 )
+from rebake.results import StepUsage
 
 SAMPLES = Path(__file__).parent / "rawjson"
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -150,6 +151,21 @@ def test_repeated_and_late_updates_change_nothing() -> None:
     assert progress.steps[0].seconds == 2
 
 
+def test_a_step_shared_with_a_build_that_runs_longer_does_not_stretch_ours() -> None:
+    # Seen on engine 28.5: while another build holds the same FROM, BuildKit tells its old times.
+    load = "[internal] load build definition from Dockerfile"
+    meta = "[internal] load metadata for docker.io/library/rust"
+    _, progress = feed(
+        vertex("sha256:" + "c" * 64, meta, started=T.format(2), completed=T.format(3)),
+        vertex(A, "[a 1/2] FROM rust", started=T.format(1), completed=T.format(4), cached=True),
+        vertex(B, load, started=T.format(50), completed=T.format(51)),
+        vertex("sha256:" + "d" * 64, started=T.format(52), completed=T.format(54)),
+    )
+    times = [(step.started_s, step.ended_s) for step in progress.steps]
+    assert times == [(0, 0), (0, 0), (0, 1), (2, 4)]
+    assert progress.started_at == pytest.approx(1767225600 + 50)
+
+
 def test_a_step_that_runs_again_counts_only_the_time_that_it_ran() -> None:
     events, progress = feed(
         vertex(started=T.format(1), completed=T.format(2)),
@@ -231,6 +247,40 @@ def test_plain_lines_are_messages() -> None:
     events, progress = feed("WARNING: no output specified\r\n")
     assert events == [Message("WARNING: no output specified")]
     assert progress.messages == ("WARNING: no output specified",)
+
+
+def test_what_a_step_took_is_kept_and_not_shown() -> None:
+    events, progress = feed(
+        vertex(started=T.format(1)),
+        log('one\nrebake-usage {"cpu_s":1.5,"crates_com'),
+        log('piled":2,"crates_reused":7}\r\ntwo\n'),
+        vertex(started=T.format(1), completed=T.format(3)),
+    )
+    usage = StepUsage(cpu_s=1.5, crates_compiled=2, crates_reused=7)
+    assert [e.line for e in events if isinstance(e, StepLog)] == ["one", "two"]
+    assert progress.log_tails[A] == ("one", "two")
+    assert progress.steps[0].usage == usage
+    assert progress.records()[0].usage == usage
+    assert progress.caches().document() == {
+        "layers": {"hits": 0, "misses": 1},
+        "crates": {"reused": 7, "compiled": 2},
+    }
+
+
+def test_the_last_word_about_a_step_is_its_tools_own() -> None:
+    forged = 'rebake-usage {"cpu_s":999}\n'
+    _, progress = feed(vertex(), log(forged), log('rebake-usage {"cpu_s":2}\n'), vertex(error="x"))
+    assert progress.steps[0].usage == StepUsage(cpu_s=2)
+    assert progress.failure is not None
+    assert progress.failure.tail == ()
+
+
+def test_a_bad_usage_line_is_an_ordinary_line() -> None:
+    bad = 'rebake-usage {"cpu_s":"s3cret-value"}'
+    events, progress = feed(vertex(), log('rebake-usage {"cpu_s":2}\n'), log(bad + "\n"))
+    shown = bad.replace("s3cret-value", "***")
+    assert [e.line for e in events if isinstance(e, StepLog)] == [shown]
+    assert progress.steps[0].usage == StepUsage(cpu_s=2)
 
 
 def test_a_started_event_comes_before_the_end() -> None:

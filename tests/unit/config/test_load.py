@@ -99,7 +99,7 @@ def test_an_unknown_variable_names_the_nearest(tmp_path: Path) -> None:
 
 def test_a_wrong_number_in_the_environment(tmp_path: Path) -> None:
     assert faults(write(tmp_path, ""), REBAKE_BASE_IMAGES_RETRIES="many") == [
-        "environment: base_images.retries: 'many' can't be used; expected a whole number"
+        "environment: REBAKE_BASE_IMAGES_RETRIES: 'many' can't be used; expected a whole number"
     ]
 
 

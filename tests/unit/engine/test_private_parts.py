@@ -2,28 +2,137 @@
 
 import json
 import os
+import socket
+import sys
 from ipaddress import IPv4Network
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from rebake.engine import daemon_config, firewall, install, network, private, sweep_tool
+from rebake.engine import daemon, daemon_config, firewall, install, network, private, sweep_tool
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.home import Home
 from rebake.engine.privilege import Privilege
-from rebake.errors import NoEngine, UsageError
+from rebake.errors import Busy, NoEngine, UsageError
 from rebake.process import Command
 
 USUAL = Path("/home/u/.local/share/rebake/engine")
-HOME = Home.at(USUAL, usual=USUAL)
+HOME = Home.at(USUAL)
 
 
-def test_the_usual_home_has_the_plain_bridge_name_and_others_do_not():
-    assert HOME.bridge == "rebake0"
-    other = Home.at(Path("/elsewhere"), usual=USUAL)
-    assert other.bridge.startswith("rebake-")
-    assert len(other.bridge) <= 15
-    assert other.bridge != Home.at(Path("/elsewhere2")).bridge
+def test_no_two_homes_share_a_bridge(monkeypatch):
+    homes = [Path("/home/u"), Path("/home/v"), Path("/root")]
+    found = set()
+    for folder in homes:
+        monkeypatch.setenv("XDG_DATA_HOME", str(folder / "share"))
+        found.add(Home.default().bridge)
+    assert len(found) == len(homes)
+    assert all(len(name) <= 15 for name in found)  # the kernel's limit
+
+
+def test_engines_begin_their_search_for_a_range_at_different_places():
+    numbers = [Home.at(Path(f"/home/{name}")).number for name in "abc"]
+    ranges = {str(network.choose([], number).pool) for number in numbers}
+    assert len(ranges) == 3
+    taken = [network.choose([], numbers[0]).pool]
+    assert not network.choose(taken, numbers[0]).pool.overlaps(taken[0])
+    (last,) = [n for n in range(54) if str(network.choose([], n).pool) == "10.200.0.0/16"]
+    assert str(network.choose([IPv4Network("10.200.0.0/16")], last).pool) == "172.31.0.0/16"
+
+
+NETWORK_ID = "8fbf80b5cb99346855b907e8d52a3c45f5d9d4076c265b0bf78c370684429fa6"
+FOREIGN_ID = "a2988818c29ea2fd4ba1bacb177f7863ed6bb6176b3f26713dc2458ded89e34a"
+
+
+@pytest.fixture
+def neighbours(tmp_path, monkeypatch):
+    """Our engine, stopped, and a foreign one that uses the same range."""
+    home = Home.at(tmp_path / "engine")
+    home.network_store.parent.mkdir(parents=True)
+    home.network_store.write_bytes(b"\0\xffdocker/network/v1.0/network/" + NETWORK_ID.encode())
+    home.network_file.write_text('{"pool": "172.31.0.0/16"}')
+    monkeypatch.setattr(network, "parse_routes", lambda *_: [])  # this machine's may be ours
+    interfaces = {
+        "rebake-foreign": "172.31.0.1",
+        f"br-{FOREIGN_ID[:12]}": "172.31.128.1",
+        f"br-{NETWORK_ID[:12]}": "172.31.129.1",
+        home.bridge: "172.31.0.1",
+        "eth0": "192.0.2.2",
+    }
+    monkeypatch.setattr(
+        "psutil.net_if_addrs",
+        lambda: {
+            name: [SimpleNamespace(family=socket.AF_INET, address=address, netmask="255.255.255.0")]
+            for name, address in interfaces.items()
+        },
+    )
+    return home, interfaces
+
+
+def test_bridges_of_an_engine_in_the_same_range_are_not_claimed(neighbours):
+    home, _ = neighbours
+    assert set(daemon.leftover_bridges(home)) == {home.bridge, f"br-{NETWORK_ID[:12]}"}
+
+
+def test_a_bridge_without_a_digest_is_ours_if_our_dockerd_had_it_and_its_address_fits(neighbours):
+    home, interfaces = neighbours
+    interfaces["rebake0"] = "172.31.0.1"
+    assert "rebake0" not in daemon.leftover_bridges(home)
+    home.daemon_config.write_text('{"bridge": "rebake0"}')
+    assert "rebake0" in daemon.leftover_bridges(home)
+    interfaces["rebake0"] = "172.30.0.1"
+    assert "rebake0" not in daemon.leftover_bridges(home)
+
+
+def test_rules_without_an_interface_stay_when_somebody_else_uses_the_range(neighbours, monkeypatch):
+    home, interfaces = neighbours
+    seen = []
+    monkeypatch.setattr(firewall, "remove_rules", lambda *words: seen.append(words[:2]))
+    monkeypatch.setattr(network, "remove_bridge", lambda *_: None)
+    daemon.remove_networks(home, Privilege())
+    for name in ("rebake-foreign", f"br-{FOREIGN_ID[:12]}"):
+        del interfaces[name]
+    daemon.remove_networks(home, Privilege())
+    assert [pool for _, pool in seen] == [None, IPv4Network("172.31.0.0/16")]
+    assert all(f"br-{NETWORK_ID[:12]}" in known for known, _ in seen)
+
+
+def test_rules_of_a_foreign_bridge_in_our_range_are_kept():
+    saved = (
+        "*nat\n-A POSTROUTING -s 172.31.128.0/24 ! -o br-a2988818c29e -j MASQUERADE\n"
+        "-A POSTROUTING -s 172.31.128.2/32 -d 172.31.128.2/32 -j MASQUERADE\nCOMMIT\n"
+    )
+    pool = IPv4Network("172.31.0.0/16")
+    assert [words[6:8] for words in firewall.deletions(saved, ["br-8fbf80b5cb99"], pool)] == [
+        ("-s", "172.31.128.2/32")
+    ]
+    assert firewall.deletions(saved, ["br-8fbf80b5cb99"], None) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the private engine is for Linux")
+def test_one_engine_at_a_time_changes_the_firewall(monkeypatch):
+    monkeypatch.setattr(firewall, "_LOCK_NAME", f"\0rebake-test-{os.getpid()}")
+    refused = pytest.raises(Busy, match="another private engine")
+    with firewall.exclusive(), refused, firewall.exclusive(limit_s=0.0):
+        pytest.fail("two at once")
+    with firewall.exclusive(limit_s=0.0):
+        pass
+
+
+def test_networks_are_forgotten_when_the_range_is_somebody_elses_now(neighbours, monkeypatch):
+    home, _ = neighbours
+    monkeypatch.setattr(network, "make_bridge", lambda *_: None)
+    said = []
+    daemon._write_configuration(home, Privilege(), said.append)
+    assert len(said) == 1
+    assert said[0].startswith("172.31.0.0/16 is in use by something else now")
+    assert not home.network_store.exists()
+    assert not network.load(home.network_file).pool.overlaps(IPv4Network("172.31.0.0/16"))
+    home.network_store.touch()
+    daemon._write_configuration(home, Privilege(), said.append)
+    assert len(said) == 1
+    assert home.network_store.exists()
 
 
 def test_the_environment_names_another_home(tmp_path):
@@ -82,7 +191,7 @@ def test_the_daemons_configuration_keeps_to_the_home():
         daemon_config.daemon_json(HOME, addresses, disk_bytes=200_000_000_000, mtu=1400)
     )
     assert config["hosts"] == [f"unix://{USUAL}/run/docker.sock"]
-    assert config["bridge"] == "rebake0"
+    assert config["bridge"] == HOME.bridge
     assert config["features"] == {"containerd-snapshotter": True}
     assert config["mtu"] == 1400
     assert config["default-network-opts"] == {"bridge": {"com.docker.network.driver.mtu": "1400"}}

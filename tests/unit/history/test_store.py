@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import base64
+import json
 import os
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
+import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rebake.build.progress import ProgressReader
 from rebake.history import database
 from rebake.history.records import (
     BuildRecord,
@@ -22,6 +27,10 @@ from rebake.history.records import (
 from rebake.history.store import History
 from rebake.history.trees import inputs_digest
 from rebake.redact import Redactor
+from rebake.results import StepUsage
+
+OLD = Path(__file__).parent / "version-1.sql"
+USAGE = StepUsage(1.5, 812_000_000, 4096, 3, 148, 140, 2)
 
 
 def digest(text: str) -> str:
@@ -53,6 +62,7 @@ def record(number: int = 0, **rest: object) -> BuildRecord:
             cached=i % 2 == 0,
             bytes=i,
             inputs=(f"sha256:{digest(f'{number}-{i - 1}')}", "sha256:" + "e" * 64) if i else (),
+            usage={7: USAGE, 8: StepUsage(cpu_s=0.5, peak_bytes=1)}.get(i),
         )
         for i in range(30)
     )
@@ -148,9 +158,29 @@ def test_lists_count_the_dockerfiles_own_steps(path: Path) -> None:
         listed = history.builds("app-1234", limit=3)
         assert [build.id for build in listed] == [5, 4, 3]
         assert (listed[0].steps, listed[0].cached_steps) == (29, 14)
+        assert (listed[0].cpu_s, listed[0].peak_bytes) == (2.0, 812_000_000)
+        assert (listed[0].network_bytes, listed[0].crates_compiled) == (4096, 3)
+        assert listed[0].crates_reused == 148
         assert len(history.builds(None)) == 6
         assert [build.mode for build in history.builds("app-1234", mode="dev")] == ["dev"]
         assert history.builds("nobody") == ()
+
+
+def test_an_images_last_state(path: Path) -> None:
+    with History(path, redactor=Redactor()) as history:
+        assert history.last_image("app-1234", "prod", "ui") is None
+        history.record(record(1))
+        history.record(record(2, images=(replace(record().images[0], digest="sha256:new"),)))
+        assert history.last_image("app-1234", "prod", "ui") == record(1).images[1]
+        api = history.last_image("app-1234", "prod", "api")
+        assert api is not None
+        assert api.digest == "sha256:new"
+        assert history.last_image("app-1234", "dev", "api") is None
+
+
+def test_bytes_over_the_network() -> None:
+    assert record().network_bytes == 7 + 4096
+    assert record(steps=()).network_bytes == 7
 
 
 def test_changed_inputs(path: Path) -> None:
@@ -181,14 +211,53 @@ def test_changed_inputs(path: Path) -> None:
         assert history.changed_inputs(ids[0], 999) == []
 
 
+def nowhere(word: str, path: Path) -> bool:
+    """Whether neither the files nor what is packed in them hold a word."""
+    raw = [file.read_bytes() for file in path.parent.iterdir()]
+    with sqlite3.connect(path) as db:
+        packed = [zlib.decompress(row[0]) for row in db.execute("SELECT data FROM objects")]
+    db.close()
+    assert packed
+    return not any(word.encode() in data for data in (*raw, *packed))
+
+
+def test_secrets_of_a_build_never_reach_the_file(path: Path) -> None:
+    """The whole way: what BuildKit writes, its reader, the record, the file."""
+    canary = "canary-0123456789"
+    redactor = Redactor([canary])
+    reader = ProgressReader(redactor=redactor)
+    step, when = {"digest": "sha256:" + "a" * 64}, "2026-01-01T00:00:00Z"
+    words = f'echo {canary}\nrebake-usage {{"cpu_s":1,"{canary}":2}}\n'.encode()
+    for item in (
+        {"vertexes": [{**step, "name": f"[{canary} 1/2] RUN curl {canary}", "started": when}]},
+        {"logs": [{"vertex": step["digest"], "data": base64.b64encode(words).decode()}]},
+        {"vertexes": [{**step, "started": when, "completed": when, "error": f"{canary} broke"}]},
+    ):
+        reader.feed(json.dumps(item))
+    reader.feed(f"ERROR: failed to solve: {canary}")
+    progress = reader.finish()
+    with History(path, redactor=redactor) as history:
+        steps = progress.records()
+        number = history.record(record(steps=steps, arguments={"URL": f"https://{canary}/"}))
+        stored = history.build(number)
+        assert stored is not None
+        assert stored.record.steps[0].error == "*** broke"
+        assert nowhere(canary, path)
+    assert nowhere(canary, path)
+
+
 def test_secrets_never_reach_the_file(path: Path) -> None:
     canary = "canary-0123456789"
     secret = record(
         skipped=canary, worktree=f"/src/{canary}", targets=(canary,),
-        steps=(StepRecord("sha256:" + "0" * 64, f"RUN {canary}", error=canary, stage=canary),),
-        images=(ImageRecord("api", canary, "d", 1, "i", layers=(LayerRecord("l", 1, canary),)),),
-        inputs={"backend": (FileDigest(f"{canary}.rs", digest("x"), 1),)},
-        arguments={"NPM_TOKEN": "a short-lived value", "URL": f"http://me:{canary}@h", "A": canary},
+        steps=(
+            StepRecord("sha256:" + "0" * 64, f"RUN {canary}", error=canary, stage=canary,
+                       target=canary),
+        ),
+        images=(ImageRecord(canary, canary, "d", 1, "i", layers=(LayerRecord("l", 1, canary),)),),
+        inputs={canary: (FileDigest(f"{canary}.rs", digest("x"), 1),)},
+        arguments={"NPM_TOKEN": "a short-lived value", "URL": f"http://me:{canary}@h", "A": canary,
+                   canary: "x"},
         settings={"PASSWORD": "abc"}, base_images={canary: canary}, engine={"engine": canary},
     )  # fmt: skip
     with History(path, redactor=Redactor([canary])) as history:
@@ -198,8 +267,8 @@ def test_secrets_never_reach_the_file(path: Path) -> None:
     text = repr(stored)
     for word in (canary, "a short-lived value", "'abc'"):
         assert word not in text
-    raw = b"".join(file.read_bytes() for file in path.parent.iterdir())
-    assert canary.encode() not in raw
+    assert nowhere(canary, path)
+    assert nowhere("a short-lived value", path)
     # That a secret changed can still be told.
     assert stored[0] is not None
     assert stored[1] is not None
@@ -231,8 +300,9 @@ def test_prune_leaves_the_newest_whole(path: Path) -> None:
     with sqlite3.connect(path) as db:
         objects = db.execute("SELECT count(*) FROM objects").fetchone()[0]
         steps = db.execute("SELECT count(*) FROM steps").fetchone()[0]
+        usages = db.execute("SELECT count(*) FROM step_usage").fetchone()[0]
     db.close()
-    assert steps == 300
+    assert (steps, usages) == (300, 20)
     assert objects < 10 * 6 + 40  # one path of folders a build, the rest shared
 
 
@@ -324,9 +394,44 @@ def test_migrations_run_one_after_the_other(path: Path, monkeypatch: pytest.Monk
         assert history.count() == 1
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT extra FROM builds").fetchone() == ("x",)
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (len(database.MIGRATIONS),)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
+
+
+def test_a_file_of_the_first_version_is_brought_up(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as db:
+        db.executescript(OLD.read_text(encoding="utf-8"))
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    db.close()
+    with History(path, on_note=no_notes, redactor=Redactor()) as history:
+        before = history.build(2)
+        assert before is not None
+        assert [step.usage for step in before.record.steps] == [None, None]
+        assert before.record.steps[1].inputs == (before.record.steps[0].digest,)
+        assert before.record.images[0].build_id == "0123456789abcdef"
+        assert [change.path for change in history.changed_inputs(1, 2)] == ["src/main.rs"]
+        (_, listed) = history.builds("app-1234")
+        assert (listed.seconds, listed.cpu_s, listed.crates_compiled) == (5.5, None, None)
+        assert history.record(record()) == 3
+        after = history.build(3)
+        assert after is not None
+        assert after.record.steps == record().steps
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+
+
+def test_two_who_bring_a_file_up_at_once(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as db:
+        db.executescript(OLD.read_text(encoding="utf-8"))
+    db.close()
+    write_at_once(path, writers=2)
+    with History(path, on_note=no_notes) as history:
+        assert history.count() == 2 + 2 * 8
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
@@ -344,6 +449,7 @@ import sys
 from pathlib import Path
 from rebake.history.records import BuildRecord
 from rebake.history.store import History
+print("ready", flush=True)
 sys.stdin.read()  # all begin when the test closes this
 for number in range(8):
     with History(Path(sys.argv[1]), on_note=lambda text: print(text, file=sys.stderr)) as history:
@@ -351,24 +457,33 @@ for number in range(8):
 """
 
 
+def write_at_once(path: Path, writers: int) -> str:
+    """Let processes that are all ready write eight builds each; return what they complained of."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for _ in range(writers)
+    ]  # fmt: skip
+    for writer in running:
+        assert writer.stdout is not None
+        assert writer.stdout.readline().strip() == b"ready"
+    for writer in running:
+        assert writer.stdin is not None
+        writer.stdin.close()
+        writer.stdin = None
+    errors = "".join(writer.communicate(timeout=60)[1].decode() for writer in running)
+    assert [writer.returncode for writer in running] == [0] * writers, errors
+    return errors
+
+
 @pytest.mark.parametrize("damaged", [False, True])
 def test_several_writers_at_once(path: Path, damaged: bool) -> None:
     if damaged:
         path.parent.mkdir()
         path.write_text("no database" * 100)
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        for _ in range(3)
-    ]
-    time.sleep(0.3)
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.close()
-        writer.stdin = None
-    errors = "".join(writer.communicate(timeout=60)[1].decode() for writer in writers)
-    assert [writer.returncode for writer in writers] == [0, 0, 0], errors
+    errors = write_at_once(path, writers=3)
     assert errors.count("damaged") == damaged
     with History(path, on_note=no_notes) as history:
         assert history.count() == 24
@@ -411,3 +526,68 @@ def test_a_hundred_builds_of_one_project_stay_small_and_quick(path: Path) -> Non
     with History(path) as history:
         history.record(record(100))
     assert time.perf_counter() - started < 0.5  # about 0.01 s on an idle machine
+
+
+def copies(path: Path, count: int) -> None:
+    """Make a history of `count` builds by copying the tables' rows of one."""
+    with History(path) as history:
+        history.record(record())
+    with sqlite3.connect(path) as db:
+        rows = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+        for table, key in (
+            ("builds", "id"), ("steps", "build_id"), ("step_usage", "build_id"),
+            ("images", "build_id"),
+        ):  # fmt: skip
+            columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+            others = ", ".join(name for name in columns if name != key)
+            db.execute(
+                f"INSERT INTO {table}({key}, {others}) {rows}"
+                f" SELECT i, {others} FROM n, {table} WHERE {key} = 1",
+                (count,),
+            )
+        # Not all of one project: a rare one is looked for in all of them.
+        db.execute("UPDATE builds SET project = 'rare' WHERE id = 1")
+        db.execute("UPDATE images SET project = 'rare' WHERE build_id = 1")
+    db.close()
+
+
+def test_ten_thousand_builds_are_as_quick(path: Path) -> None:
+    copies(path, 10_000)
+
+    def quickest(action: Callable[[], object]) -> float:
+        spent = []
+        for _ in range(3):  # others use this machine too
+            started = time.perf_counter()
+            action()
+            spent.append(time.perf_counter() - started)
+        return min(spent)
+
+    def open_it() -> None:
+        with History(path, on_note=no_notes) as opened:
+            assert opened.persistent
+
+    assert quickest(open_it) < 0.1
+    with History(path, on_note=no_notes) as history:
+        assert history.count() == 10_000
+        assert len(history.builds("app-1234", limit=50)) == 50
+        last = history.last("app-1234", "prod", "api", outcome="done")
+        assert last is not None
+        assert last.id == 10_000
+        for action in (
+            lambda: history.last("app-1234", "prod"),
+            lambda: history.last("app-1234", "prod", "api", outcome="done"),
+            lambda: history.last("app-1234", "prod", "api", outcome="failed"),
+            lambda: history.last("rare", "prod", "ui"),
+            lambda: history.last_image("rare", "prod", "ui"),
+            lambda: history.builds("app-1234", limit=50),
+            lambda: history.builds("rare", limit=50),
+            lambda: history.builds(None, limit=50),
+        ):
+            assert quickest(action) < 0.1
+
+
+def test_builds_are_counted_by_project(path: Path) -> None:
+    with History(path, on_note=no_notes) as history:
+        for project in ("one", "one", "two"):
+            history.record(record(project=project))
+        assert (history.count(), history.count("one"), history.count("none")) == (3, 2, 0)

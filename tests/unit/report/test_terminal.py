@@ -26,7 +26,16 @@ from rebake.report.format import fit, seconds, shorten, size, table_lines, width
 from rebake.report.live import LiveDisplay
 from rebake.report.printer import Printer
 from rebake.report.steps import parse_step_name
-from rebake.results import BuildResult, Finding, ImageResult, ServiceState, StackResult, Step
+from rebake.results import (
+    BuildResult,
+    CacheCount,
+    CacheUse,
+    Finding,
+    ImageResult,
+    ServiceState,
+    StackResult,
+    Step,
+)
 
 RUN = parse_step_name("[builder 3/5] RUN cargo build --release --locked", digest="r", number=4)
 COPY = parse_step_name("[api 1/1] COPY /bin/api /api", digest="c", number=5)
@@ -274,6 +283,10 @@ def test_the_summary_of_a_build() -> None:
     ]
     assert "unchanged" in lines[2]
     assert lines[3] == "built in 5.5 s, 1 of 2 steps cached"
+    compiled = BuildResult(images, steps, 5.5, caches=CacheUse(crates=CacheCount(148, 3)))
+    assert terminal.summary_lines(compiled)[3] == (
+        "built in 5.5 s, 1 of 2 steps cached, 3 of 151 crates compiled"
+    )
     skipped = terminal.summary_lines(BuildResult({}, (), 0.2, skipped="no input changed"))
     assert skipped == ["nothing built in 0.2 s: no input changed"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rebake.project.project import open_project
-from rebake.stack.plan import down_words, logs_words, plan_stack, up_words
+from rebake.stack.plan import down_words, logs_words, packages_key, plan_stack, up_words
 
 
 def make(folder: Path, text: str = ""):
@@ -40,6 +40,18 @@ def test_dev(tmp_path: Path) -> None:
         "up", "--detach", "--no-build", "--pull", "never", "--remove-orphans",
     )  # fmt: skip
     assert plan.urls["ui"] == "http://127.0.0.1:1"
+
+
+def test_another_lock_file_gets_another_volume_in_dev(tmp_path: Path) -> None:
+    project = make(tmp_path)
+    one, other = packages_key(b"react 1"), packages_key(b"react 2")
+    assert one != other
+    assert len(one) == 12
+    for mode, given in (("dev", one), ("prod", None)):
+        plan = plan_stack(
+            project, mode, PORTS, host_settings=Path("/s"), owner=None, watch="x", packages=one
+        )
+        assert plan.variables.get("UI_PACKAGES") == given
 
 
 @pytest.mark.parametrize(

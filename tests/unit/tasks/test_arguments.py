@@ -10,8 +10,8 @@ from rebake.tasks.face import task
 SEEN: list[tuple[str, object]] = []
 
 
-@task("build", words=("services", "what to build"), flags={"dev": "x"}, common=False)
-def build(session, services=(), dev=False):
+@task("build", words=("services", "what to build"), flags={"dev": "x", "only": "y"}, common=False)
+def build(session, services=(), dev=False, only=""):
     """Build."""
     SEEN.append(("build", (list(services), dev)))
 
@@ -20,6 +20,31 @@ def build(session, services=(), dev=False):
 def up(session):
     """Start."""
     SEEN.append(("up", ()))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("biuld",), ["no task named 'biuld'", "did you mean build?"]),
+        (("build", "--dve"), ["no flag of build named '--dve'", "did you mean --dev?"]),
+        (("build", "--service"), ["no flag of build named '--service'", "invoke build NAME"]),
+        (("up", "extra"), ["up takes no words, and no task is named 'extra'"]),
+        (("up", "biuld"), ["no task is named 'biuld'", "did you mean build?"]),
+        (("build", "--only"), ["--only of build needs a value"]),
+    ],
+)
+def test_a_wrong_word_is_one_error_with_the_nearest_name_and_exit_code_2(words, says, capsys):
+    program = Program(namespace=Collection(build, up), version="1")
+    SEEN.clear()
+    with pytest.raises(SystemExit) as caught:
+        program.run(["invoke", *words])
+    assert caught.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("error: ") == 1
+    for text in says:
+        assert text in shown.err
+    assert SEEN == []
 
 
 @pytest.fixture
@@ -52,7 +77,7 @@ def test_words(run, words, seen) -> None:
 
 def test_an_unknown_flag_is_still_refused(run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("build", "--nonsense") == []
-    assert "No idea what '--nonsense' is!" in capsys.readouterr().err
+    assert "no flag of build named '--nonsense'" in capsys.readouterr().err
 
 
 def test_other_arguments_are_untouched() -> None:

@@ -1,0 +1,75 @@
+"""Stops processes in stages, and turns SIGTERM into an interrupt."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+import psutil
+
+GRACE_S = 5.0  # between the interrupt and the kill of a child
+
+
+def stop_all(processes: Sequence[psutil.Process], grace_s: float = GRACE_S) -> None:
+    """Stop processes: interrupt first (on Windows: end at once), kill after `grace_s` seconds."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            if sys.platform == "win32":
+                process.terminate()
+            else:
+                process.send_signal(signal.SIGINT)
+    _, alive = psutil.wait_procs(processes, timeout=grace_s)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def descendants_of(pid: int) -> list[psutil.Process]:
+    """Return what a process started, and what that started; empty when it is gone."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def wait_for_group(group: int, timeout_s: float) -> None:
+    """Wait until a process group is empty, at most `timeout_s` seconds; POSIX only."""
+    deadline = time.monotonic() + timeout_s
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):  # an empty group is an error
+            while time.monotonic() < deadline:
+                os.killpg(group, 0)
+                time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def terminate_as_interrupt() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM too (main thread only), so that children are stopped.
+
+    `run` does so by itself; it is for those who wait for a `Running`.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handler(_signum: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, handler)
+    # A shell that starts us in the background sets SIGINT to "ignored": take it back, or
+    # `kill -INT` would do nothing.
+    before_int = signal.getsignal(signal.SIGINT)
+    if before_int is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if before_int is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, before_int)

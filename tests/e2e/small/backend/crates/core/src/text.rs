@@ -1,0 +1,1 @@
+pub const TEXT: &str = "text-0";

@@ -1,0 +1,505 @@
+"""docker/tools: what the cache mount holds is mended, and libraries are proven by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import textwrap
+from pathlib import Path
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("runs in the builder: a POSIX shell with GNU tools", allow_module_level=True)
+
+TOOLS = Path(__file__).parents[2] / "docker" / "tools"
+HASH = "0123456789abcdef"
+OTHER = "fedcba9876543210"
+
+
+def run(tool: str, *words: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [TOOLS / tool, *map(str, words)],
+        cwd=cwd,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class Target:
+    """A cache mount as cargo leaves it."""
+
+    FILES = (
+        f"release/deps/libcore-{HASH}.rlib",
+        f"release/deps/core-{HASH}.d",
+        f"release/deps/api-{OTHER}",
+        f"release/.fingerprint/core-{HASH}/dep-lib-core",
+        f"release/.fingerprint/api-{OTHER}/dep-bin-api",
+        f"release/build/core-{HASH}/output",
+        "release/incremental/core-3abc/s-1/dep-graph.bin",
+        "release/incremental/core-3abc/s-1/1.o",
+        f"x86_64-unknown-linux-musl/release/deps/libcore-{HASH}.rlib",
+        f"x86_64-unknown-linux-musl/release/.fingerprint/core-{HASH}/lib-core",
+        ".rustc_info.json",
+        "release/api",
+    )
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "target a"
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        self.list = self.folder / ".rebake" / "files"
+        for name in self.FILES:
+            file = self.folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(name)
+        self.toolchain("one")
+
+    def toolchain(self, words: str) -> None:
+        (self.bin / "rustc").write_text(f"#!/bin/sh\necho {words} $*\n")
+        (self.bin / "rustc").chmod(0o755)
+
+    def mend(self, what: str) -> str:
+        done = run(
+            "mend-mount", what, self.list, cwd=self.bin, CARGO_TARGET_DIR=str(self.folder),
+            PATH=f"{self.bin}:{os.environ['PATH']}",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    @property
+    def gone(self) -> set[str]:
+        return {name for name in self.FILES if not (self.folder / name).exists()}
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    target = Target(tmp_path)
+    target.mend("check")
+    # Whatever rustc wrote it: nobody knows.
+    (target.folder / ".rustc_info.json").write_text("{}")
+    target.mend("keep")
+    return target
+
+
+def test_a_mount_as_cargo_left_it_stays(target: Target) -> None:
+    assert target.mend("check") == ""
+    assert target.gone == set()
+
+
+def cut(file: Path) -> None:
+    file.write_text(file.read_text()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("broken", "gone"),
+    [
+        (
+            f"release/deps/libcore-{HASH}.rlib",
+            {f"release/deps/libcore-{HASH}.rlib", f"release/.fingerprint/core-{HASH}/dep-lib-core"},
+        ),
+        (
+            f"release/deps/api-{OTHER}",
+            {f"release/deps/api-{OTHER}", f"release/.fingerprint/api-{OTHER}/dep-bin-api"},
+        ),
+        (
+            f"release/.fingerprint/core-{HASH}/dep-lib-core",
+            {f"release/.fingerprint/core-{HASH}/dep-lib-core"},
+        ),
+        (
+            f"release/build/core-{HASH}/output",
+            {
+                f"release/build/core-{HASH}/output",
+                f"release/.fingerprint/core-{HASH}/dep-lib-core",
+            },
+        ),
+        (
+            "release/incremental/core-3abc/s-1/1.o",
+            {
+                "release/incremental/core-3abc/s-1/dep-graph.bin",
+                "release/incremental/core-3abc/s-1/1.o",
+            },
+        ),
+        (
+            f"x86_64-unknown-linux-musl/release/deps/libcore-{HASH}.rlib",
+            {
+                f"x86_64-unknown-linux-musl/release/deps/libcore-{HASH}.rlib",
+                f"x86_64-unknown-linux-musl/release/.fingerprint/core-{HASH}/lib-core",
+            },
+        ),
+        ("release/api", {"release/api"}),
+    ],
+)
+def test_what_a_broken_file_belongs_to_is_made_again(
+    target: Target, broken: str, gone: set[str]
+) -> None:
+    cut(target.folder / broken)
+    told = target.mend("check")
+    assert "note: 1 files in the cache mount are not as cargo left them" in told
+    assert f"./{broken}" in told
+    assert target.gone == gone
+
+
+def test_a_file_that_is_gone_or_of_the_same_size_is_broken_too(target: Target) -> None:
+    one, two = f"release/deps/libcore-{HASH}.rlib", f"release/deps/api-{OTHER}"
+    (target.folder / one).unlink()
+    file = target.folder / two
+    file.write_text("x" * file.stat().st_size)
+    assert "note: 2 files" in target.mend("check")
+    assert len(target.gone) == 4
+
+
+def test_a_new_file_is_not_broken(target: Target) -> None:
+    (target.folder / "release" / "deps" / "new").write_text("")
+    assert target.mend("check") == ""
+
+
+@pytest.mark.parametrize("keep", [0, 5, -2, -66, -100])
+def test_a_broken_list_makes_all_new(target: Target, keep: int) -> None:
+    target.list.write_text(target.list.read_text()[:keep])
+    assert "the list of what is in the cache mount is broken" in target.mend("check")
+    assert target.gone == set(target.FILES)
+    assert target.mend("check") == ""
+
+
+def test_another_rustc_makes_cargo_ask_it_again(target: Target) -> None:
+    info = target.folder / ".rustc_info.json"
+    target.mend("check")
+    assert info.exists()
+    target.toolchain("two")
+    target.mend("check")
+    assert not info.exists()
+
+
+# mend-crates
+
+LOCK = """\
+[[package]]
+name = "itoa"
+version = "1.0.0"
+source = "registry+https://example.org/index"
+checksum = "{itoa}"
+dependencies = [
+ "ryu",
+]
+
+[[package]]
+name = "local"
+version = "0.1.0"
+
+[[package]]
+name = "ryu"
+version = "2.0.0"
+source = "registry+https://example.org/index"
+checksum = "{ryu}"
+"""
+
+
+class Crates:
+    """Two downloaded crates, as cargo unpacks them."""
+
+    NAMES = ("itoa-1.0.0", "ryu-2.0.0")
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.sources = folder / "cargo home", folder / "src"
+        self.sources.mkdir()
+        self.target, self.messages = folder / "target", folder / "messages"
+        self.compiled()
+        self.since = folder / "since"
+        for crate in (*self.NAMES, "itoa-other-3.0.0"):
+            self.known(crate).mkdir(parents=True)
+        digests = {}
+        for crate in self.NAMES:
+            made = folder / "made" / crate
+            made.mkdir(parents=True)
+            (made / "lib.rs").write_text(f"// {crate}\n")
+            self.archive(crate).parent.mkdir(parents=True, exist_ok=True)
+            self.unpacked(crate).parent.mkdir(parents=True, exist_ok=True)
+            with tarfile.open(self.archive(crate), "w:gz") as archive:
+                archive.add(made, crate)
+            shutil.copytree(made, self.unpacked(crate))
+            (self.unpacked(crate) / ".cargo-ok").write_text("{}")
+            digest = hashlib.sha256(self.archive(crate).read_bytes()).hexdigest()
+            digests[crate[: crate.index("-")]] = digest
+        (self.sources / "Cargo.lock").write_text(LOCK.format(**digests))
+        self.since.write_text("")
+        os.utime(self.since, (4_000_000_000, 4_000_000_000))
+
+    def known(self, crate: str) -> Path:
+        """What cargo knows of a crate that it has compiled."""
+        name = crate.rpartition("-")[0]
+        return self.target / "release" / ".fingerprint" / f"{name}-{HASH}"
+
+    def archive(self, crate: str) -> Path:
+        return self.home / "registry" / "cache" / "index-1" / f"{crate}.crate"
+
+    def unpacked(self, crate: str) -> Path:
+        return self.home / "registry" / "src" / "index-1" / crate
+
+    def compiled(self, fresh: tuple[str, ...] = (), now: tuple[str, ...] = ()) -> None:
+        """What cargo tells of the crates that it has compiled, and of one build script."""
+        lines = ['{"reason":"compiler-artifact","package_id":"path+file:///src#local@0.1.0"}\n']
+        for crate in (*fresh, *now):
+            name = crate.replace("-", "@")
+            package = f'"package_id":"registry+https://example.org/index#{name}"'
+            flag = f'"fresh":{"true" if crate in fresh else "false"}'
+            lines.append(f'{{"reason":"compiler-artifact",{package},{flag}}}\n')
+        package = '"package_id":"registry+https://example.org/index#ryu@2.0.0"'
+        kind = '"target":{"kind":["custom-build"]},"fresh":true'
+        lines.append(f'{{"reason":"compiler-artifact",{package},{kind}}}\n')
+        lines.append(f'{{"reason":"build-script-executed",{package}}}\n')
+        self.messages.write_text("".join(lines))
+
+    def mend(self) -> tuple[bool, set[str]]:
+        """Whether something was mended, and which crates are gone."""
+        done = run(
+            "mend-crates", self.messages, self.since, cwd=self.sources,
+            CARGO_HOME=str(self.home), CARGO_TARGET_DIR=str(self.target),
+        )  # fmt: skip
+        assert done.returncode in {0, 1}, done.stderr
+        gone = {crate for crate in self.NAMES if not self.unpacked(crate).exists()}
+        assert gone == {crate for crate in self.NAMES if not self.archive(crate).exists()}
+        assert gone == {crate for crate in self.NAMES if not self.known(crate).exists()}
+        for crate in self.NAMES:
+            assert (f"note: {crate} is broken in the cache mount" in done.stderr) == (crate in gone)
+        assert self.known("itoa-other-3.0.0").exists() or "itoa-1.0.0" in gone
+        return done.returncode == 0, gone
+
+
+@pytest.fixture
+def crates(tmp_path: Path) -> Crates:
+    return Crates(tmp_path)
+
+
+@pytest.mark.parametrize("broken", [(), ("itoa-1.0.0",), ("itoa-1.0.0", "ryu-2.0.0")])
+def test_broken_archives_are_removed_with_what_was_unpacked(
+    crates: Crates, broken: tuple[str, ...]
+) -> None:
+    for crate in broken:
+        archive = crates.archive(crate)
+        archive.write_bytes(archive.read_bytes()[:-1])
+    assert crates.mend() == (bool(broken), set(broken))
+
+
+def test_what_is_not_unpacked_as_in_the_archive_is_removed(crates: Crates) -> None:
+    cut(crates.unpacked("ryu-2.0.0") / "lib.rs")
+    crates.compiled(fresh=("itoa-1.0.0", "ryu-2.0.0"))
+    assert crates.mend() == (False, set())  # what it was compiled from was whole
+    crates.compiled(fresh=("itoa-1.0.0",), now=("ryu-2.0.0",))
+    assert crates.mend() == (True, {"ryu-2.0.0"})
+
+
+def test_what_cargo_did_not_get_to_compile_is_looked_at_too(crates: Crates) -> None:
+    cut(crates.unpacked("ryu-2.0.0") / "lib.rs")
+    crates.compiled(fresh=("itoa-1.0.0",))
+    assert crates.mend() == (True, {"ryu-2.0.0"})
+
+
+def test_whole_crates_stay(crates: Crates) -> None:
+    crates.compiled(now=crates.NAMES)
+    assert crates.mend() == (False, set())
+
+
+def test_what_cargo_has_just_unpacked_is_not_looked_at(crates: Crates) -> None:
+    cut(crates.unpacked("ryu-2.0.0") / "lib.rs")
+    crates.compiled(now=crates.NAMES)
+    os.utime(crates.since, (1, 1))
+    assert crates.mend() == (False, set())
+
+
+def test_without_downloaded_crates_nothing_is_mended(tmp_path: Path) -> None:
+    done = run("mend-crates", "m", "s", cwd=tmp_path, CARGO_HOME=str(tmp_path / "no"))
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+# proven-units
+
+
+class Units:
+    """What cargo and rustc tell of a library and a build script."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sources = folder / "src"
+        self.target = folder / "target"
+        self.deps = self.target / "release" / "deps"
+        self.script = self.target / "release" / "build" / f"small-core-{OTHER}"
+        for place in (self.sources, self.deps, self.script):
+            place.mkdir(parents=True)
+        self.unit = f"{self.deps}/small_core-{HASH}"
+        self.script_unit = f"{self.script}/build_script_build-{OTHER}"
+        self.digests = {
+            "./crates/core/src/lib.rs": "a",
+            "./crates/core/src/with space.rs": "b",
+            "./migrations/1.sql": "c",
+            "./crates/core/build.rs": "d",
+            "./crates/api/src/main.rs": "e",
+        }
+        Path(f"{self.unit}.d").write_text(
+            f"{self.unit}.d: crates/core/src/lib.rs crates/core/src/with\\ space.rs"
+            f" crates/core/src/../../../migrations/1.sql {self.target}/out/made.rs\n\n"
+            f"{self.deps}/libsmall_core-{HASH}.rlib: {self.sources}/crates/core/src/lib.rs\n\n"
+            "crates/core/src/lib.rs:\n\n# env-dep:OUT_DIR=/x: y\n"
+        )
+        Path(f"{self.script_unit}.d").write_text(f"{self.script_unit}: crates/core/build.rs\n")
+
+    def prove(self, *, fresh: bool, script_fresh: bool = True) -> tuple[int, list[str]]:
+        body = "".join(f"{letter * 64}  1.0\t{path}\n" for path, letter in self.digests.items())
+        (self.target / "sources").write_text(f"{body}# {'0' * 64}\n")
+
+        def artefact(kind: str, fresh: bool, *names: str) -> str:
+            return json.dumps(
+                {
+                    "reason": "compiler-artifact",
+                    "package_id": f"{kind}small-core@0.1.0",
+                    "filenames": names,
+                    "executable": None,
+                    "fresh": fresh,
+                },
+                separators=(",", ":"),
+            )
+
+        library = [f"{self.deps}/libsmall_core-{HASH}.{end}" for end in ("rlib", "rmeta")]
+        lines = [
+            artefact("path+file:///src#", script_fresh, f"{self.script}/build-script-build"),
+            artefact("registry+x#", True, f"{self.deps}/libother-{HASH}.rlib"),
+            artefact("path+file:///src#", fresh, *library),
+            artefact("path+file:///src#", True, f"{self.target}/release/api"),
+            '{"reason":"build-finished","success":true}',
+        ]
+        (self.target / "messages").write_text("\n".join(lines) + "\n")
+        done = run(
+            "proven-units", self.target / "messages", self.target / "sources",
+            self.target / "units", cwd=self.sources,
+        )  # fmt: skip
+        assert done.stderr == ""
+        return done.returncode, done.stdout.split()
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Units:
+    units = Units(tmp_path)
+    assert units.prove(fresh=False, script_fresh=False) == (0, [])
+    return units
+
+
+def test_what_was_compiled_from_these_sources_is_proven(units: Units) -> None:
+    for _ in range(3):
+        assert units.prove(fresh=True) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "path", ["./crates/core/src/lib.rs", "./crates/core/src/with space.rs", "./migrations/1.sql"]
+)
+def test_a_library_of_other_content_is_not(units: Units, path: str) -> None:
+    before = units.digests[path]
+    for _ in range(2):  # it does not become true by being told twice
+        units.digests[path] = "f"
+        assert units.prove(fresh=True) == (3, [units.unit])
+    units.digests[path] = before
+    assert units.prove(fresh=True) == (0, [])
+    units.digests[path] = "f"
+    assert units.prove(fresh=False) == (0, [])
+    assert units.prove(fresh=True) == (0, [])
+
+
+def test_a_source_that_is_gone_is_other_content(units: Units) -> None:
+    del units.digests["./migrations/1.sql"]
+    assert units.prove(fresh=True) == (3, [units.unit])
+
+
+def test_a_build_script_is_proven_too(units: Units) -> None:
+    units.digests["./crates/core/build.rs"] = "f"
+    assert units.prove(fresh=True) == (3, [units.script_unit])
+
+
+def test_other_sources_do_not_matter(units: Units) -> None:
+    units.digests["./crates/api/src/main.rs"] = "f"
+    units.digests["./new.rs"] = "f"
+    assert units.prove(fresh=True) == (0, [])
+
+
+@pytest.mark.parametrize("keep", [0, 10, -5, -60])
+def test_what_no_record_tells_of_is_not_proven(units: Units, keep: int) -> None:
+    record = units.target / "units"
+    record.write_text(record.read_text()[:keep])
+    status, told = units.prove(fresh=True)
+    assert status == 3
+    assert told
+
+
+# build-ui
+
+
+class Store:
+    """A UI, a cache mount, and a Bun that installs one package and bundles it."""
+
+    BUN = """\
+        #!/bin/sh
+        echo "$*" >>"$CALLS"
+        case $1 in
+        install)
+            mkdir -p node_modules/react "$BUN_INSTALL_CACHE_DIR"
+            [ -e node_modules/react/index.js ] || echo whole >node_modules/react/index.js
+            [ -e "$BUN_INSTALL_CACHE_DIR/react" ] || echo whole >"$BUN_INSTALL_CACHE_DIR/react"
+            ;;
+        run) [ ! -e fail ] && mkdir dist && cp node_modules/react/index.js dist/app.js ;;
+        esac
+        """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / "bun store"
+        self.store.mkdir()
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        (self.bin / "bun").write_text(textwrap.dedent(self.BUN))
+        (self.bin / "bun").chmod(0o755)
+        self.builds = 0
+
+    def build(self, *, fail: bool = False) -> tuple[str, str]:
+        """Build, as each build does in sources of its own; return the bundle and what was told."""
+        self.builds += 1
+        sources = self.folder / f"sources {self.builds}"
+        sources.mkdir()
+        for name in ("package.json", "bun.lock", *(["fail"] if fail else [])):
+            (sources / name).write_text("{}")
+        out = self.folder / f"out {self.builds}"
+        done = run(
+            "build-ui", sources, out, cwd=self.folder,
+            BUN_STORE=str(self.store), CALLS=str(self.folder / "calls"),
+            PATH=f"{self.bin}:{os.environ['PATH']}",
+        )  # fmt: skip
+        assert (done.returncode != 0) == fail, done.stderr
+        return "" if fail else (out / "app.js").read_text().strip(), done.stderr
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path)
+    assert store.build() == ("whole", "")
+    return store
+
+
+def test_installed_packages_stay(store: Store) -> None:
+    kept = store.store / "app" / "node_modules" / "react" / "index.js"
+    inode = kept.stat().st_ino
+    store.build(fail=True)
+    assert store.build() == ("whole", "")
+    assert kept.stat().st_ino == inode
+
+
+@pytest.mark.parametrize("name", ["app/node_modules/react/index.js", "cache/react"])
+def test_a_package_that_was_cut_off_is_in_no_bundle(store: Store, name: str) -> None:
+    cut(store.store / name)
+    bundle, told = store.build()
+    assert bundle == "whole"
+    assert "all is installed anew" in told
+    assert (store.store / name).read_text() == "whole\n"
+    assert store.build() == ("whole", "")
