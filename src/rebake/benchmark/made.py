@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,35 @@ _PATIENCE_S = 30.0
 Say = Callable[[str], None]
 
 
+def steps_of(dockerfile: str) -> set[tuple[str, str]]:
+    """Return each step of a Dockerfile that leaves a record, as instruction and last word."""
+    found = set()
+    for line in re.sub(r"\\\n", " ", dockerfile).splitlines():
+        words = line.split()
+        if words and words[0].upper() in {"RUN", "COPY", "ADD", "WORKDIR"}:
+            found.add((words[0].upper(), words[-1]))
+    return found
+
+
+def could_be_of(description: str, steps: set[tuple[str, str]]) -> bool:
+    """Whether a record's description can be of one of these steps, or of a copied context.
+
+    BuildKit writes `[stage 2/3] COPY . .`, `mount / from exec /bin/sh -c cargo build` and
+    `local source for context`.
+    """
+    if description.startswith("local source for"):
+        return True
+    words = description.split()
+    if not words:
+        return False
+    if " from exec " in description:
+        # A cache mount's id follows the command.
+        command = description.partition(' with id "')[0].split()
+        return any(kind == "RUN" and last == command[-1] for kind, last in steps)
+    text = description.partition("] ")[2].split() if description.startswith("[") else words
+    return bool(text) and any((text[0].upper(), text[-1]) == step for step in steps)
+
+
 @dataclass
 class Made:
     """What one run has made so far.
@@ -41,12 +71,18 @@ class Made:
         run: the run's name, which is in every other name.
         folder: its files.
         records: the cache records that came with its builds.
+        steps: the steps of the Dockerfiles that are built.
     """
 
     run: str
     folder: Path
     endpoint: Endpoint
     records: set[str] = field(default_factory=set)
+    steps: set[tuple[str, str]] = field(default_factory=set)
+
+    def will_build(self, dockerfile: str) -> None:
+        """Note the steps of a Dockerfile: only records that can be of such a step are ours."""
+        self.steps |= steps_of(dockerfile)
 
     @contextlib.contextmanager
     def building(self) -> Iterator[None]:
@@ -55,7 +91,8 @@ class Made:
         try:
             yield
         finally:
-            new = set(self.cache()) - before
+            came = [record for record in self.cache().values() if record.id not in before]
+            new = {r.id for r in came if could_be_of(r.description, self.steps)}
             if not new <= self.records:
                 self.records |= new
                 self.write()
