@@ -23,6 +23,7 @@ from rebake.engine import build_cache, private
 from rebake.engine.build_cache import CacheRecord
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.home import Home
+from rebake.engine.sweep_tool import MARKER
 from rebake.errors import RebakeError
 from rebake.process import run
 
@@ -138,8 +139,8 @@ class Made:
         """Remove everything of this run from the engine, then its files."""
         self._remove_by_label(("ps", "--all", "--quiet"), ("rm", "--force", "--volumes"))
         self._remove_by_label(("volume", "ls", "--quiet"), ("volume", "rm", "--force"))
-        for folder in self.folder.glob("engine-*"):
-            private.remove(Home.at(folder), say=say)
+        for marker in self.folder.glob(f"engine-*/{MARKER}"):
+            private.remove(Home.at(marker.parent), say=say)
         self._remove_stacks()
         self.remove_images(self.run)
         left = self._remove_records()
