@@ -231,7 +231,7 @@ class Benchmark:
         except (BuildFailed, EngineLost) as error:
             note = f"{what}: thrown away and taken again: {error.what}"
             self._notes.append(note)
-            self._say(note)
+            self._say("\n".join([note, *error.details]))
         limit = time.monotonic() + _BACK_S
         while not engine_answers(self._site.endpoint):
             if time.monotonic() > limit:
