@@ -32,6 +32,7 @@ from rebake.results import BuildResult, ImageResult
 Say = Callable[[str], None]
 LayersOf = Callable[[ImageResult, History], tuple[LayerRecord, ...]]
 LABEL = "rebake.build-id"  # set by the Dockerfiles
+_LAYER_STAGES = frozenset({"skeleton", "deps"})  # of backend/Dockerfile
 
 
 class ImageStore(Protocol):
@@ -147,7 +148,7 @@ class _Build:
             try:
                 result, made, layers = self._bake()
             except (BakeStopped, WrongImage) as error:
-                if not self._send_again(error):
+                if not self._without_seed(error) and not self._send_again(error):
                     raise
                 result, made, layers = self._bake()
         except BakeStopped as stopped:
@@ -187,6 +188,15 @@ class _Build:
                 self.images.remove_image(made[error.service].ref, force=True)
                 raise
         return result, made, layers
+
+    def _without_seed(self, error: BakeStopped | WrongImage) -> bool:
+        """After a dependency layer that could not be made: whether to try once more without it."""
+        failure = error.progress.failure if isinstance(error, BakeStopped) else None
+        if self.plan.seed == "none" or failure is None or failure.step.stage not in _LAYER_STAGES:
+            return False
+        self.say("the dependency layer could not be made: compiling without it")
+        self.plan = self.plan.seeded("none", "the dependency layer could not be made")
+        return True
 
     def _send_again(self, error: BakeStopped | WrongImage) -> bool:
         """After a build of other sources than the plan's: whether to try once more, all sent anew.
