@@ -139,6 +139,7 @@ SAMPLES: dict[str, dict[str, object]] = {
         "reason": "an engine needs root, and sudo is not there or asks for a password",
         "next_step": "run `sudo -v` and try again, or use: invoke dev --native",
     },
+    "limits-missed": {"missed": ("code-change: seconds",), "checked": 20},
     "checks-failed": {"messages": ("backend/.env travels to the builder and looks like a secret",)},
 }
 
@@ -301,7 +302,7 @@ def words_for(kind: Any, metadata: Sequence[object]) -> str:  # noqa: ANN401 - a
         return "list of texts, at least one" if least else "list of texts"
     if options := get_args(kind):
         return "one of " + ", ".join(f"`{option}`" for option in options)
-    if kind is int:
+    if kind in {int, float}:
         return f"number{limits(metadata)}"
     return "text" if kind is str else str(kind)
 

@@ -392,3 +392,23 @@ class ChecksFailed(RebakeError):
         """How many."""
         count = len(self.messages)
         return f"doctor found {count} error{'s' if count != 1 else ''}"
+
+
+@dataclass(eq=False)
+class LimitsMissed(RebakeError):
+    """`invoke benchmark --check` or `invoke workflow-test` measured more than is allowed."""
+
+    missed: Sequence[str]
+    checked: int
+    code: ClassVar[str] = "limits-missed"
+    advises: ClassVar[str] = "the limits are in [benchmark.limits] of rebake.toml"
+
+    @property
+    def what(self) -> str:
+        """How many."""
+        return f"{len(self.missed)} of {self.checked} limits are not kept"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """Which."""
+        return self.missed

@@ -89,7 +89,7 @@ RESULT = {
 
 def test_five_hundred_builds_make_a_small_page_fast(shop: Shop) -> None:
     shop.builds(497)
-    shop.builds(1, outcome="failed", seconds=3.0)
+    shop.builds(1, outcome="failed")
     shop.builds(2, steps=(), skipped="no input changed", seconds=0.2)
     shop.benchmark(RESULT)
     began = time.process_time()  # not the clock: other tests run beside this one
@@ -103,7 +103,7 @@ def test_five_hundred_builds_make_a_small_page_fast(shop: Shop) -> None:
     assert lines[1] == "nothing was built: no input changed"
     assert lines[2] == "the steps below are those of build 498"
     assert lines[3].split() == ["slowest", "share", "step", "what"]
-    assert lines[4] == f"  0.9 s  30%    build 1/12  step 1 {EVIL}"
+    assert lines[4] == f"  0.9 s  3%     build 1/12  step 1 {EVIL}"
     assert "98.2 kB  backend/Cargo.lock" in done.stdout
     assert lines[-4].startswith("trend: 500 builds; median 31.0 s; the last 20: 31.0 s")
     assert lines[-3:] == [

@@ -440,3 +440,61 @@ def test_the_ui_is_installed_and_served_again_when_the_lock_file_changes(tmp_pat
     finally:
         child.kill()
         child.wait()
+
+
+LOCK = """
+[[package]]
+name = "serde"
+version = "1.0.0"
+source = "registry+https://example.invalid/index"
+
+[[package]]
+name = "api"
+version = "0.1.0"
+
+[[package]]
+name = "forked"
+source = "git+https://example.invalid/forked#1"
+"""
+
+
+@pytest.fixture
+def seed(tmp_path: Path):
+    """Another worktree's target folder, and the tool run for a new one."""
+    old, new, sources = (tmp_path / name for name in ("old", "new", "src"))
+    for name in ("serde-0123456789abcdef", "api-0123456789abcdef", "forked-1", "unknown-1"):
+        (old / "debug" / ".fingerprint" / name).mkdir(parents=True)
+    (old / "debug" / "deps").mkdir()
+    (old / "debug" / "incremental").mkdir()
+    for name in ("deps/libserde.rlib", "incremental/x", "api", ".cargo-lock"):
+        (old / "debug" / name).write_text(name)
+    os.utime(old / "debug/deps/libserde.rlib", (1000, 1000))
+    for folder in (new, sources):
+        folder.mkdir()
+    (sources / "Cargo.lock").write_text(LOCK)
+
+    def run() -> Path:
+        environ = {**os.environ, "CARGO_TARGET_DIR": str(new), "SEED_WAIT_S": "0"}
+        subprocess.run([TOOLS / "seed-target", old], cwd=sources, env=environ, check=True)
+        return new / "debug"
+
+    return run
+
+
+def test_only_what_came_from_a_registry_is_taken_over_from_another_worktree(seed) -> None:
+    debug = seed()
+    assert [unit.name for unit in (debug / ".fingerprint").iterdir()] == ["serde-0123456789abcdef"]
+    assert sorted(entry.name for entry in debug.iterdir()) == [".fingerprint", "deps"]
+    assert (debug / "deps" / "libserde.rlib").stat().st_mtime == 1000
+    (debug / "deps" / "libserde.rlib").write_text("mine")
+    seed()
+    assert (debug / "deps" / "libserde.rlib").read_text() == "mine"
+
+
+def test_a_target_that_cargo_writes_just_now_is_not_taken_over(seed, tmp_path: Path) -> None:
+    import fcntl
+
+    with (tmp_path / "old" / "debug" / ".cargo-lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not seed().exists()
+    assert seed().is_dir()

@@ -255,6 +255,8 @@ def _convert(text: str, like: object) -> object:
         return {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
     if isinstance(like, int):
         return int(text) if re.fullmatch(r"-?\d+", text) else text
+    if isinstance(like, float):
+        return float(text) if re.fullmatch(r"-?\d+(\.\d+)?", text) else text
     if isinstance(like, list):
         return [word.strip() for word in text.split(",") if word.strip()]
     return text
@@ -295,6 +297,7 @@ def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
     words = {
         "string_type": "a string",
         "int_type": "a whole number",
+        "float_type": "a number",
         "bool_type": "true or false",
         "tuple_type": "a list of strings",
         "dict_type": "a table",

@@ -25,6 +25,7 @@ ImageRef = Annotated[
     ),
 ]
 RelativePath = Annotated[str, StringConstraints(min_length=1)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 class Table(BaseModel):
@@ -127,6 +128,45 @@ class HistoryTable(Table):
     keep: Annotated[int, Field(ge=10)]
 
 
+class BenchmarkLimitsTable(Table):
+    """`[benchmark.limits]`."""
+
+    no_change_bake: Positive
+    floor_plus_s: Annotated[float, Field(ge=0)]
+    cold_floor: Positive
+    code_change_floor: Positive
+    shared_crate_floor: Positive
+    dependency_bump_floor: Positive
+    ui_change_floor: Positive
+    code_change_cargo_chef: Positive
+    code_change_naive: Positive
+    shared_crate_cargo_chef: Positive
+    dependency_bump_cargo_chef: Positive
+    cold_others: Positive
+    cache_lost_cold: Positive
+    fresh_ci_cold: Positive
+    code_change_saves_percent: Annotated[float, Field(ge=0, le=100)]
+    ui_change_saves_percent: Annotated[float, Field(ge=0, le=100)]
+    cold_s: Positive
+    no_change_s: Positive
+    code_change_s: Positive
+    shared_crate_s: Positive
+    dependency_bump_s: Positive
+    ui_change_s: Positive
+    dockerfile_change_s: Positive
+    fresh_ci_s: Positive
+
+
+class BenchmarkTable(Table):
+    """`[benchmark]`."""
+
+    runs: PositiveInt
+    slow_runs: PositiveInt
+    slow_s: Positive
+    runtime_image: ImageRef
+    limits: BenchmarkLimitsTable
+
+
 class Config(Table):
     """All of rebake.toml."""
 
@@ -141,6 +181,7 @@ class Config(Table):
     dev: DevTable
     prod: StackTable
     history: HistoryTable
+    benchmark: BenchmarkTable
     aliases: dict[str, ServiceName]
 
     @property

@@ -59,3 +59,17 @@ def common_dir(root: Path) -> Path | None:
                 return None
             return (private / shared).resolve()
     return None
+
+
+def worktrees(root: Path) -> tuple[Path, ...]:
+    """Return the folders of all worktrees of this repository that are there; empty without git."""
+    shared = common_dir(root)
+    if shared is None:
+        return ()
+    found = [shared.parent] if shared.name == ".git" else []
+    for entry in sorted(shared.glob("worktrees/*/gitdir")):
+        try:
+            found.append((entry.parent / entry.read_text(encoding="utf-8").strip()).parent)
+        except OSError:
+            continue
+    return tuple(folder.resolve() for folder in found if folder.is_dir())

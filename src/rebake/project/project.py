@@ -17,7 +17,7 @@ from rebake.config.load import Loaded, find_root, load
 from rebake.config.model import Config
 from rebake.errors import ProjectError, UnknownName
 from rebake.project.cargo import Workspace, read_workspace
-from rebake.project.git import common_dir
+from rebake.project.git import common_dir, worktrees
 from rebake.results import Mode
 
 _STATE_HOME = "REBAKE_STATE_HOME"
@@ -43,7 +43,13 @@ class Project:
     @cached_property
     def worktree_id(self) -> str:
         """Eight hex digits of this folder's path: two checkouts never share containers."""
-        return hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:8]
+        return _digest(self.root)
+
+    @property
+    def siblings(self) -> tuple[str, ...]:
+        """The unique names of this repository's other worktrees."""
+        others = [folder for folder in worktrees(self.root) if folder != self.root.resolve()]
+        return tuple(f"{self.slug}-{_digest(folder)}" for folder in others)
 
     @property
     def name(self) -> str:
@@ -58,7 +64,7 @@ class Project:
         (docker/tools/fresh-sources); two projects never share.
         """
         shared = common_dir(self.root) or self.root.resolve()
-        return f"{self.slug}-{hashlib.sha256(os.fsencode(shared)).hexdigest()[:8]}"
+        return f"{self.slug}-{_digest(shared)}"
 
     def compose_name(self, mode: Mode) -> str:
         """The Compose project name of a stack, which is also the prefix of its images."""
@@ -151,3 +157,7 @@ def slugify(text: str) -> str:
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-")[:40].strip("-")
     return slug or "p" + hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:8]

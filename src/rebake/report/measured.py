@@ -22,7 +22,7 @@ SCENARIOS = (
 )  # fmt: skip
 SUBJECTS = (FLOOR, OURS, "cache-mount", "cargo-chef", "dummy-main", "naive")
 TIMES = "\N{MULTIPLICATION SIGN}"
-_UNITS = {"times": TIMES}
+_UNITS = {"times": TIMES, "images": ""}
 _LARGE = 1000  # from here on, three digits would be an exponent
 
 
@@ -136,14 +136,30 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What something else needs that is no subject, such as a plain bake with nothing to do."""
+
+    name: str
+    scenario: str
+    services: int
+    median_s: float | None
+
+
+@dataclass(frozen=True)
 class Benchmark:
-    """One result of the benchmark."""
+    """One result of the benchmark.
+
+    `not_run` says what was left out and why, `notes` how it was done, a line each.
+    """
 
     project: str
     machine: tuple[tuple[str, str], ...]
     results: tuple[Measurement, ...]
     limits: tuple[Limit, ...] = ()
     when: str = ""
+    references: tuple[Reference, ...] = ()
+    not_run: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -183,12 +199,13 @@ class Benchmark:
     @property
     def unmeasured(self) -> tuple[str, ...]:
         """Why there are no times where there are none, a line each."""
-        return tuple(
+        failed = (
             f"{self.label(group)}, {m.subject}: {m.error}"
             for group in self.groups
             for m in group.results
             if m.median_s is None and m.error
         )
+        return (*failed, *self.not_run)
 
     @property
     def missed(self) -> tuple[Limit, ...]:
@@ -197,9 +214,21 @@ class Benchmark:
 
     def label(self, group: Group) -> str:
         """A group's name; it tells the size only where that is not the usual one."""
-        if group.services == self.usual_size:
-            return group.scenario
-        return f"{group.scenario}, {group.services} service{'' if group.services == 1 else 's'}"
+        return self._label(group.scenario, group.services)
+
+    @property
+    def reference_lines(self) -> tuple[str, ...]:
+        """The references, a line each."""
+        return tuple(
+            f"{self._label(r.scenario, r.services)}: {r.name} needs {seconds(r.median_s)} s"
+            for r in self.references
+            if r.median_s is not None
+        )
+
+    def _label(self, scenario: str, services: int) -> str:
+        if services == self.usual_size:
+            return scenario
+        return f"{scenario}, {services} service{'' if services == 1 else 's'}"
 
 
 def read(document: object) -> Benchmark:
@@ -223,6 +252,15 @@ def read(document: object) -> Benchmark:
         results=results,
         limits=limits,
         when=_when(top.get("when", top.get("started_at"))),
+        references=tuple(
+            _reference(item, f"references[{n}]")
+            for n, item in enumerate(_sequence(top.get("references", ()), "references"))
+        ),
+        not_run=tuple(
+            _not_run(_mapping(item, f"not_run[{n}]"))
+            for n, item in enumerate(_sequence(top.get("not_run", ()), "not_run"))
+        ),
+        notes=tuple(_text(item) for item in _sequence(top.get("notes", ()), "notes")),
     )
 
 
@@ -268,6 +306,21 @@ def _measurement(item: object, where: str) -> Measurement:
     )
 
 
+def _reference(item: object, where: str) -> Reference:
+    row = _mapping(item, where)
+    return Reference(
+        _name(row.get("name"), f"{where}.name"),
+        _name(row.get("scenario"), f"{where}.scenario"),
+        _whole(row.get("services", 0), f"{where}.services") or 0,
+        _number(row.get("median_s"), f"{where}.median_s"),
+    )
+
+
+def _not_run(row: Mapping[str, Any]) -> str:
+    named = ", ".join(_text(row[key]) for key in ("scenario", "subject") if row.get(key))
+    return f"{named}: {_text(row.get('reason') or 'not run')}"
+
+
 def _limit(item: object, where: str) -> Limit:
     row = _mapping(item, where)
 
@@ -305,7 +358,8 @@ def _flat(machine: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
     """Make lines of a machine's description: `cpu.model` becomes `cpu model`, bytes a size."""
     lines: list[tuple[str, str]] = []
     for key, value in machine.items():
-        name = f"{prefix}{key}".replace("_", " ")
+        # `engine.engine` is the engine's own version: once is enough.
+        name = (key if prefix.strip() == key else f"{prefix}{key}").replace("_", " ")
         if isinstance(value, Mapping):
             lines += _flat(value, f"{name} ")
         elif isinstance(value, (list, tuple)):

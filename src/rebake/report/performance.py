@@ -45,13 +45,14 @@ def markdown(benchmark: Benchmark, picture: str) -> str:
         f"![Seconds for each scenario and recipe, with the floor marked]({picture})",
         _what(benchmark),
         "## Seconds",
-        "Medians; the whole command's time."
+        "Medians; the whole command's time. *Wrong*: what was built did not hold the edit."
         + (
             f" {_services(benchmark.usual_size)}, where no other number is named."
             if benchmark.usual_size
             else ""
         ),
         _medians(benchmark),
+        "\n".join(f"- {cell(line)}" for line in benchmark.reference_lines),
         "## How near to the floor, how far from the others",
         "*To the floor*: how many times the floor's median rebake needs. *Best other recipe*: the "
         "fastest one whose image was right, and how many times as long as rebake it needs.",
@@ -77,6 +78,8 @@ def markdown(benchmark: Benchmark, picture: str) -> str:
     parts += ["## Every measurement", _details(benchmark)]
     if benchmark.unmeasured:
         parts += ["Not measured:", "\n".join(f"- {cell(x)}" for x in benchmark.unmeasured)]
+    if benchmark.notes:
+        parts += ["How it was done:", "\n".join(f"- {cell(x)}" for x in benchmark.notes)]
     if benchmark.machine:
         parts += ["## The machine", table(("what", "value"), benchmark.machine)]
     parts += [
@@ -146,7 +149,7 @@ def _median(result: Measurement | None) -> str:
         return ""
     shown = seconds(result.median_s)
     if result.wrong:
-        return f"{shown} (wrong image)"
+        return f"{shown} (wrong)"
     return f"**{shown}**" if result.subject == OURS else shown
 
 

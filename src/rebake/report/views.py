@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from rebake.report.measured import Benchmark
 from rebake.report.steps import WORK, StepKind
-from rebake.results import Mode
+from rebake.results import CacheUse, Mode, StepUsage
 
 Outcome = Literal["done", "failed", "interrupted"]
 _T = TypeVar("_T")
@@ -30,7 +30,8 @@ class StepView:
     """One step. Times in seconds from the build's first step, None for one that never began.
 
     `place` is `builder 2/5`, `title` what it does in short, `name` the builder's whole text.
-    `target` names the bake targets that share it, with commas; empty for all.
+    `target` names the bake targets that share it, with commas; empty for all. `usage` is what its
+    own tools told.
     """
 
     place: str
@@ -43,6 +44,7 @@ class StepView:
     cached: bool = False
     error: str = ""
     bytes: int = 0
+    usage: StepUsage | None = None
 
     @property
     def seconds(self) -> float:
@@ -95,7 +97,8 @@ class ContextView:
 class BuildView:
     """One build. `started_at` in seconds since 1970; `seconds` as the user waited for it.
 
-    `facts` are further lines for a person: what it was built with, say.
+    `network_bytes` are all bytes that came over the network; `caches` what was found in each kind
+    of cache. `facts` are further lines for a person: what it was built with, say.
     """
 
     id: int
@@ -109,6 +112,8 @@ class BuildView:
     git_dirty: bool = False
     context_bytes: int = 0
     downloaded_bytes: int = 0
+    network_bytes: int = 0
+    caches: CacheUse = field(default_factory=CacheUse)
     steps: tuple[StepView, ...] = ()
     images: tuple[ImageView, ...] = ()
     contexts: tuple[ContextView, ...] = ()
@@ -123,6 +128,18 @@ class BuildView:
     def cached(self) -> int:
         """How many of them were cached."""
         return sum(step.cached for step in self.work)
+
+    @property
+    def cpu_s(self) -> float | None:
+        """CPU seconds of the steps that told them; None where none did."""
+        told = [s.usage.cpu_s for s in self.steps if s.usage and s.usage.cpu_s is not None]
+        return sum(told) if told else None
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The most memory that a step told; None where none did."""
+        told = (s.usage.peak_bytes for s in self.steps if s.usage)
+        return max((value for value in told if value is not None), default=None)
 
     @property
     def ran(self) -> bool:

@@ -104,6 +104,20 @@ def up_words(plan: StackPlan, services: Sequence[str] = ()) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def seed_words(plan: StackPlan, service: str, sibling: str) -> tuple[str, ...]:
+    """Fill this stack's target volume from another worktree's (docker/tools/seed-target)."""
+    return compose_words(
+        plan.name, plan.compose_file,
+        "run", "--rm", "--no-deps", "--no-TTY", "--pull", "never",
+        "--volume", f"{sibling}:/seed:ro", "--entrypoint", "seed-target", service, "/seed",
+    )  # fmt: skip
+
+
+def target_volume(name: str) -> str:
+    """The volume of what the dev stack of that Compose project has compiled."""
+    return f"{name}_target"
+
+
 def down_words(name: str, file: Path, *, volumes: bool = False) -> tuple[str, ...]:
     """Stop and remove a stack's containers and network, and its volumes when asked."""
     extra = ("--volumes",) if volumes else ()

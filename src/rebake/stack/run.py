@@ -11,7 +11,15 @@ from rebake.engine.endpoint import Endpoint
 from rebake.errors import ServiceUnhealthy, TimedOut
 from rebake.process import Command, run, start
 from rebake.results import ServiceState
-from rebake.stack.plan import StackPlan, compose_words, down_words, logs_words, up_words
+from rebake.stack.plan import (
+    StackPlan,
+    compose_words,
+    down_words,
+    logs_words,
+    seed_words,
+    target_volume,
+    up_words,
+)
 
 Say = Callable[[str], None]
 OnLog = Callable[[str], None]
@@ -71,6 +79,29 @@ def up(
         return _wait(plan, endpoint, broken, wait)
     finally:
         follower.stop()
+
+
+def seed(plan: StackPlan, endpoint: Endpoint, siblings: Sequence[str], say: Say) -> None:
+    """Give a new dev stack what another worktree's has compiled of the registry's crates.
+
+    Nothing happens when this stack has compiled before, or no other has. A failure is said and is
+    no fault: then everything is compiled.
+
+    Args:
+        plan: the stack.
+        endpoint: the engine.
+        siblings: the Compose projects of the other worktrees' dev stacks.
+        say: told what is done.
+    """
+    there = set(run(endpoint.command("volume", "ls", "--quiet")).stdout.split())
+    found = [volume for name in siblings if (volume := target_volume(name)) in there]
+    if target_volume(plan.name) in there or not found:
+        return
+    say(f"taking over what another worktree has compiled of the dependencies ({found[0]})")
+    backend = next(name for name in plan.services if name != "ui")
+    outcome = run(compose(endpoint, plan, seed_words(plan, backend, found[0])))
+    if not outcome.ok:
+        say(f"  that failed, compiling everything: {' '.join(outcome.tail(1))}")
 
 
 def read_states(plan: StackPlan, endpoint: Endpoint) -> tuple[ServiceState, ...]:

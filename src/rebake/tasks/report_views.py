@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from rebake.build.usage import cache_use
 from rebake.history.records import BuildSummary, FileDigest, StepRecord, StoredBuild
-from rebake.report.steps import parse_step_name
+from rebake.report.steps import WORK, parse_step_name
 from rebake.report.views import (
     BuildView,
     ContextView,
@@ -15,13 +17,19 @@ from rebake.report.views import (
     StepView,
     TrendPoint,
 )
+from rebake.results import CacheCount
 
 _LARGEST = 20  # files of each context
+_CLOCKS_S = 1.0  # the engine's clock may differ from ours, which measured the whole build
 
 
 def build_view(stored: StoredBuild) -> BuildView:
     """Make a record of the history the report's view of a build. Pure."""
     record = stored.record
+    views = [_step_view(step, record.targets) for step in record.steps]
+    steps = _within(views, record.seconds)
+    work = [step.cached for step in steps if step.kind in WORK]
+    usages = [step.usage for step in steps if step.usage is not None]
     return BuildView(
         id=stored.id,
         mode=record.mode,
@@ -34,7 +42,9 @@ def build_view(stored: StoredBuild) -> BuildView:
         git_dirty=record.git_dirty,
         context_bytes=record.context_bytes,
         downloaded_bytes=record.downloaded_bytes,
-        steps=tuple(_step_view(step, record.targets) for step in record.steps),
+        network_bytes=record.network_bytes,
+        caches=cache_use(CacheCount(sum(work), len(work) - sum(work)), usages),
+        steps=steps,
         images=tuple(
             ImageView(
                 image.service,
@@ -64,6 +74,26 @@ def _step_view(step: StepRecord, targets: Iterable[str]) -> StepView:
         cached=step.cached,
         error=step.error,
         bytes=step.bytes,
+        usage=step.usage,
+    )
+
+
+def _within(steps: Sequence[StepView], seconds: float) -> tuple[StepView, ...]:
+    """Cut off what happened before the build began.
+
+    A step that another build began earlier has that build's times: all others would stand at the
+    far end of an empty timeline.
+    """
+    before = max((step.ended_s or 0.0 for step in steps), default=0.0) - seconds
+    if before <= _CLOCKS_S:
+        return tuple(steps)
+
+    def moved(value: float | None) -> float | None:
+        return None if value is None else max(value - before, 0.0)
+
+    return tuple(
+        replace(step, started_s=moved(step.started_s), ended_s=moved(step.ended_s))
+        for step in steps
     )
 
 

@@ -130,6 +130,10 @@ def _build_document(build: BuildView) -> dict[str, object]:
         "cached_steps": build.cached,
         "context_bytes": build.context_bytes,
         "downloaded_bytes": build.downloaded_bytes,
+        "network_bytes": build.network_bytes,
+        "cpu_s": None if build.cpu_s is None else round(build.cpu_s, 3),
+        "peak_bytes": build.peak_bytes,
+        "caches": build.caches.document(),
         "slowest": [
             {"step": f"{s.place} {s.title}".strip(), "seconds": round(s.seconds, 3)}
             for s in build.slowest(_SHORT)

@@ -28,7 +28,7 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
     Nothing is done when it runs already and is made of what is here now.
     """
     from rebake.stack import memory
-    from rebake.stack.run import up
+    from rebake.stack.run import seed, up
 
     project = session.project
     known = memory.recall(project.state, mode)
@@ -45,6 +45,8 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
         if mode == "dev":
             # A volume is mounted there: the engine would make the folder as root.
             (project.ui / "node_modules").mkdir(exist_ok=True)
+            others = [f"{name}-dev" for name in project.siblings]
+            seed(plan, session.detected.endpoint, others, session.say)
         session.say(f"starting {', '.join(plan.services)}")
         states = up(
             plan,

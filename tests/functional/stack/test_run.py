@@ -12,7 +12,7 @@ import pytest
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import CommandFailed, ServiceUnhealthy, TimedOut
 from rebake.stack.plan import StackPlan
-from rebake.stack.run import down, parse_states, read_states, up
+from rebake.stack.run import down, parse_states, read_states, seed, up
 
 if sys.platform == "win32":
     pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
@@ -25,7 +25,7 @@ FAKE = """\
         calls.write(json.dumps(sys.argv[1:]) + "\\n")
     words = sys.argv[1:]
     if words[:2] == ["volume", "ls"]:
-        print("shop-dev_node_modules_0a\\nshop-dev_node_modules_1b")
+        print((folder / "volumes").read_text())
     if "up" in words:
         sys.exit(int((folder / "up").read_text()))
     if "ps" in words:
@@ -50,11 +50,15 @@ class Fake:
         program.chmod(0o755)
         self.endpoint = Endpoint("default", "unix:///nowhere.sock", program)
         self.say(up=0, states=[READY], logs="")
+        self.volumes("shop-dev_node_modules_0a", "shop-dev_node_modules_1b")
 
     def say(self, up: int = 0, states: list | None = None, logs: str = "") -> None:
         (self.folder / "up").write_text(str(up))
         (self.folder / "states").write_text(json.dumps(states or [READY]))
         (self.folder / "logs").write_text(logs)
+
+    def volumes(self, *names: str) -> None:
+        (self.folder / "volumes").write_text("\n".join(names))
 
     @property
     def calls(self) -> list[list[str]]:
@@ -147,3 +151,23 @@ def test_down_with_volumes_takes_those_of_other_lock_files_along(
         ["volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project=shop-dev"],
         ["volume", "rm", "shop-dev_node_modules_0a", "shop-dev_node_modules_1b"],
     ]
+
+
+def test_a_new_worktree_takes_over_what_another_has_compiled(fake: Fake, tmp_path: Path) -> None:
+    said: list[str] = []
+    plan = StackPlan(
+        "dev", "shop-2-dev", tmp_path / "c.yml", ("api", "ui"), "127.0.0.1", {}, {}, 60
+    )
+    seed(plan, fake.endpoint, ["shop-1-dev", "shop-0-dev"], said.append)
+    assert [call[0] for call in fake.calls] == ["volume"]  # nobody has compiled
+    fake.volumes("shop-0-dev_target", "shop-9-dev_target")
+    seed(plan, fake.endpoint, ["shop-1-dev", "shop-0-dev"], said.append)
+    assert fake.calls[-1] == [
+        *("compose", "--project-name", "shop-2-dev", "--file", str(tmp_path / "c.yml")),
+        *("run", "--rm", "--no-deps", "--no-TTY", "--pull", "never"),
+        *("--volume", "shop-0-dev_target:/seed:ro"),
+        *("--entrypoint", "seed-target", "api", "/seed"),
+    ]
+    assert len(said) == 1
+    fake.volumes("shop-0-dev_target", "shop-2-dev_target")
+    seed(plan, fake.endpoint, ["shop-0-dev"], pytest.fail)  # this one has compiled before

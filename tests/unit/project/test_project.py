@@ -60,3 +60,18 @@ def test_services_by_name_and_alias(tmp_path: Path) -> None:
     with pytest.raises(UnknownName) as caught:
         project.services(["wroker"])
     assert str(caught.value) == "no service named 'wroker'\n  next: did you mean worker?"
+
+
+def test_the_siblings_are_the_other_worktrees_of_the_repository(tmp_path: Path) -> None:
+    main, other, gone = (tmp_path / name for name in ("main", "other", "gone"))
+    for folder in (main, other):
+        make(folder, '[project]\nname = "shop"\n')
+    for folder in (other, gone):
+        private = main / ".git" / "worktrees" / folder.name
+        private.mkdir(parents=True)
+        (private / "commondir").write_text("../..\n")
+        (private / "gitdir").write_text(f"{folder}/.git\n")
+    (other / ".git").write_text(f"gitdir: {main}/.git/worktrees/other\n")
+    one, two = open_project(main), open_project(other)
+    assert one.siblings == (two.name,)
+    assert two.siblings == (one.name,)

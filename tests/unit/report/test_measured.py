@@ -24,7 +24,11 @@ def row(scenario: str, subject: str, median: float | None, **rest: object) -> di
 def document(**rest: object) -> dict[str, object]:
     return {
         "schema_version": 1,
-        "machine": {"cpu": "Some CPU", "memory_bytes": 8_000_000_000, "versions": {"buildx": "1"}},
+        "machine": {
+            "cpu": "Some CPU",
+            "memory_bytes": 8_000_000_000,
+            "engine": {"buildx": "1", "engine": "28"},
+        },
         "project": {"name": "shop"},
         "results": [
             row("code-change", "naive", 160.0),
@@ -87,7 +91,8 @@ def test_the_machine_is_flat_lines(benchmark: Benchmark) -> None:
     assert benchmark.machine == (
         ("cpu", "Some CPU"),
         ("memory", "8.0 GB"),
-        ("versions buildx", "1"),
+        ("engine buildx", "1"),
+        ("engine", "28"),
     )
 
 
@@ -118,6 +123,9 @@ def test_when(when: object, told: str) -> None:
         ({"results": [row("cold", "rebake", 1.0, correct="yes")]}, "correct: true, false or null"),
         ({"results": [], "limits": [{"name": 1}]}, r"limits\[0\].name: a name"),
         ({"results": [], "limits": [{"name": "a", "ok": 1}]}, r"limits\[0\].ok: true"),
+        ({"results": [], "references": [{"name": "x"}]}, r"references\[0\].scenario: a name"),
+        ({"results": [], "not_run": [3]}, r"not_run\[0\]: an object"),
+        ({"results": [], "notes": "x"}, "notes: a list"),
         ({"results": [], "machine": 3}, "machine: an object"),
         ({"results": [], "started_at": 1e300}, "started_at"),
     ],
@@ -125,6 +133,34 @@ def test_when(when: object, told: str) -> None:
 def test_what_is_no_benchmark_is_told_with_its_place(bad: object, says: str) -> None:
     with pytest.raises(NotABenchmark, match=says):
         read(bad)
+
+
+def test_references_what_was_left_out_and_notes_are_lines() -> None:
+    bake = {"name": "docker buildx bake", "scenario": "no-change", "runs_s": [0.3]}
+    found = read(
+        document(
+            references=[
+                bake | {"services": 2, "median_s": 0.331},
+                bake | {"services": 20, "median_s": 0.5},
+                bake | {"services": 5, "median_s": None},
+            ],
+            not_run=[
+                {"scenario": "fresh-ci", "subject": "floor", "reason": "as cold"},
+                {"scenario": "ui-change", "subject": "", "reason": ""},
+            ],
+            notes=["two at a time"],
+        )
+    )
+    assert found.reference_lines == (
+        "no-change: docker buildx bake needs 0.33 s",
+        "no-change, 20 services: docker buildx bake needs 0.50 s",
+    )
+    assert found.unmeasured == (
+        "cold, naive: exit code 1",
+        "fresh-ci, floor: as cold",
+        "ui-change: not run",
+    )
+    assert found.notes == ("two at a time",)
 
 
 def test_an_empty_result_has_no_groups() -> None:

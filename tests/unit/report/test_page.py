@@ -25,6 +25,7 @@ from rebake.report.views import (
     cleaned,
     printable,
 )
+from rebake.results import CacheCount, CacheUse, StepUsage, StoreUse
 from unit.report.test_charts import build, mixed, step
 from unit.report.test_measured import document, row
 
@@ -186,6 +187,26 @@ def test_the_usual_page_tells_the_figures() -> None:
         "memory 8.0 GB",
         "backend: 3 files, 900 B",
         "Cargo.lock 700 B",
+    ):
+        assert words in text, words
+
+
+def test_what_the_steps_took_is_told() -> None:
+    usage = StepUsage(cpu_s=9.5, peak_bytes=812_000_000)
+    made = build(
+        step(0.0, 5.0, usage=usage),
+        network_bytes=3_000_000,
+        caches=CacheUse(CacheCount(3, 1), CacheCount(148, 2), StoreUse(150, 4), StoreUse(60, 0)),
+    )
+    text = parsed(render(view(build=made, timeline=made))).text
+    for words in (
+        "Over the network 3.0 MB",
+        "CPU time 9.5 s",
+        "Most memory of a step 812 MB",
+        "Crates reused 148 of 150 99%",
+        "Crates downloaded 4 150 needed",
+        "UI packages downloaded 0 60 needed",
+        "ran 9.5 s 812 MB",
     ):
         assert words in text, words
 

@@ -37,7 +37,7 @@ def test_medians_ratios_limits_and_runs() -> None:
         "Measured 2026-11-25.",
         "| code-change | a line in one service |",
         "| scenario | floor | rebake | cache-mount | cargo-chef | naive |",
-        "| code-change | 4.00 | **5.00** | 2.00 (wrong image) | 30.0 | 160 |",
+        "| code-change | 4.00 | **5.00** | 2.00 (wrong) | 30.0 | 160 |",
         "| cold |  | **120** |  |  |  |",
         "| shared-crate, 20 services |  | **32.0** |  |  |  |",
         f"| code-change | 5.00 | 4.00 | 1.25 {TIMES} | cargo-chef | 30.0 | 6.00 {TIMES} |",
@@ -54,6 +54,14 @@ def test_medians_ratios_limits_and_runs() -> None:
         assert line in page, line
     assert page.endswith("\n")
     assert markdown(read(document(when="2026-11-25")), "../images/benchmark.svg") == page
+
+
+def test_references_and_notes_are_told() -> None:
+    bake = {"name": "bake", "scenario": "no-change", "services": 2, "median_s": 0.3}
+    page = markdown(read(document(references=[bake], notes=["in <turn>"])), "x.svg")
+    assert "\n- no-change: bake needs 0.30 s\n" in page
+    assert "How it was done:\n\n- in &lt;turn>\n" in page
+    assert "How it was done" not in markdown(read(document()), "x.svg")
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:

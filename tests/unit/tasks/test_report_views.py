@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rebake.history.records import (
     BuildRecord,
     BuildSummary,
@@ -12,13 +14,16 @@ from rebake.history.records import (
     StoredBuild,
 )
 from rebake.report.views import FileView, LayerView
+from rebake.results import CacheCount, CacheUse, StepUsage
 from rebake.tasks.report_views import build_view, trend_point
 
 
 def test_a_build() -> None:
     steps = (
         StepRecord("d1", "[api build 2/3] RUN --mount=type=cache,target=/t cargo build", "run",
-                   "build", "api,ui", 1.0, 4.5, error="", bytes=3),
+                   "build", "api,ui", 1.0, 4.5, error="", bytes=3,
+                   usage=StepUsage(cpu_s=7.5, peak_bytes=50, network_bytes=30,
+                                   crates_compiled=2, crates_reused=148)),
         StepRecord("d2", "[ui] exporting to image", "export", "", "ui", 5.0, 5.5),
         StepRecord("d3", "[ui internal] load .dockerignore", "internal", "", "ui"),
     )  # fmt: skip
@@ -40,6 +45,8 @@ def test_a_build() -> None:
         ("ui", "exporting to image", "ui", "export", 0.5),
         ("ui", "load .dockerignore", "ui", "internal", 0.0),
     ]
+    assert (view.network_bytes, view.cpu_s, view.peak_bytes) == (38, 7.5, 50)
+    assert view.caches == CacheUse(CacheCount(0, 1), CacheCount(148, 2))
     assert view.facts == (("buildx", "0.29"), ("engine", "28"))
     assert view.images[0].layers == (LayerView("l", 4, "COPY"),)
     assert not view.images[0].built
@@ -52,6 +59,20 @@ def test_a_build() -> None:
     assert len(backend.largest) == 20
     assert backend.largest[:3] == (FileView("f24", 24), FileView("f49", 24), FileView("f23", 23))
     assert (ui.files, ui.largest) == (0, ())
+
+
+def test_what_another_build_began_earlier_does_not_stretch_this_one() -> None:
+    steps = (
+        StepRecord("d1", "[a 1/3] FROM x", started_s=0.0, ended_s=0.1),
+        StepRecord("d2", "[a 2/3] RUN y", started_s=399.0, ended_s=401.0),
+        StepRecord("d3", "[a 3/3] RUN z", started_s=401.0, ended_s=402.0),
+        StepRecord("d4", "never"),
+    )
+    record = BuildRecord("p", "/w", "prod", ("api",), 5.0, 2.0, "done", steps=steps)
+    times = [(s.started_s, s.ended_s) for s in build_view(StoredBuild(1, record, "")).steps]
+    assert times == [(0.0, 0.0), (0.0, 1.0), (1.0, 2.0), (None, None)]
+    record = replace(record, seconds=401.5)
+    assert build_view(StoredBuild(1, record, "")).steps[2].started_s == 401.0
 
 
 def test_a_point_of_the_trend() -> None:

@@ -1,0 +1,71 @@
+"""How long the rest of a benchmark will take. Pure: samples in, seconds out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+# Seconds to begin with where nothing is known: a workspace of three crates on two cores.
+_FULL_S = 120.0
+_WARM_S = {
+    "rebake": 8.0, "naive": _FULL_S, "dummy-main": 35.0, "cargo-chef": 35.0,
+    "cache-mount": 15.0, "floor": 6.0,
+}  # fmt: skip
+_QUICK_S = {"no-change": 1.0, "dockerfile-change": 2.0, "ui-change": 6.0}
+_LAYERED = ("naive", "dummy-main", "cargo-chef")
+
+
+def guess(scenario: str, subject: str) -> float:
+    """Seconds of one sample, before any was taken."""
+    if scenario in _QUICK_S:
+        return _QUICK_S[scenario]
+    if scenario == "cold" or (scenario == "fresh-ci" and subject in {"naive", "cache-mount"}):
+        return _FULL_S
+    if scenario == "fresh-ci":
+        return 60.0
+    if scenario == "dependency-bump" and subject in _LAYERED:
+        return _FULL_S
+    if scenario == "cache-lost" and subject not in _LAYERED:
+        return 40.0 if subject == "rebake" else _FULL_S
+    return _WARM_S[subject]
+
+
+@dataclass
+class Clock:
+    """Keeps what is still to be done and how long each part takes.
+
+    Attributes:
+        runs: how many samples of a pair are taken.
+        slow_runs: how many when the first one took longer than `slow_s`.
+        known: seconds of a sample by scenario and subject, of an earlier benchmark.
+    """
+
+    runs: int
+    slow_runs: int
+    slow_s: float
+    known: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    _taken: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
+
+    def took(self, scenario: str, subject: str, seconds: float, whole_s: float) -> None:
+        """Note a sample: what is counted, and how long it took with all that belongs to it."""
+        self._taken.setdefault((scenario, subject), []).append((seconds, whole_s))
+
+    def wanted(self, scenario: str, subject: str) -> int:
+        """How many samples of a pair are wanted."""
+        taken = self._taken.get((scenario, subject))
+        first = taken[0][0] if taken else self._expected((scenario, subject))
+        return min(self.runs, self.slow_runs) if first > self.slow_s else self.runs
+
+    def left_s(self, pairs: Iterable[tuple[str, str]]) -> float:
+        """Seconds that the rest of these scenario-subject pairs will take."""
+        total = 0.0
+        for pair in pairs:
+            missing = self.wanted(*pair) - len(self._taken.get(pair, ()))
+            total += max(0, missing) * self._expected(pair)
+        return total
+
+    def _expected(self, pair: tuple[str, str]) -> float:
+        taken = self._taken.get(pair)
+        if taken:
+            return sum(whole for _, whole in taken) / len(taken)
+        return self.known.get(pair, guess(*pair))

@@ -1,0 +1,176 @@
+"""What a benchmark makes in the engine, and how all of it goes away again.
+
+Everything has the run's name in it: images, containers and volumes by name or label, cache mounts
+by id. Layers have no name: those are ours that were not there before one of our builds and were
+there after it. Only records on that list are removed, one by one; nothing is ever pruned.
+The list is written down as it grows, so that the next run can clear up after one that was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from rebake.engine import build_cache, private
+from rebake.engine.build_cache import CacheRecord
+from rebake.engine.endpoint import Endpoint
+from rebake.engine.home import Home
+from rebake.errors import RebakeError
+from rebake.process import run
+
+LABEL_RUN = "dev.rebake.benchmark"
+_LIST = "made.json"
+_TIMEOUT_S = 300.0
+_ROUNDS = 5  # a layer can go only after the ones that stand on it
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Made:
+    """What one run has made so far.
+
+    Attributes:
+        run: the run's name, which is in every other name.
+        folder: its files.
+        records: the cache records that came with its builds.
+    """
+
+    run: str
+    folder: Path
+    endpoint: Endpoint
+    records: set[str] = field(default_factory=set)
+
+    @contextlib.contextmanager
+    def building(self) -> Iterator[None]:
+        """Put down the cache records that come while the block runs."""
+        before = set(self.cache())
+        try:
+            yield
+        finally:
+            new = set(self.cache()) - before
+            if not new <= self.records:
+                self.records |= new
+                self.write()
+
+    def cache(self) -> dict[str, CacheRecord]:
+        """All records of the builder's cache, by id; none where the engine can't be asked."""
+        return {record.id: record for record in build_cache.records(self.endpoint) or ()}
+
+    def write(self) -> None:
+        """Write the list down."""
+        file = self.folder / _LIST
+        temporary = file.with_suffix(".new")
+        temporary.write_text(json.dumps(sorted(self.records)), encoding="utf-8")
+        temporary.replace(file)
+
+    def remove_mounts(self, prefix: str) -> int:
+        """Remove the cache mounts whose id begins so; return how many there were.
+
+        Raises:
+            ValueError: the prefix is not this run's.
+        """
+        if self.run not in prefix:
+            raise ValueError(prefix)
+        found = [r.id for r in self.cache().values() if r.mount_id.startswith(prefix)]
+        build_cache.remove(self.endpoint, found)
+        return len(found)
+
+    def remove_images(self, prefix: str) -> None:
+        """Remove the images whose name begins so."""
+        if self.run not in prefix:
+            raise ValueError(prefix)
+        words = ("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+        listed = run(self.endpoint.command(*words, timeout_s=_TIMEOUT_S)).stdout.split()
+        names = [name for name in listed if name.startswith(prefix)]
+        if names:
+            run(self.endpoint.command("image", "rm", "--force", *names, timeout_s=_TIMEOUT_S))
+
+    def remove_image_id(self, image: str) -> None:
+        """Remove an image that has lost its name to a newer one; leave it where it is in use."""
+        run(self.endpoint.command("image", "rm", image, timeout_s=_TIMEOUT_S))
+
+    def remove_all(self, say: Say) -> None:
+        """Remove everything of this run from the engine, then its files."""
+        self._remove_by_label(("ps", "--all", "--quiet"), ("rm", "--force", "--volumes"))
+        self._remove_by_label(("volume", "ls", "--quiet"), ("volume", "rm", "--force"))
+        for folder in self.folder.glob("engine-*"):
+            private.remove(Home.at(folder), say=say)
+        self._remove_stacks()
+        self.remove_images(self.run)
+        for _ in range(_ROUNDS):
+            there = self.cache()
+            ours = [r.id for r in there.values() if r.id in self.records or self.run in r.mount_id]
+            if not ours:
+                break
+            build_cache.remove(self.endpoint, ours)
+        else:
+            say(f"{len(ours)} cache records of the benchmark are in use by other builds: left")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _remove_stacks(self) -> None:
+        """Remove what Compose made for a project of this run, should it have been broken off."""
+        label = '{{.ID}} {{.Label "com.docker.compose.project"}}'
+        name = '{{.Name}} {{.Label "com.docker.compose.project"}}'
+        for listing, removing in (
+            (("ps", "--all", "--format", label), ("rm", "--force", "--volumes")),
+            (("volume", "ls", "--format", name), ("volume", "rm", "--force")),
+            (("network", "ls", "--format", label), ("network", "rm")),
+        ):
+            listed = run(self.endpoint.command(*listing, timeout_s=_TIMEOUT_S)).stdout
+            pairs = [line.partition(" ")[::2] for line in listed.splitlines()]
+            ours = [one for one, project in pairs if project.startswith(f"{self.run}-")]
+            if ours:
+                run(self.endpoint.command(*removing, *ours, timeout_s=_TIMEOUT_S))
+
+    def _remove_by_label(self, listing: tuple[str, ...], removing: tuple[str, ...]) -> None:
+        words = (*listing, "--filter", f"label={LABEL_RUN}={self.run}")
+        found = run(self.endpoint.command(*words, timeout_s=_TIMEOUT_S)).stdout.split()
+        if found:
+            run(self.endpoint.command(*removing, *found, timeout_s=_TIMEOUT_S))
+
+
+@contextlib.contextmanager
+def workplace(home: Path, run_name: str, endpoint: Endpoint, say: Say) -> Iterator[Made]:
+    """Make a run's folder, and remove all that the run made at its end, whatever happens.
+
+    First, what an earlier run left that was killed is removed too.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    clear_left_overs(home, endpoint, say)
+    folder = home / run_name
+    lock = FileLock(home / f"{run_name}.lock")
+    with lock:
+        folder.mkdir()
+        made = Made(run_name, folder, endpoint)
+        made.write()
+        try:
+            yield made
+        finally:
+            say("removing what the benchmark made")
+            try:
+                made.remove_all(say)
+            except RebakeError as error:
+                say(f"not all of it could be removed, the next benchmark will: {error.what}")
+            if not folder.exists():
+                (home / f"{run_name}.lock").unlink(missing_ok=True)
+
+
+def clear_left_overs(home: Path, endpoint: Endpoint, say: Say) -> None:
+    """Remove what runs have left whose process is gone: their lock is free."""
+    for folder in sorted(path for path in home.iterdir() if path.is_dir()):
+        lock = home / f"{folder.name}.lock"
+        with contextlib.suppress(Timeout, RebakeError), FileLock(lock, timeout=0):
+            try:
+                records = set(json.loads((folder / _LIST).read_text(encoding="utf-8")))
+            except (OSError, ValueError):
+                records = set()
+            say(f"removing what the benchmark {folder.name} left")
+            Made(folder.name, folder, endpoint, records).remove_all(say)
+            lock.unlink(missing_ok=True)

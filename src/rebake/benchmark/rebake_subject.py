@@ -1,0 +1,194 @@
+"""rebake itself: the whole command `rebake build --json`, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+from rebake.benchmark.copies import Copy, copy_project
+from rebake.benchmark.measure import Meter
+from rebake.benchmark.subject import Sample, Site, failure, image_faults, image_ids
+from rebake.build.progress import ProgressReader
+from rebake.errors import CommandFailed
+from rebake.history.records import StoredBuild
+from rebake.history.store import History
+from rebake.process import Command, Outcome, run
+from rebake.report.steps import WORK
+
+_HISTORY = "history.sqlite3"
+
+
+class RebakeSubject:
+    """`rebake build` in a copy of the project, with names, caches and a history of its own."""
+
+    name = "rebake"
+
+    def __init__(self, site: Site, *, environment: Mapping[str, str] | None = None) -> None:
+        """Make the copy.
+
+        Args:
+            site: the run.
+            environment: more variables for rebake (another engine, a remote cache).
+        """
+        folder = site.made.folder / self.name
+        copy_project(site.project, site.files, folder)
+        self._site = site
+        self._environment = dict(environment or {})
+        self._state = site.made.folder / "state"
+        self._number = 0
+        self._refs: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
+        self._build_ids: dict[str, str] = {}
+        self.copy = Copy(folder, site.layout, dockerfile=f"{site.layout.backend}/Dockerfile")
+        self.make_cold()
+
+    def at(self, site: Site, environment: Mapping[str, str], state: Path) -> RebakeSubject:
+        """The same copy under the same name, on another engine or with other settings.
+
+        Args:
+            site: the run, on that engine.
+            environment: more variables for rebake.
+            state: the folder of its history and the like.
+        """
+        moved = copy(self)
+        moved._site, moved._environment, moved._state = site, dict(environment), state  # noqa: SLF001
+        moved._refs, moved._ids = {}, {}  # noqa: SLF001
+        return moved
+
+    @property
+    def prefix(self) -> str:
+        """What its images and cache mounts begin with now."""
+        return f"{self._site.run}-r{self._number}"
+
+    def make_cold(self) -> None:
+        """Take another name: no mount, no layer and no record of the old one counts any more."""
+        if self._number:
+            self._site.made.remove_images(self.prefix)
+            self._site.made.remove_mounts(self.prefix)
+        self._number += 1
+        self._refs, self._ids = {}, {}
+
+    def lose_mounts(self) -> None:
+        """Remove the cache mounts of its present name."""
+        self._site.made.remove_mounts(self.prefix)
+
+    def build(self, _edit: str) -> Sample:
+        """Run `rebake build --json`.
+
+        Raises:
+            BuildFailed, EngineLost: it did not end well.
+        """
+        before = self._last()
+        with Meter(active=self._site.local) as meter:
+            outcome = run(self.command("build", *self._services(), "--json"))
+        document = self._document(outcome)
+        images: Mapping[str, Any] = document["images"]
+        self._refs = {name: str(image["ref"]) for name, image in images.items()}
+        self._build_ids = {name: str(image["build_id"]) for name, image in images.items()}
+        self._forget_old()
+        stored = self._last()
+        record = stored.record if stored and (before is None or before.id != stored.id) else None
+        steps = [s for s in record.steps if s.kind in WORK] if record else []
+        return Sample(
+            seconds=outcome.seconds,
+            cpu_s=meter.cpu_s,
+            peak_bytes=meter.peak_bytes,
+            steps=len(steps),
+            cached_steps=sum(step.cached for step in steps),
+            context_bytes=record.context_bytes if record else 0,
+            export_s=_export_s(stored) if record else 0.0,
+            image_bytes={name: int(image["bytes"]) for name, image in images.items()},
+        )
+
+    def faults(self) -> list[str]:
+        """Look into the images."""
+        return image_faults(self._site, self.copy, self._refs)
+
+    def bare_bake(self) -> float:
+        """Run the bake command that stands behind `rebake build`, by itself; return its seconds.
+
+        Raises:
+            CommandFailed: it ended badly, or it had something to do.
+        """
+        shown = self._document(run(self.command("build", *self._services(), "--dry-run", "--json")))
+        words = list(shown["commands"][0])
+        start = words.index("docker")
+        variables = dict(word.split("=", 1) for word in words[1:start])
+        # The dry run asks nothing of the engine and reads no file: the ids are the last build's.
+        for name, build_id in self._build_ids.items():
+            variables["UI_BUILD_ID" if name == "ui" else "BACKEND_BUILD_ID"] = build_id
+        place = words.index("--metadata-file") + 1
+        words[place] = str(self._site.made.folder / "bake-metadata.json")
+        command = self._site.endpoint.command(
+            *words[start + 1 :],
+            cwd=self.copy.root,
+            env={**variables, **self._environment},
+        )
+        reader = ProgressReader(targets=self._site.layout.images)
+        outcome = run(command, on_stderr=reader.feed)
+        cached, steps = reader.finish().cached_share
+        if not outcome.ok or cached < steps:
+            why = [f"{cached} of {steps} steps cached", *outcome.tail()]
+            raise CommandFailed(outcome.argv, outcome.returncode, why)
+        return outcome.seconds
+
+    def command(self, *words: str) -> Command:
+        """A command of the rebake that this environment has, in the copy."""
+        env: dict[str, str | None] = {
+            "REBAKE_PROJECT_NAME": self.prefix,
+            "REBAKE_STATE_HOME": str(self._state),
+            "REBAKE_PROGRESS": "plain",
+            **self._environment,
+        }
+        return Command.of(*program(), *words, cwd=self.copy.root, env=env, what="rebake build")
+
+    def _services(self) -> tuple[str, ...]:
+        # All images; by name where there is no UI, which is among a project's services always.
+        return () if self._site.layout.ui else self._site.layout.services
+
+    def _document(self, outcome: Outcome) -> dict[str, Any]:
+        if not outcome.ok:
+            raise failure(self._site.endpoint, "rebake build", outcome, outcome.tail())
+        document = json.loads(outcome.stdout)
+        if not isinstance(document, dict):
+            raise CommandFailed(outcome.argv, 1, ["no document on its output"])
+        return document
+
+    def _last(self) -> StoredBuild | None:
+        if not (self._state / _HISTORY).is_file():
+            return None
+        with History(self._state / _HISTORY) as store:
+            newest = store.builds(limit=1)
+            return store.build(newest[0].id) if newest else None
+
+    def _forget_old(self) -> None:
+        """Remove the images that have lost their names to this build's."""
+        now = image_ids(self._site.endpoint, list(self._refs.values()))
+        for ref, old in self._ids.items():
+            if now.get(ref) != old:
+                self._site.made.remove_image_id(old)
+        self._ids = now
+
+
+def program() -> tuple[str, ...]:
+    """How to call the rebake of this environment."""
+    name = "rebake.exe" if os.name == "nt" else "rebake"
+    beside = Path(sys.executable).with_name(name)
+    return (str(beside),) if beside.is_file() else (sys.executable, "-m", "rebake.cli")
+
+
+def _export_s(stored: StoredBuild | None) -> float | None:
+    """From the start of the first to the end of the last step that wrote an image out."""
+    if stored is None:
+        return None
+    spans = [
+        (step.started_s, step.ended_s)
+        for step in stored.record.steps
+        if step.kind == "export" and step.started_s is not None and step.ended_s is not None
+    ]
+    return max((e for _, e in spans), default=0.0) - min((s for s, _ in spans), default=0.0)

@@ -1,0 +1,48 @@
+"""The tasks that measure: benchmark, workflow-test."""
+
+from __future__ import annotations
+
+from rebake.tasks.face import number, task
+from rebake.tasks.session import Session
+
+
+@task(
+    "benchmark",
+    flags={
+        "subjects": "rebake,naive,dummy-main,cargo-chef,cache-mount,floor; all when none is named",
+        "scenarios": "cold,no-change,code-change,…; all when none is named",
+        "runs": "samples of each subject in each scenario",
+        "project": "folder of the project to measure, instead of this one",
+        "services": "sizes of generated workspaces to measure instead, such as 1,5,20",
+        "check": "exit code 1 when a limit of [benchmark.limits] is not kept",
+    },
+)
+def benchmark(  # noqa: PLR0917 - Invoke reads flags from the signature
+    session: Session,
+    subjects: str = "",
+    scenarios: str = "",
+    runs: str = "",
+    project: str = "",
+    services: str = "",
+    check: bool = False,
+) -> dict[str, object] | None:
+    """Measure these builds beside the usual recipes and beside the machine's own floor."""
+    from rebake.tasks import benchmark_flow
+
+    return benchmark_flow.benchmark(
+        session,
+        subjects=subjects,
+        scenarios=scenarios,
+        runs=number("runs", runs, least=1) if runs else None,
+        folder=project,
+        services=services,
+        check=check,
+    )
+
+
+@task("workflow-test")
+def workflow_test(session: Session) -> dict[str, object] | None:
+    """Time a cold build, a rebuild and /healthz; limits: COLD_MAX_S, HOT_MAX_S, HEALTH_MAX_S."""
+    from rebake.tasks import benchmark_flow
+
+    return benchmark_flow.workflow_test(session)

@@ -1,0 +1,262 @@
+"""A whole benchmark through a faked docker program: rounds, edits, wrong results, failures."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from rebake.benchmark.made import LABEL_RUN, Made, workplace
+from rebake.benchmark.run import Benchmark, Wanted
+from rebake.benchmark.scenarios import scenarios_named
+from rebake.benchmark.subject import Site
+from rebake.benchmark.workshop import make_site
+from rebake.engine.endpoint import Endpoint
+from rebake.errors import Interrupted
+from rebake.project.project import open_project
+
+if sys.platform == "win32":
+    pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
+
+# An "image" is a file with the sources that the build saw, by its name.
+FAKE = """\
+    #!{python} -IS
+    import hashlib, json, pathlib, re, sys
+    home = pathlib.Path(__file__).parent
+    words = sys.argv[1:]
+    with (home / "calls").open("a") as calls:
+        calls.write(json.dumps(words) + "\\n")
+    def image(name):
+        return home / "images" / re.sub("[^a-z0-9.-]", "_", name)
+    if "bake" in words:
+        file = pathlib.Path(words[words.index("--file") + 1])
+        recipe = file.parent.name
+        if (home / "fails").exists() and (home / "fails").read_text() in recipe:
+            print("ERROR: nothing works", file=sys.stderr)
+            sys.exit(1)
+        for target in json.loads(file.read_text())["target"].values():
+            stale = (home / "stale").exists() and (home / "stale").read_text() in recipe
+            place = image(target["tags"][0])
+            if not (stale and place.exists()):
+                context = pathlib.Path(target["context"])
+                texts = [p.read_text() for p in sorted(context.rglob("*.rs"))]
+                place.write_text("\\n".join(texts))
+    elif words[:2] == ["image", "inspect"]:
+        place = image(words[-1])
+        if not place.exists():
+            sys.exit(1)
+        digest = hashlib.sha256(place.read_bytes()).hexdigest()
+        config = {{"Entrypoint": ["/usr/local/bin/service"], "Labels": {{}}}}
+        print(json.dumps(config) if "json" in words[3] else digest)
+    elif words[0] == "create":
+        print(words[-1])
+    elif words[0] == "cp":
+        name = words[2].partition(":/")[0]
+        pathlib.Path(words[3]).write_text(image(name).read_text())
+    elif words[0] == "ps" and "--format" in words and (home / "stacks").exists():
+        print((home / "stacks").read_text())
+    elif words[:2] == ["image", "ls"]:
+        print("\\n".join((home / "listed").read_text().split()))
+"""
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Path:
+    home = tmp_path / "fake"
+    (home / "images").mkdir(parents=True)
+    (home / "listed").write_text("")
+    program = home / "docker"
+    program.write_text(textwrap.dedent(FAKE).format(python=sys.executable))
+    program.chmod(0o755)
+    return home
+
+
+@pytest.fixture
+def endpoint(docker: Path) -> Endpoint:
+    # No socket: nothing but the program is asked.
+    return Endpoint("host-env", "ssh://nowhere", docker / "docker")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    files = {
+        "rebake.toml": '[backend]\nservices = ["api", "worker"]\n',
+        "backend/Cargo.toml": '[workspace]\nmembers = ["api", "worker", "core"]\n',
+        "backend/Cargo.lock": "version = 4\n",
+        "backend/core/Cargo.toml": '[package]\nname = "core"\n',
+        "backend/core/src/lib.rs": "// core\n",
+    }
+    for name in ("api", "worker"):
+        uses = '[package]\nname = "NAME"\n[dependencies]\ncore = { path = "../core" }\n'
+        files[f"backend/{name}/Cargo.toml"] = uses.replace("NAME", name)
+        files[f"backend/{name}/src/main.rs"] = f"// {name}\n"
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def site_of(project: Path, made: Made) -> Site:
+    return make_site(open_project(project), made, project / "settings", {}, "debian:1")
+
+
+def wanted(scenarios: str, *subjects: str, runs: int = 2) -> Wanted:
+    return Wanted(scenarios_named(scenarios), subjects, runs, slow_runs=1, slow_s=60.0)
+
+
+def made_in(tmp_path: Path, endpoint: Endpoint) -> Made:
+    folder = tmp_path / "bench-1"
+    folder.mkdir()
+    return Made("bench-1", folder, endpoint)
+
+
+def calls(docker: Path) -> list[list[str]]:
+    return [json.loads(line) for line in (docker / "calls").read_text().splitlines()]
+
+
+def bakes(docker: Path) -> list[str]:
+    found = [words for words in calls(docker) if "bake" in words]
+    return [Path(words[words.index("--file") + 1]).parent.name for words in found]
+
+
+def test_rounds_go_over_all_subjects_and_begin_with_another_one(
+    tmp_path: Path, project: Path, docker: Path, endpoint: Endpoint
+) -> None:
+    site = site_of(project, made_in(tmp_path, endpoint))
+    said: list[str] = []
+    found = Benchmark(site, wanted("code-change", "naive", "cache-mount"), said.append).run()
+    order = [name.removeprefix("bench-1-").rpartition("-")[0] for name in bakes(docker)]
+    first, second = ["naive", "cache-mount"], ["cache-mount", "naive"]
+    assert order == [*first, *first, *second]  # not counted, round one, round two
+    assert [(r.subject, len(r.runs_s), r.correct) for r in found.results] == [
+        ("naive", 2, True),
+        ("cache-mount", 2, True),
+    ]
+    assert any("to go" in line for line in said)
+
+
+def test_the_users_files_stay_as_they_are(
+    tmp_path: Path, project: Path, endpoint: Endpoint
+) -> None:
+    before = {path: path.read_text() for path in project.rglob("*") if path.is_file()}
+    site = site_of(project, made_in(tmp_path, endpoint))
+    Benchmark(site, wanted("code-change,shared-crate", "naive"), lambda _text: None).run()
+    assert {path: path.read_text() for path in project.rglob("*") if path.is_file()} == before
+
+
+def test_a_stale_image_is_wrong_and_told_loudly(
+    tmp_path: Path, project: Path, docker: Path, endpoint: Endpoint
+) -> None:
+    (docker / "stale").write_text("cache-mount")
+    site = site_of(project, made_in(tmp_path, endpoint))
+    said: list[str] = []
+    scenarios = "code-change,shared-crate"
+    found = Benchmark(site, wanted(scenarios, "naive", "cache-mount"), said.append).run()
+    assert {(r.scenario, r.subject): r.correct for r in found.results} == {
+        ("code-change", "naive"): True,
+        ("code-change", "cache-mount"): False,
+        ("shared-crate", "naive"): True,
+        ("shared-crate", "cache-mount"): False,
+    }
+    wrong = [line for line in said if line.startswith("WRONG RESULT: code-change, cache-mount")]
+    assert wrong
+    assert "is not in /usr/local/bin/service" in wrong[0]
+
+
+def test_a_recipe_that_does_not_build_is_told_and_the_others_go_on(
+    tmp_path: Path, project: Path, docker: Path, endpoint: Endpoint
+) -> None:
+    (docker / "fails").write_text("naive")
+    site = site_of(project, made_in(tmp_path, endpoint))
+    found = Benchmark(site, wanted("code-change", "naive", "cache-mount"), lambda _t: None).run()
+    naive, mount = found.results
+    assert (naive.runs_s, naive.correct) == ((), None)
+    assert "the build of naive" in naive.error
+    assert (len(mount.runs_s), mount.error) == (2, "")
+
+
+def test_cold_samples_share_nothing_with_one_another(
+    tmp_path: Path, project: Path, docker: Path, endpoint: Endpoint
+) -> None:
+    site = site_of(project, made_in(tmp_path, endpoint))
+    Benchmark(site, wanted("cold", "cache-mount"), lambda _text: None).run()
+    assert bakes(docker) == ["bench-1-cache-mount-2", "bench-1-cache-mount-3"]
+    arguments, mounts = set(), set()
+    for name in bakes(docker):
+        folder = tmp_path / "bench-1" / "rendered" / name
+        document = json.loads((folder / "bake.json").read_text())
+        arguments.add(document["target"]["api"]["args"]["COLD"])
+        mounts.add((folder / "cache-mount.Dockerfile").read_text())
+    assert len(arguments) == len(mounts) == 2
+
+
+def test_what_a_project_does_not_have_is_not_run(
+    tmp_path: Path, project: Path, endpoint: Endpoint
+) -> None:
+    site = site_of(project, made_in(tmp_path, endpoint))
+    found = Benchmark(site, wanted("ui-change", "naive"), lambda _text: None).run()
+    assert found.results == []
+    assert found.not_run == [("ui-change", "", "the project has no UI")]
+
+
+def test_everything_is_removed_at_the_end_and_after_ctrl_c(
+    tmp_path: Path, docker: Path, endpoint: Endpoint
+) -> None:
+    home = tmp_path / "benchmark"
+    (docker / "listed").write_text("bench-9-naive-1-api:latest users-own:latest bench-10-x:1")
+
+    def broken_off() -> None:
+        with workplace(home, "bench-9", endpoint, lambda _text: None) as made:
+            (made.folder / "file").write_text("")
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        broken_off()
+    assert list(home.iterdir()) == []
+    removing = [words for words in calls(docker) if words[:2] == ["image", "rm"]]
+    assert removing == [["image", "rm", "--force", "bench-9-naive-1-api:latest"]]
+    label = f"label={LABEL_RUN}=bench-9"
+    listing = [words for words in calls(docker) if label in words]
+    assert [words[0] for words in listing] == ["ps", "volume"]
+
+
+def test_a_stack_of_a_run_goes_too_and_no_other(
+    tmp_path: Path, docker: Path, endpoint: Endpoint
+) -> None:
+    (docker / "stacks").write_text("one bench-1-r1-ab\ntwo shop\nthree bench-12-r1-ab\n")
+    made_in(tmp_path, endpoint).remove_all(lambda _text: None)
+    removing = [words for words in calls(docker) if words[:2] == ["rm", "--force"]]
+    assert removing == [["rm", "--force", "--volumes", "one"]]
+
+
+def test_what_a_killed_run_left_goes_with_the_next(
+    tmp_path: Path, docker: Path, endpoint: Endpoint
+) -> None:
+    home = tmp_path / "benchmark"
+    (home / "bench-7").mkdir(parents=True)
+    (home / "bench-7" / "made.json").write_text("[]")
+    said: list[str] = []
+    with workplace(home, "bench-8", endpoint, said.append):
+        assert [path.name for path in home.iterdir() if path.is_dir()] == ["bench-8"]
+    assert "removing what the benchmark bench-7 left" in said
+
+
+def test_a_run_that_still_goes_on_is_left_alone(tmp_path: Path, endpoint: Endpoint) -> None:
+    home = tmp_path / "benchmark"
+    with (
+        workplace(home, "bench-5", endpoint, lambda _text: None) as first,
+        workplace(home, "bench-6", endpoint, lambda _text: None),
+    ):
+        assert first.folder.is_dir()
+
+
+def test_only_this_runs_names_can_be_removed(tmp_path: Path, endpoint: Endpoint) -> None:
+    made = made_in(tmp_path, endpoint)
+    with pytest.raises(ValueError, match="users"):
+        made.remove_images("users-")
+    with pytest.raises(ValueError, match="rebake-app"):
+        made.remove_mounts("rebake-app")

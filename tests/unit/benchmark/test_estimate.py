@@ -1,0 +1,35 @@
+"""How long the rest will take."""
+
+from __future__ import annotations
+
+from rebake.benchmark.estimate import Clock, guess
+from rebake.benchmark.scenarios import SCENARIO_NAMES, SUBJECTS
+
+
+def test_there_is_a_guess_for_every_pair() -> None:
+    assert all(guess(a, b) > 0 for a in SCENARIO_NAMES for b in SUBJECTS)
+
+
+def test_a_slow_first_sample_makes_fewer_of_them() -> None:
+    clock = Clock(runs=5, slow_runs=2, slow_s=60.0)
+    clock.took("code-change", "naive", 61.0, 65.0)
+    clock.took("code-change", "rebake", 60.0, 65.0)
+    assert clock.wanted("code-change", "naive") == 2
+    assert clock.wanted("code-change", "rebake") == 5
+
+
+def test_slow_runs_never_means_more_than_runs() -> None:
+    clock = Clock(runs=1, slow_runs=2, slow_s=60.0)
+    clock.took("cold", "naive", 100.0, 100.0)
+    assert clock.wanted("cold", "naive") == 1
+
+
+def test_the_time_left_follows_the_samples() -> None:
+    clock = Clock(runs=3, slow_runs=2, slow_s=60.0, known={("no-change", "rebake"): 0.5})
+    pairs = [("no-change", "rebake"), ("code-change", "rebake")]
+    assert clock.left_s(pairs) == 3 * 0.5 + 3 * guess("code-change", "rebake")
+    clock.took("no-change", "rebake", 0.3, 2.0)
+    clock.took("no-change", "rebake", 0.3, 4.0)
+    assert clock.left_s(pairs[:1]) == 3.0
+    clock.took("no-change", "rebake", 0.3, 3.0)
+    assert clock.left_s(pairs[:1]) == 0.0
