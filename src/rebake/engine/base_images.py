@@ -23,7 +23,7 @@ from rebake.engine.base_image_plan import Action, BaseImage, LocalImage, Source,
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.images import inspect
 from rebake.engine.packages import Say
-from rebake.engine.registry import (
+from rebake.engine.registry_probe import (
     INSPECT_TIMEOUT_S,
     PROBE_LIMIT_S,
     answers,
