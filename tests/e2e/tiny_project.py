@@ -9,12 +9,24 @@ from pathlib import Path
 from e2e.support import REPOSITORY
 
 _MAIN = """\
+use std::io::{Read, Write};
+
 fn main() {
     let build = option_env!("REBAKE_BUILD_ID").unwrap_or("none");
     match std::env::args().nth(1).as_deref() {
         Some("--version") => println!("NAME 0.1.0 (build {build})"),
         Some("--healthcheck") => {}
-        _ => println!("{}", NAME::greeting()),
+        _ => serve(),
+    }
+}
+
+fn serve() {
+    let listener = std::net::TcpListener::bind("0.0.0.0:8080").expect("the port");
+    for mut stream in listener.incoming().flatten() {
+        let _ = stream.read(&mut [0; 1024]);
+        let text = NAME::greeting();
+        let head = "HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: ";
+        let _ = write!(stream, "{head}{}\\r\\n\\r\\n{text}", text.len());
     }
 }
 """

@@ -66,7 +66,9 @@ class FloorSubject:
         self._site = site
         self._id = f"{site.run}-{self.name}{label}"
         dockerfile = folder / site.layout.backend / "Dockerfile"
-        self._environment = build_environment(dockerfile.read_text(encoding="utf-8"))
+        text = dockerfile.read_text(encoding="utf-8")
+        site.made.will_build(text)
+        self._environment = build_environment(text)
         self._cargo = self._start_cargo()
         self._bun = self._start_bun() if site.layout.ui else ""
 

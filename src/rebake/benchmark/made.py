@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +29,38 @@ from rebake.process import run
 LABEL_RUN = "dev.rebake.benchmark"
 _LIST = "made.json"
 _TIMEOUT_S = 300.0
-_ROUNDS = 5  # a layer can go only after the ones that stand on it
+_PATIENCE_S = 30.0
 
 Say = Callable[[str], None]
+
+
+def steps_of(dockerfile: str) -> set[tuple[str, str]]:
+    """Return each step of a Dockerfile that leaves a record, as instruction and last word."""
+    found = set()
+    for line in re.sub(r"\\\n", " ", dockerfile).splitlines():
+        words = line.split()
+        if words and words[0].upper() in {"RUN", "COPY", "ADD", "WORKDIR"}:
+            found.add((words[0].upper(), words[-1]))
+    return found
+
+
+def could_be_of(description: str, steps: set[tuple[str, str]]) -> bool:
+    """Whether a record's description can be of one of these steps, or of a copied context.
+
+    BuildKit writes `[stage 2/3] COPY . .`, `mount / from exec /bin/sh -c cargo build` and
+    `local source for context`.
+    """
+    if description.startswith("local source for"):
+        return True
+    words = description.split()
+    if not words:
+        return False
+    if " from exec " in description:
+        # A cache mount's id follows the command.
+        command = description.partition(' with id "')[0].split()
+        return any(kind == "RUN" and last == command[-1] for kind, last in steps)
+    text = description.partition("] ")[2].split() if description.startswith("[") else words
+    return bool(text) and any((text[0].upper(), text[-1]) == step for step in steps)
 
 
 @dataclass
@@ -40,12 +71,18 @@ class Made:
         run: the run's name, which is in every other name.
         folder: its files.
         records: the cache records that came with its builds.
+        steps: the steps of the Dockerfiles that are built.
     """
 
     run: str
     folder: Path
     endpoint: Endpoint
     records: set[str] = field(default_factory=set)
+    steps: set[tuple[str, str]] = field(default_factory=set)
+
+    def will_build(self, dockerfile: str) -> None:
+        """Note the steps of a Dockerfile: only records that can be of such a step are ours."""
+        self.steps |= steps_of(dockerfile)
 
     @contextlib.contextmanager
     def building(self) -> Iterator[None]:
@@ -54,7 +91,8 @@ class Made:
         try:
             yield
         finally:
-            new = set(self.cache()) - before
+            came = [record for record in self.cache().values() if record.id not in before]
+            new = {r.id for r in came if could_be_of(r.description, self.steps)}
             if not new <= self.records:
                 self.records |= new
                 self.write()
@@ -104,15 +142,35 @@ class Made:
             private.remove(Home.at(folder), say=say)
         self._remove_stacks()
         self.remove_images(self.run)
-        for _ in range(_ROUNDS):
-            there = self.cache()
-            ours = [r.id for r in there.values() if r.id in self.records or self.run in r.mount_id]
-            if not ours:
-                break
-            build_cache.remove(self.endpoint, ours)
+        left = self._remove_records()
+        if left:
+            say(f"{len(left)} cache records are still in use: the next benchmark removes them")
+            self.records = left
+            for path in self.folder.iterdir():
+                if path.name != _LIST:
+                    shutil.rmtree(path, ignore_errors=True)
+            self.write()
         else:
-            say(f"{len(ours)} cache records of the benchmark are in use by other builds: left")
-        shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _remove_records(self) -> set[str]:
+        """Remove our cache records; return those that stayed.
+
+        A layer can go only after the ones that stand on it, and a build that was broken off holds
+        its own for some seconds more.
+        """
+        limit = time.monotonic() + _PATIENCE_S
+        while True:
+            ours = {r.id for r in self.cache().values() if self._is_ours(r)}
+            if not ours or time.monotonic() > limit:
+                return ours
+            build_cache.remove(self.endpoint, ours)
+            rest = {r.id for r in self.cache().values() if self._is_ours(r)}
+            if rest == ours:
+                time.sleep(1.0)
+
+    def _is_ours(self, record: CacheRecord) -> bool:
+        return record.id in self.records or self.run in record.mount_id
 
     def _remove_stacks(self) -> None:
         """Remove what Compose made for a project of this run, should it have been broken off."""

@@ -40,6 +40,9 @@ class RebakeSubject:
         self._site = site
         self._environment = dict(environment or {})
         self._state = site.made.folder / "state"
+        for half in (site.layout.backend, site.layout.ui):
+            if half and (folder / half / "Dockerfile").is_file():
+                site.made.will_build((folder / half / "Dockerfile").read_text(encoding="utf-8"))
         self._number = 0
         self._refs: dict[str, str] = {}
         self._ids: dict[str, str] = {}

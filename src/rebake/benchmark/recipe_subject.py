@@ -33,6 +33,8 @@ class RecipeSubject:
         self._cache = ""
         self._number = 0
         self._ids: dict[str, str] = {}
+        for half in (name, "ui"):
+            site.made.will_build(rendering.dockerfile(half, site.layout, cache_id=site.run))
         self.make_cold()
 
     def at(self, site: Site, cache: str) -> RecipeSubject:

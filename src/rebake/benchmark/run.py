@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from rebake.benchmark.document import Finding
 from rebake.benchmark.edits import SMALL_CRATES, Sources, edited
@@ -20,6 +21,7 @@ from rebake.errors import BuildFailed, CommandFailed, EngineLost, RebakeError
 from rebake.report.format import seconds as in_words
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 _BACK_S = 60.0  # how long a lost engine may take to come back
 
 
@@ -144,8 +146,8 @@ class Benchmark:
             for name, subject in self._subjects.items():
                 if isinstance(subject, RecipeSubject):
                     try:
-                        subject.prepare()
-                    except BuildFailed as error:
+                        self._twice(name, subject.prepare)
+                    except (BuildFailed, EngineLost) as error:
                         self._say(f"{name}: {error}")
                         self._broken[name] = error.what
         text = self._text()
@@ -214,12 +216,18 @@ class Benchmark:
         self._clock.took(scenario.name, name, sample.seconds, time.monotonic() - began)
 
     def _built(self, subject: Subject, scenario: str, edit: str) -> Sample:
-        try:
+        def build() -> Sample:
             with self._site.made.building():
                 return subject.build(edit)
-        except EngineLost as error:
-            what = f"{scenario}, {subject.name}"
-            note = f"{what}: a sample was thrown away and taken again: {error.what}"
+
+        return self._twice(f"{scenario}, {subject.name}", build)
+
+    def _twice(self, what: str, build: Callable[[], T]) -> T:
+        """Do it once more where it failed: the engine or the network may have been to blame."""
+        try:
+            return build()
+        except (BuildFailed, EngineLost) as error:
+            note = f"{what}: thrown away and taken again: {error.what}"
             self._notes.append(note)
             self._say(note)
         limit = time.monotonic() + _BACK_S
@@ -227,8 +235,7 @@ class Benchmark:
             if time.monotonic() > limit:
                 raise EngineLost(f"the engine did not come back within {_BACK_S:.0f} s")
             time.sleep(1.0)
-        with self._site.made.building():
-            return subject.build(edit)
+        return build()
 
     def _warm_up(self, name: str) -> None:
         """Build once without counting, for what begins with caches that are warm."""
@@ -237,7 +244,7 @@ class Benchmark:
         self._say(f"{name}: a first build, not counted")
         try:
             self._built(self._subjects[name], "first build", "all")
-        except BuildFailed as error:
+        except (BuildFailed, EngineLost) as error:
             self._say(f"{name}: {error}")
             self._broken[name] = error.what
         self._warm.add(name)

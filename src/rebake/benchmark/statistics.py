@@ -101,7 +101,7 @@ class Limit:
             "measured": _rounded(self.measured),
             "unit": self.unit,
             "at_least": self.at_least,
-            "ok": self.ok,
+            "ok": None if self.measured is None else self.ok,
         }
 
 
