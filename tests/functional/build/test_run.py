@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from rebake.build import run as build_run
+from rebake.build.gate import LABEL
 from rebake.build.inputs import build_id, read_inputs
 from rebake.build.plan import plan_build
-from rebake.build.run import LABEL, Surroundings, build_images
+from rebake.build.run import Surroundings, build_images
 from rebake.engine import build_cache
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
