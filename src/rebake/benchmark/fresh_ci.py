@@ -83,7 +83,7 @@ def run(
                             began = time.monotonic()
                             _sample(
                                 there, subjects[name], address,
-                                text=edit, taken=taken[name], say=say,
+                                text=f"{edit}-{name}", taken=taken[name], say=say,
                             )  # fmt: skip
                             if taken[name].samples:
                                 seconds = taken[name].samples[-1].seconds
@@ -114,7 +114,7 @@ def _export(
     """Build once on the engine at hand, whose caches are warm, and write the layers out."""
     for name, subject in subjects.items():
         say(f"fresh-ci, {name}: exporting its cache, not counted")
-        subject.copy.say(edited(subject.copy.sources, "code", text()))
+        subject.copy.say(edited(subject.copy.sources, "code", f"{text()}-{name}"))
         try:
             with site.made.building():
                 if isinstance(subject, RebakeSubject):

@@ -23,6 +23,7 @@ from rebake.engine import build_cache, private
 from rebake.engine.build_cache import CacheRecord
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.home import Home
+from rebake.engine.sweep_tool import MARKER
 from rebake.errors import RebakeError
 from rebake.process import run
 
@@ -138,22 +139,24 @@ class Made:
         """Remove everything of this run from the engine, then its files."""
         self._remove_by_label(("ps", "--all", "--quiet"), ("rm", "--force", "--volumes"))
         self._remove_by_label(("volume", "ls", "--quiet"), ("volume", "rm", "--force"))
-        for folder in self.folder.glob("engine-*"):
-            private.remove(Home.at(folder), say=say)
+        for marker in self.folder.glob(f"engine-*/{MARKER}"):
+            private.remove(Home.at(marker.parent), say=say)
         self._remove_stacks()
         self.remove_images(self.run)
         left = self._remove_records()
-        if left:
+        if any(record.in_use for record in left):
             say(f"{len(left)} cache records are still in use: the next benchmark removes them")
-            self.records = left
+            self.records = {record.id for record in left}
             for path in self.folder.iterdir():
                 if path.name != _LIST:
                     shutil.rmtree(path, ignore_errors=True)
             self.write()
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        if left:  # such as a package that every Dockerfile installs in the same way
+            say(f"{len(left)} layers stay: what other builds have made stands on them")
+        shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _remove_records(self) -> set[str]:
+    def _remove_records(self) -> list[CacheRecord]:
         """Remove our cache records; return those that stayed.
 
         A layer can go only after the ones that stand on it, and a build that was broken off holds
@@ -161,13 +164,14 @@ class Made:
         """
         limit = time.monotonic() + _PATIENCE_S
         while True:
-            ours = {r.id for r in self.cache().values() if self._is_ours(r)}
-            if not ours or time.monotonic() > limit:
-                return ours
-            build_cache.remove(self.endpoint, ours)
-            rest = {r.id for r in self.cache().values() if self._is_ours(r)}
-            if rest == ours:
-                time.sleep(1.0)
+            ours = [record for record in self.cache().values() if self._is_ours(record)]
+            build_cache.remove(self.endpoint, [record.id for record in ours])
+            rest = [record for record in self.cache().values() if self._is_ours(record)]
+            if len(rest) < len(ours):
+                continue
+            if not any(record.in_use for record in rest) or time.monotonic() > limit:
+                return rest
+            time.sleep(1.0)
 
     def _is_ours(self, record: CacheRecord) -> bool:
         return record.id in self.records or self.run in record.mount_id

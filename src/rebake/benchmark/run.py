@@ -151,8 +151,9 @@ class Benchmark:
                         self._say(f"{name}: {error}")
                         self._broken[name] = error.what
         text = self._text()
-        for subject in self._subjects.values():
-            subject.copy.say(Sources(code=text, shared=text, ui=text))
+        for name, subject in self._subjects.items():
+            own = f"{text}-{name}"
+            subject.copy.say(Sources(code=own, shared=own, ui=own))
 
     def _scenario(self, scenario: Scenario, rest: Sequence[Scenario]) -> None:
         names = self._taking_part(scenario)
@@ -195,7 +196,8 @@ class Benchmark:
         """Edit, build, look; once more where the engine was to blame."""
         began = time.monotonic()
         subject = self._subjects[name]
-        subject.copy.say(edited(subject.copy.sources, scenario.edit, text))
+        # With the subject's name in it: no two of them make the same layer.
+        subject.copy.say(edited(subject.copy.sources, scenario.edit, f"{text}-{name}"))
         edit = "all" if scenario.start == "cold" else scenario.edit
         if scenario.start == "cold":
             subject.make_cold()

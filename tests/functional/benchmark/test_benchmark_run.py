@@ -246,6 +246,15 @@ def test_what_a_killed_run_left_goes_with_the_next(
     assert "removing what the benchmark bench-7 left" in said
 
 
+def test_files_of_an_engine_that_is_gone_hold_nothing_up(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    made = made_in(tmp_path, endpoint)
+    (made.folder / "engine-0.lock").write_text("")
+    made.remove_all(lambda _text: None)
+    assert not made.folder.exists()
+
+
 def test_a_run_that_still_goes_on_is_left_alone(tmp_path: Path, endpoint: Endpoint) -> None:
     home = tmp_path / "benchmark"
     with (
