@@ -42,6 +42,11 @@ variable "SEED" {
   default     = "none"
 }
 
+variable "COMPILER_CACHE" {
+  description = "none, or sccache: a cache of single compilations for cold mounts"
+  default     = "none"
+}
+
 variable "BACKEND_BUILD_ID" {
   description = "The id that the backend's sources must have; empty: whatever they are"
   default     = ""
@@ -111,6 +116,7 @@ target "_backend" {
   context  = REBAKE_BACKEND_CONTEXT
   args = {
     CACHE_ID          = CACHE_ID
+    COMPILER_CACHE    = COMPILER_CACHE
     EXPECTED_BUILD_ID = BACKEND_BUILD_ID
     REBUILD           = REBUILD
     RUST_IMAGE        = RUST_IMAGE

@@ -415,7 +415,7 @@ def test_the_ui_is_installed_and_served_again_when_the_lock_file_changes(tmp_pat
     (app / "bun.lock").write_text("one")
 
     def seen(*words: str) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while (found := log.read_text().split() if log.exists() else []) != list(words):
             assert time.monotonic() < deadline, found
             time.sleep(0.02)

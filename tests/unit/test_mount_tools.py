@@ -257,10 +257,10 @@ class Crates:
         lines.append(f'{{"reason":"build-script-executed",{package}}}\n')
         self.messages.write_text("".join(lines))
 
-    def mend(self) -> tuple[bool, set[str]]:
-        """Whether something was mended, and which crates are gone."""
+    def mend(self, failed: int = 101) -> tuple[bool, set[str]]:
+        """Whether something was mended after cargo ended so, and which crates are gone."""
         done = run(
-            "mend-crates", self.messages, self.since, cwd=self.sources,
+            "mend-crates", self.messages, self.since, str(failed), cwd=self.sources,
             CARGO_HOME=str(self.home), CARGO_TARGET_DIR=str(self.target),
         )  # fmt: skip
         assert done.returncode in {0, 1}, done.stderr
@@ -302,6 +302,14 @@ def test_what_cargo_did_not_get_to_compile_is_looked_at_too(crates: Crates) -> N
     assert crates.mend() == (True, {"ryu-2.0.0"})
 
 
+def test_after_a_good_build_only_what_was_compiled_now_is_looked_at(crates: Crates) -> None:
+    cut(crates.unpacked("ryu-2.0.0") / "lib.rs")  # of another platform, say: never compiled here
+    crates.compiled(now=("itoa-1.0.0",))
+    assert crates.mend(failed=0) == (False, set())
+    crates.compiled(now=("itoa-1.0.0", "ryu-2.0.0"))
+    assert crates.mend(failed=0) == (True, {"ryu-2.0.0"})
+
+
 def test_whole_crates_stay(crates: Crates) -> None:
     crates.compiled(now=crates.NAMES)
     assert crates.mend() == (False, set())
@@ -315,7 +323,7 @@ def test_what_cargo_has_just_unpacked_is_not_looked_at(crates: Crates) -> None:
 
 
 def test_without_downloaded_crates_nothing_is_mended(tmp_path: Path) -> None:
-    done = run("mend-crates", "m", "s", cwd=tmp_path, CARGO_HOME=str(tmp_path / "no"))
+    done = run("mend-crates", "m", "s", "0", cwd=tmp_path, CARGO_HOME=str(tmp_path / "no"))
     assert (done.returncode, done.stderr) == (1, "")
 
 

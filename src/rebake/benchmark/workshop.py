@@ -12,7 +12,7 @@ from rebake.benchmark.made import LABEL_RUN, Made
 from rebake.benchmark.measure import engine_is_here
 from rebake.benchmark.rendering import tools_folder
 from rebake.benchmark.subject import Site
-from rebake.engine import base_images
+from rebake.engine import base_images, registry_probe
 from rebake.engine.base_images import BaseImage
 from rebake.errors import RebakeError
 from rebake.process import run
@@ -76,7 +76,7 @@ def choose_runtime_image(project: Project, made: Made, say: Say) -> tuple[str, s
     if base_images.survey(made.endpoint, [wanted]):
         return wanted, ""
     try:
-        if any(base_images.probe(made.endpoint, [image]).values()):
+        if any(registry_probe.probe(made.endpoint, [image]).values()):
             base_images.ensure(made.endpoint, [image], source="pull", say=say)
             return wanted, ""
     except RebakeError as error:

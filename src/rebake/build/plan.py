@@ -149,6 +149,7 @@ def plan_build(
         "CACHE_ID": project.cache_id,
         "RUST_IMAGE": project.config.base_images.rust,
         "BUN_IMAGE": project.config.base_images.bun,
+        "COMPILER_CACHE": project.config.build.compiler_cache,
         "REBAKE_HOST_SETTINGS": str(host_settings),
         **(proxies or {}),
         **({"REBUILD": again} if again else {}),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from rebake import __version__
-from rebake.build import resend, seed, skip
+from rebake.build import gate, resend, seed, skip
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
 from rebake.build.inputs import build_id, digest_of, read_inputs
 from rebake.build.layers import LayersMeanwhile
@@ -23,7 +22,6 @@ from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, Interrupted, WrongImage
 from rebake.history.records import BuildRecord, ImageRecord, LayerRecord, Outcome, StoredBuild
 from rebake.history.store import History
-from rebake.process import run
 from rebake.project.git import read_state
 from rebake.project.project import Project
 from rebake.report.events import OnEvent
@@ -31,7 +29,7 @@ from rebake.results import BuildResult, ImageResult
 
 Say = Callable[[str], None]
 LayersOf = Callable[[ImageResult, History], tuple[LayerRecord, ...]]
-LABEL = "rebake.build-id"  # set by the Dockerfiles
+_LAYER_STAGES = frozenset({"skeleton", "deps"})  # of backend/Dockerfile
 
 
 class ImageStore(Protocol):
@@ -147,7 +145,7 @@ class _Build:
             try:
                 result, made, layers = self._bake()
             except (BakeStopped, WrongImage) as error:
-                if not self._send_again(error):
+                if not self._without_seed(error) and not self._send_again(error):
                     raise
                 result, made, layers = self._bake()
         except BakeStopped as stopped:
@@ -181,12 +179,21 @@ class _Build:
         )
         if self.plan.mode == "prod":
             try:
-                self._check(made)
+                gate.check(self.plan.images, made, self.endpoint)
             except WrongImage as error:
                 # Without its name, nothing can start it by mistake.
                 self.images.remove_image(made[error.service].ref, force=True)
                 raise
         return result, made, layers
+
+    def _without_seed(self, error: BakeStopped | WrongImage) -> bool:
+        """After a dependency layer that could not be made: whether to try once more without it."""
+        failure = error.progress.failure if isinstance(error, BakeStopped) else None
+        if self.plan.seed == "none" or failure is None or failure.step.stage not in _LAYER_STAGES:
+            return False
+        self.say("the dependency layer could not be made: compiling without it")
+        self.plan = self.plan.seeded("none", "the dependency layer could not be made")
+        return True
 
     def _send_again(self, error: BakeStopped | WrongImage) -> bool:
         """After a build of other sources than the plan's: whether to try once more, all sent anew.
@@ -298,30 +305,8 @@ class _Build:
             build_id=self.plan.build_ids[image.half],
             built=old is None or info is None or old.id != info.id,
             seconds=_target_seconds(progress, image.target),
-            label=info.labels.get(LABEL, "") if info else "",
+            label=info.labels.get(gate.LABEL, "") if info else "",
         )
-
-    def _check(self, made: Mapping[str, ImageResult]) -> None:
-        """The gate: every image must hold the sources at hand.
-
-        The label is only on an image whose build compared the sources' id with the plan's and
-        asked each binary for it. An image without it (another Dockerfile) is started and asked.
-        """
-        unknown = [i for i in self.plan.images if made[i.service].label != made[i.service].build_id]
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            for image, answer in zip(unknown, pool.map(self._told, unknown), strict=True):
-                expected = made[image.service].build_id
-                if expected not in answer:
-                    raise WrongImage(image.service, expected, answer or "unknown")
-
-    def _told(self, image: PlannedImage) -> str:
-        return run(
-            self.endpoint.command(
-                "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL",
-                "--pull", "never", image.ref, "--version",
-                timeout_s=60.0, what=f"{image.service} --version",
-            )
-        ).check().stdout.strip()  # fmt: skip
 
     # the record
 

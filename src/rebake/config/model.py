@@ -91,6 +91,7 @@ class BuildTable(Table):
 
     min_free_bytes: Annotated[int, Field(ge=0)]
     dependency_layer: bool
+    compiler_cache: Literal["none", "sccache"]
 
 
 class CacheTable(Table):

@@ -18,22 +18,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rebake import process
-from rebake.engine import apt_sources, make_image, privilege, recipes
+from rebake.engine import recipes
 from rebake.engine.base_image_plan import Action, BaseImage, LocalImage, Source, plan, why_reuse
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.images import inspect
-from rebake.engine.packages import Say
-from rebake.engine.registry import (
-    INSPECT_TIMEOUT_S,
-    PROBE_LIMIT_S,
-    answers,
-    parse_hub_addresses,
-    probe,
-)
 from rebake.errors import CannotRun, CommandFailed
 from rebake.results import SCHEMA_VERSION
 
+Say = Callable[[str], None]
+_INSPECT_TIMEOUT_S = 15.0
 _PULL_TIMEOUT_S = 600.0
+_LOAD_TIMEOUT_S = 180.0
 _FIRST_PAUSE_S = 1.0
 _sleep = time.sleep  # replaced by tests
 _TRANSIENT = re.compile(
@@ -122,9 +117,15 @@ def ensure(
         for action in settled
         if action.do != "reuse" or _might_change(action.image, local, locked, source)
     ]
-    answers = probe(endpoint, open_images) if open_images and source != "make" else {}
+    answers = _probe(endpoint, open_images) if open_images and source != "make" else {}
     actions = plan(images, local, locked, answers, source=source, can_make=can_make_images())
     return carry_out(endpoint, actions, local, retries=retries, say=say, started=started)
+
+
+def _probe(endpoint: Endpoint, images: Sequence[BaseImage]) -> dict[str, bool]:
+    from rebake.engine.registry_probe import probe
+
+    return probe(endpoint, images)
 
 
 def _might_change(
@@ -152,6 +153,11 @@ def carry_out(
 ) -> list[BaseImageResult]:
     """Carry out a plan, all images side by side; see `ensure` for what it raises."""
     before = time.monotonic() if started is None else started
+    if all(action.do == "reuse" for action in actions):
+        # Nearly always: then nothing that makes images is even imported.
+        return [_result(action, local[action.image.ref], {}) for action in actions]
+    from rebake.engine import make_image, privilege
+
     workshop = (
         make_image.open_workshop(privilege.find(), say)
         if any(action.do == "make" for action in actions)
@@ -195,7 +201,7 @@ def pull(endpoint: Endpoint, action: Action, *, retries: int, say: Say) -> None:
     name = f"{parsed.registry}/{parsed.repository}@{digest}"
     say(f"{ref}: pulling {digest[:19]}")
     _with_retries(endpoint, ("pull", "--quiet", name), ref, retries, say)
-    process.run(endpoint.command("tag", name, parsed.full, timeout_s=INSPECT_TIMEOUT_S)).check()
+    process.run(endpoint.command("tag", name, parsed.full, timeout_s=_INSPECT_TIMEOUT_S)).check()
 
 
 def resolve(endpoint: Endpoint, ref: str, *, retries: int = 3, say: Say) -> str:
@@ -225,12 +231,14 @@ def load(endpoint: Endpoint, archive: Path) -> None:
     Raises:
         CommandFailed: it does not take it.
     """
-    command = endpoint.command("load", "--quiet", "--input", archive, timeout_s=make_image.LIMIT_S)
+    command = endpoint.command("load", "--quiet", "--input", archive, timeout_s=_LOAD_TIMEOUT_S)
     process.run(command).check()
 
 
 def can_make_images() -> bool:
     """Tell whether this machine can make base images."""
+    from rebake.engine import apt_sources
+
     return sys.platform == "linux" and apt_sources.read_system().debian_like
 
 
@@ -314,13 +322,11 @@ def _serial(say: Say) -> Callable[[str], None]:
 
 
 __all__ = [
-    "PROBE_LIMIT_S",
     "Action",
     "BaseImage",
     "BaseImageResult",
     "LocalImage",
     "Source",
-    "answers",
     "can_make_images",
     "carry_out",
     "document",
@@ -328,9 +334,7 @@ __all__ = [
     "is_transient",
     "load",
     "local_image",
-    "parse_hub_addresses",
     "plan",
-    "probe",
     "pull",
     "read_lock",
     "resolve",

@@ -21,7 +21,7 @@ from typing import cast
 import platformdirs
 
 from rebake import process
-from rebake.engine import install, private, versions
+from rebake.engine import versions
 from rebake.engine.endpoint import Endpoint, Kind
 from rebake.engine.home import Home
 from rebake.engine.ping import ping
@@ -180,6 +180,8 @@ def clients(around: Surroundings) -> list[Endpoint]:
 
     Each as an endpoint without an address.
     """
+    from rebake.engine import private
+
     found = []
     on_path = process.which("docker", around.environ.get("PATH"))
     own = private.endpoint(around.home)
@@ -200,6 +202,8 @@ def _ask(place: Candidate, around: Surroundings) -> tuple[Detected | None, str]:
         return None, _why_silent(place.docker_host)
     tools = clients(around)
     if place.kind == "private":
+        from rebake.engine import private
+
         tools = [private.endpoint(around.home)]
     if not tools:
         return None, "the engine answers, but there is no docker client: invoke engine install"
@@ -314,6 +318,8 @@ def _none(around: Surroundings, tried: Sequence[str], fault: str, *, named: bool
             tried=tuple(tried),
             found_unusable=True,
         )
+    from rebake.engine import install
+
     try:
         if around.platform == sys.platform:
             install.require_supported_system()

@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from rebake import process
-from rebake.engine import api, image_size
+from rebake.engine import image_size
 from rebake.engine.client import EngineClient, ImageInfo
 from rebake.engine.endpoint import Endpoint
 
@@ -28,10 +27,7 @@ class Images:
     def image(self, ref: str) -> ImageInfo | None:
         """Return an image by reference; None when the engine does not have it."""
         found = inspect(self._endpoint, [ref]).get(ref)
-        if found is None:
-            return None
-        size = image_size.unpacked_bytes(self._endpoint.docker_host, ref)
-        return info_of(found, size)
+        return None if found is None else info_of(found)
 
     def remove_image(self, ref: str, *, force: bool = False) -> bool:
         """Remove an image's name; tell whether it was there."""
@@ -41,11 +37,11 @@ class Images:
 def inspect(endpoint: Endpoint, refs: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """Return what the engine says of each image, by reference; absent ones are left out.
 
-    The form is that of `docker image inspect`.
+    The form is that of `docker image inspect`, with the image's manifests where the engine tells.
     """
     found: dict[str, Mapping[str, Any]] = {}
     for ref in refs:
-        answer = api.ask(endpoint.docker_host, f"/images/{quote(ref, safe='')}/json")
+        answer = image_size.describe(endpoint.docker_host, ref)
         if answer is None or not (answer.ok or answer.status == _NOT_FOUND):
             return _inspect_by_client(endpoint, refs)
         if answer.ok and isinstance(answer.document, dict):
@@ -66,20 +62,15 @@ def _inspect_by_client(endpoint: Endpoint, refs: Sequence[str]) -> dict[str, Map
     return found
 
 
-def info_of(entry: Mapping[str, Any], unpacked: int | None = None) -> ImageInfo:
-    """Read one image from the engine's description.
-
-    Args:
-        entry: as `docker image inspect` gives it.
-        unpacked: its unpacked bytes, where the engine tells.
-    """
+def info_of(entry: Mapping[str, Any]) -> ImageInfo:
+    """Read one image from the engine's description."""
     digests = entry.get("RepoDigests") or ()
     config = entry.get("Config") or {}
     identity = str(entry.get("Id") or "")
     return ImageInfo(
         id=identity,
         digest=digests[0].partition("@")[2] if digests else identity,
-        bytes=unpacked or int(entry.get("Size") or 0),
+        bytes=image_size.parse(entry) or int(entry.get("Size") or 0),
         labels=dict(config.get("Labels") or {}),
         architecture=str(entry.get("Architecture") or ""),
         os=str(entry.get("Os") or ""),

@@ -25,18 +25,19 @@ def find_engine(session: Session) -> Detected:
         NoEngine: there is none, and installing one is up to the user.
         CannotRun: an engine of ours can't run here.
     """
-    from rebake.engine import detect, private
+    from rebake.engine import detect
 
     kind = session.project.config.engine.kind
+    if kind != "private":
+        try:
+            return detect.detect()
+        except NoEngine as error:
+            if kind == "system" or error.found_unusable:
+                raise
+    from rebake.engine import private
+
     limit_s = session.project.config.engine.start_timeout_s
-    if kind == "private":
-        return detect.examine(private.start(say=session.say, limit_s=limit_s))
-    try:
-        return detect.detect()
-    except NoEngine as error:
-        if kind == "system" or error.found_unusable:
-            raise
-        return detect.examine(private.start(say=session.say, limit_s=limit_s))
+    return detect.examine(private.start(say=session.say, limit_s=limit_s))
 
 
 def engine_if_running(session: Session) -> Endpoint | None:

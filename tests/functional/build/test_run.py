@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from rebake.build import run as build_run
+from rebake.build.gate import LABEL
 from rebake.build.inputs import build_id, read_inputs
 from rebake.build.plan import plan_build
-from rebake.build.run import LABEL, Surroundings, build_images
+from rebake.build.run import Surroundings, build_images
+from rebake.engine import build_cache
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, WrongImage
@@ -51,6 +53,16 @@ FAKE = """\
         ):
             print(json.dumps(item), file=sys.stderr)
         code = int((folder / "code").read_text())
+        if code == 66:
+            if os.environ["SEED"] == "none":
+                sys.exit(0)
+            vertex = {{
+                "digest": "sha256:2", "name": "[api deps 1/1] RUN compile-dependencies",
+                "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
+                "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 101',
+            }}
+            print(json.dumps({{"vertexes": [vertex]}}), file=sys.stderr)
+            sys.exit(1)
         if code == 65 and not os.environ.get("REBAKE_BACKEND_CONTEXT"):
             vertex = {{
                 "digest": "sha256:1", "name": "[build 2/2] RUN build-workspace",
@@ -286,6 +298,23 @@ def test_after_a_build_the_dependencies_become_a_layer_once(bench: Bench) -> Non
     bench.replan()
     bench.build()
     assert layers() == 2
+
+
+def test_a_dependency_layer_that_can_not_be_made_is_done_without(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REBAKE_CACHE_REMOTE", "registry.example/shop")
+    monkeypatch.setattr(build_cache, "mounts", lambda _endpoint: frozenset())
+    bench.project = open_project(bench.folder)
+    bench.replan()
+    (bench.folder / "code").write_text("66")
+    assert bench.build().images["api"].build_id == bench.id
+    seeds = [words for words in bench.calls if words[-1] == "api" and "bake" in words]
+    assert ["registry.example/shop:backend-deps" in " ".join(words) for words in seeds] == [
+        True,
+        False,
+    ]
+    assert "the dependency layer could not be made: compiling without it" in capsys.readouterr().out
 
 
 STALE = "api 0.1.0 (build 0123456789abcdef)"

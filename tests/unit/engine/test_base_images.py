@@ -14,11 +14,11 @@ from rebake.engine.base_images import (
     LocalImage,
     is_transient,
     local_image,
-    parse_hub_addresses,
     plan,
     read_lock,
     write_lock,
 )
+from rebake.engine.registry_probe import parse_hub_addresses
 from rebake.errors import CannotRun, UsageError
 
 RUST = BaseImage("rust", "rust:1.97-slim-trixie")

@@ -16,7 +16,8 @@ ENTRY = {
 
 
 def test_an_image_is_read() -> None:
-    info = info_of(ENTRY, 9)
+    unpacked = {"Kind": "image", "Available": True, "ImageData": {"Size": {"Unpacked": 9}}}
+    info = info_of(ENTRY | {"Manifests": [unpacked]})
     assert (info.id, info.digest, info.bytes) == ("sha256:config", "sha256:manifest", 9)
     assert info.labels == {"rebake.build-id": "0123"}
     assert (info.architecture, info.os, info.tags) == ("amd64", "linux", ("shop-api:prod",))

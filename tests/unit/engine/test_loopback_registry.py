@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rebake.engine import registry
+from rebake.engine import loopback_registry
 from rebake.errors import CannotRun
 
 FAKE = """\
@@ -34,7 +34,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> None:
 
 
 def test_it_listens_on_the_loopback_alone_and_keeps_its_data_where_it_is_told() -> None:
-    told = json.loads(registry.configuration(Path("/data"), 5001))
+    told = json.loads(loopback_registry.configuration(Path("/data"), 5001))
     assert told["http"] == {"addr": "127.0.0.1:5001"}
     assert told["storage"] == {"filesystem": {"rootdirectory": "/data"}}
 
@@ -42,7 +42,7 @@ def test_it_listens_on_the_loopback_alone_and_keeps_its_data_where_it_is_told() 
 @pytest.mark.skipif(sys.platform == "win32", reason="the fake program has a #! line")
 def test_it_runs_as_long_as_the_block(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake(monkeypatch, tmp_path, FAKE)
-    with registry.running(tmp_path / "registry", lambda _text: None) as address:
+    with loopback_registry.running(tmp_path / "registry", lambda _text: None) as address:
         with urllib.request.urlopen(f"http://{address}/v2/", timeout=5) as answer:
             assert answer.status == 200
         assert address.startswith("127.0.0.1:")
@@ -55,7 +55,7 @@ def test_one_that_ends_at_once_says_why(monkeypatch: pytest.MonkeyPatch, tmp_pat
     fake(monkeypatch, tmp_path, "#!/bin/sh\necho no such storage\nexit 1\n")
     with (
         pytest.raises(CannotRun, match="did not start") as caught,
-        registry.running(tmp_path / "registry", lambda _text: None),
+        loopback_registry.running(tmp_path / "registry", lambda _text: None),
     ):
         pass
     assert caught.value.tried == ("no such storage",)
