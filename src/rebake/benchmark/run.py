@@ -81,6 +81,8 @@ class Benchmark:
         self._warm: set[str] = set()
         self._broken: dict[str, str] = {}  # subjects whose first build failed, and why
         self._subjects: dict[str, Subject] = {}
+        self._dependencies = 0  # how many can be added, one after the other
+        self._unlocked = "no small crate is left to add"
 
     def run(self) -> Finding:
         """Take all samples.
@@ -135,31 +137,52 @@ class Benchmark:
     def _prepare(self, scenarios: Sequence[Scenario]) -> None:
         """Make the copies; all begin with the same text, so that each edit changes one."""
         with self._site.made.building():
-            self._subjects = {name: make(self._site, name) for name in self._wanted.subjects}
+            for name in self._wanted.subjects:
+                try:
+                    self._subjects[name] = make(self._site, name)
+                except CommandFailed as error:
+                    self._give_up(name, error)
             if any(scenario.edit == "dependency" for scenario in scenarios):
-                floor = self._subjects.get("floor")
-                helper = floor if isinstance(floor, FloorSubject) else _helper(self._site)
-                manifests = helper.dependencies(min(self._wanted.runs, len(SMALL_CRATES)))
-                for subject in self._subjects.values():
-                    subject.copy.know_dependencies(manifests)
-                self._dependencies = len(manifests)
+                self._lock_dependencies()
             for name, subject in self._subjects.items():
                 if isinstance(subject, RecipeSubject):
                     try:
                         self._twice(name, subject.prepare)
                     except (BuildFailed, EngineLost) as error:
-                        self._say(f"{name}: {error}")
-                        self._broken[name] = error.what
+                        self._give_up(name, error)
         text = self._text()
         for name, subject in self._subjects.items():
             own = f"{text}-{name}"
             subject.copy.say(Sources(code=own, shared=own, ui=own))
+
+    def _give_up(self, name: str, error: RebakeError) -> None:
+        """Go on without a subject that can't even be prepared; its results say why."""
+        self._say(f"{name}: {error}")
+        self._broken[name] = error.what
+
+    def _lock_dependencies(self) -> None:
+        """Let cargo write the lock-files of the edits to come."""
+        try:
+            floor = self._subjects.get("floor")
+            helper = floor if isinstance(floor, FloorSubject) else _helper(self._site)
+            count = min(self._wanted.runs, len(SMALL_CRATES))
+            manifests = self._twice("dependencies", lambda: helper.dependencies(count))
+        except (BuildFailed, CommandFailed, EngineLost) as error:
+            self._say(f"dependency-bump: {error}")
+            self._unlocked = error.what
+            return
+        for subject in self._subjects.values():
+            subject.copy.know_dependencies(manifests)
+        self._dependencies = len(manifests)
 
     def _scenario(self, scenario: Scenario, rest: Sequence[Scenario]) -> None:
         names = self._taking_part(scenario)
         if scenario.start != "cold":
             for name in names:
                 self._warm_up(name)
+        if scenario.edit == "dependency" and not self._dependencies:
+            for name in names:
+                self._taken[scenario.name, name] = _Samples(error=self._unlocked)
         for repetition in range(self._repetitions(scenario)):
             text = self._text()
             for name in rotated(names, repetition):
@@ -228,7 +251,7 @@ class Benchmark:
         """Do it once more where it failed: the engine or the network may have been to blame."""
         try:
             return build()
-        except (BuildFailed, EngineLost) as error:
+        except (BuildFailed, CommandFailed, EngineLost) as error:
             note = f"{what}: thrown away and taken again: {error.what}"
             self._notes.append(note)
             self._say("\n".join([note, *error.details]))
@@ -247,8 +270,7 @@ class Benchmark:
         try:
             self._built(self._subjects[name], "first build", "all")
         except (BuildFailed, EngineLost) as error:
-            self._say(f"{name}: {error}")
-            self._broken[name] = error.what
+            self._give_up(name, error)
         self._warm.add(name)
 
     def _bare_bake(self) -> None:
