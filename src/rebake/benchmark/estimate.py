@@ -53,7 +53,7 @@ class Clock:
     def wanted(self, scenario: str, subject: str) -> int:
         """How many samples of a pair are wanted."""
         taken = self._taken.get((scenario, subject))
-        first = taken[0][0] if taken else self._expected((scenario, subject))
+        first = taken[0][0] if taken else self.expected(scenario, subject)
         return min(self.runs, self.slow_runs) if first > self.slow_s else self.runs
 
     def left_s(self, pairs: Iterable[tuple[str, str]]) -> float:
@@ -61,10 +61,12 @@ class Clock:
         total = 0.0
         for pair in pairs:
             missing = self.wanted(*pair) - len(self._taken.get(pair, ()))
-            total += max(0, missing) * self._expected(pair)
+            total += max(0, missing) * self.expected(*pair)
         return total
 
-    def _expected(self, pair: tuple[str, str]) -> float:
+    def expected(self, scenario: str, subject: str) -> float:
+        """Seconds of one sample with all that belongs to it, as far as is known."""
+        pair = scenario, subject
         taken = self._taken.get(pair)
         if taken:
             return sum(whole for _, whole in taken) / len(taken)

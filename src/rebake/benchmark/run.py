@@ -93,7 +93,7 @@ class Benchmark:
         """
         scenarios = self._possible()
         self._prepare(scenarios)
-        self._say(f"about {in_words(self._clock.left_s(self._pairs(scenarios)))} to go")
+        self._say(f"about {in_words(self._left_s(scenarios))} to go")
         for number, scenario in enumerate(scenarios):
             if scenario.start == "fresh engine":
                 self._fresh(scenario)
@@ -133,6 +133,14 @@ class Benchmark:
             and subject not in self._broken
             and not self._taken.get((scenario.name, subject), _Samples()).error
         ]
+
+    def _left_s(self, scenarios: Sequence[Scenario]) -> float:
+        """Seconds that these scenarios will take, first builds that are not counted included."""
+        total = self._clock.left_s(self._pairs(scenarios))
+        if not any(scenario.start == "cold" for scenario in scenarios):
+            waiting = set(self._wanted.subjects) - self._warm - self._broken.keys()
+            total += sum(self._clock.expected("cold", name) for name in waiting)
+        return total
 
     def _prepare(self, scenarios: Sequence[Scenario]) -> None:
         """Make the copies; all begin with the same text, so that each edit changes one."""
@@ -191,7 +199,7 @@ class Benchmark:
                 if taken.error or repetition >= self._clock.wanted(scenario.name, name):
                     continue
                 self._sample(scenario, name, text, taken)
-                left = self._clock.left_s(self._pairs(rest))
+                left = self._left_s(rest)
                 shown = f"{taken.samples[-1].seconds:.2f} s" if taken.samples else "failed"
                 self._say(
                     f"{scenario.name}, {name}, {repetition + 1}: {shown}; "
