@@ -219,6 +219,8 @@ DRY = {
     "config": ("project.name",),
     "doctor": ("context",),
     "report": (),
+    "benchmark": (),
+    "workflow-test": (),
 }
 
 

@@ -19,6 +19,9 @@ from rebake.process import Command, run
 from rebake.redact import Redactor
 from rebake.report.events import OnEvent
 
+# buildx asks the engine once more for each target to put a provenance into the metadata file.
+_QUIET = {"BUILDX_METADATA_PROVENANCE": "disabled"}
+
 
 @dataclass(frozen=True)
 class BakeResult:
@@ -39,7 +42,10 @@ class BakeStopped(Exception):
 def command(plan: BuildPlan, endpoint: Endpoint, metadata: Path) -> Command:
     """The exact command for a plan."""
     return endpoint.command(
-        *bake_words(plan, metadata), cwd=plan.root, env=plan.all_variables, what="the build"
+        *bake_words(plan, metadata),
+        cwd=plan.root,
+        env=plan.all_variables | _QUIET,
+        what="the build",
     )
 
 

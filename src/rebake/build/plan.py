@@ -12,6 +12,8 @@ from rebake.results import Mode
 
 Half = Literal["backend", "ui"]
 Seed = Literal["none", "deps"]
+# What `--load` means, with zstd instead of gzip, which takes less time to pack.
+EXPORT = "type=docker,compression=zstd,compression-level=1"
 # The bake target of the dependency layer, and the name of the folder's table in the inputs.
 DEPENDENCIES = "backend-deps"
 RECIPE = "recipe"
@@ -200,10 +202,11 @@ def bake_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:
         "--file", str(plan.bake_file),
         "--progress", "rawjson",
         "--metadata-file", str(metadata),
-        "--load",
         # Bake asks before it reads outside the project: the host's settings are there.
         "--allow", f"fs.read={plan.variables['REBAKE_HOST_SETTINGS']}",
     ]  # fmt: skip
+    for target in plan.targets:
+        words += ["--set", f"{target}.output={EXPORT}"]
     if plan.no_cache:
         words.append("--no-cache")
     if plan.remote is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -110,7 +111,7 @@ class _Build:
         self.plan = resend.with_names(self.project, self.plan).expecting(
             {half: build_id(self.inputs[half]) for half in self.plan.halves}
         )
-        self.before = {image.ref: self.images.image(image.ref) for image in self.plan.images}
+        self.before: Mapping[str, ImageInfo | None] = {}
         digests = {name: digest_of(files) for name, files in self.inputs.items()}
         around = {
             "engine": self.endpoint.docker_host,
@@ -135,7 +136,7 @@ class _Build:
         """Do it."""
         if not self.plan.forced and (found := self._nothing_to_do()):
             return self._skip(found)
-        self._choose_seed()
+        self._look_around()
         if hidden := resend.missed(self.project, self.inputs[RECIPE]):
             self.say(
                 f"{', '.join(hidden)}: new content, but the old size and time: all is sent again"
@@ -170,9 +171,9 @@ class _Build:
 
     def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
         result = bake(self.plan, self.endpoint, self.on_event)
+        now = self._ask_images()
         made = {
-            image.service: self._made(image, result.progress, result.digests)
-            for image in self.plan.images
+            image.service: self._made(image, now[image.ref], result) for image in self.plan.images
         }
         layers = LayersMeanwhile(
             self.endpoint, self.project.cache_id, self.plan.mode, made.values()
@@ -217,22 +218,27 @@ class _Build:
 
     def _nothing_to_do(self) -> dict[str, ImageRecord] | None:
         """The images, when every one of them would only be made again as it is."""
+        lasts = {i.service: self._last(i.service, i.ref) for i in self.plan.images}
+        # The history alone nearly always tells that something changed: then nothing is asked twice.
+        if any(not skip.same_key(i, self.keys[i], last) for i, last in lasts.items()):
+            return None
+        self.before = self._ask_images()
         found = {}
         for image in self.plan.images:
             there = self.before[image.ref]
-            if there is None:
-                return None
-            record = skip.made_already(
-                image.service,
-                self.keys[image.service],
-                image.ref,
-                {there.id, there.digest},
-                self._last(image.service, image.ref),
-            )
+            present = {there.id, there.digest} if there is not None else frozenset[str]()
+            key, last = self.keys[image.service], lasts[image.service]
+            record = skip.made_already(image.service, key, image.ref, present, last)
             if record is None:
                 return None
             found[image.service] = record
         return found
+
+    def _ask_images(self) -> dict[str, ImageInfo | None]:
+        """What the engine has under the name of each image; all are asked at once."""
+        refs = list(dict.fromkeys(image.ref for image in self.plan.images))
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            return dict(zip(refs, pool.map(self.images.image, refs), strict=True))
 
     def _skip(self, found: Mapping[str, ImageRecord]) -> BuildResult:
         made = {
@@ -261,10 +267,16 @@ class _Build:
 
     # the dependency layer
 
-    def _choose_seed(self) -> None:
-        if self.plan.no_cache or not self.layer_key:
-            return
-        mounts = build_cache.mounts(self.endpoint)
+    def _look_around(self) -> None:
+        """Before a build: what is there of the images and of the cache mounts, asked at once."""
+        seeds = bool(self.layer_key) and not self.plan.no_cache
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            mounts = pool.submit(build_cache.mounts, self.endpoint) if seeds else None
+            self.before = self.before or self._ask_images()
+            if mounts is not None:
+                self._choose_seed(mounts.result())
+
+    def _choose_seed(self, mounts: frozenset[str] | None) -> None:
         state = seed.CacheState(
             mount=None if mounts is None else target_mount(self.project, mounts),
             layer=self._known_layer() == self.layer_key,
@@ -293,18 +305,16 @@ class _Build:
 
     # what came out
 
-    def _made(
-        self, image: PlannedImage, progress: BuildProgress, digests: Mapping[str, str]
-    ) -> ImageResult:
-        info, old = self.images.image(image.ref), self.before[image.ref]
+    def _made(self, image: PlannedImage, info: ImageInfo | None, result: BakeResult) -> ImageResult:
+        old = self.before[image.ref]
         return ImageResult(
             service=image.service,
             ref=image.ref,
-            digest=digests.get(image.target) or (info.digest if info else ""),
+            digest=result.digests.get(image.target) or (info.digest if info else ""),
             bytes=info.bytes if info else 0,
             build_id=self.plan.build_ids[image.half],
             built=old is None or info is None or old.id != info.id,
-            seconds=_target_seconds(progress, image.target),
+            seconds=_target_seconds(result.progress, image.target),
             label=info.labels.get(gate.LABEL, "") if info else "",
         )
 

@@ -50,6 +50,11 @@ def settings_of(keys: Mapping[str, str]) -> dict[str, str]:
     return {_SETTING + service: key for service, key in keys.items()}
 
 
+def same_key(service: str, key: str, last: StoredBuild | None) -> bool:
+    """Whether a build in the history made a service's image from the very same things."""
+    return last is not None and last.record.settings.get(_SETTING + service) == key
+
+
 def made_already(
     service: str, key: str, ref: str, present: Collection[str], last: StoredBuild | None
 ) -> ImageRecord | None:
@@ -62,7 +67,7 @@ def made_already(
         present: the id and the digest of what the engine has under that name.
         last: the newest build of this image that ended well.
     """
-    if last is None or last.record.settings.get(_SETTING + service) != key:
+    if last is None or not same_key(service, key, last):
         return None
     image = last.image(service)
     if image is None or image.ref != ref or image.digest not in present:

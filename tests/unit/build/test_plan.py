@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rebake.build.plan import bake_words, dependency_words, plan_build, target_mount
+from rebake.build.plan import EXPORT, bake_words, dependency_words, plan_build, target_mount
 from rebake.project.project import open_project
 
 
@@ -24,8 +24,9 @@ def test_prod_builds_one_target_a_service(tmp_path: Path) -> None:
         "--file", str(tmp_path / "docker" / "docker-bake.hcl"),
         "--progress", "rawjson",
         "--metadata-file", str(tmp_path / "meta.json"),
-        "--load",
         "--allow", f"fs.read={settings}",
+        "--set", f"api.output={EXPORT}",
+        "--set", f"ui.output={EXPORT}",
         "api", "ui",
     )  # fmt: skip
     assert [image.ref for image in plan.images] == [
@@ -70,12 +71,12 @@ def test_a_remote_cache_is_read_by_a_tag_each_target(
 ) -> None:
     plan = remote_plan(tmp_path, monkeypatch, "false")
     place = "type=registry,ref=registry.example:5000/shop/cache"
-    assert bake_words(plan, tmp_path / "m")[11:] == (
+    assert bake_words(plan, tmp_path / "m")[14:] == (
         "--set", f"api.cache-from={place}:api",
         "--set", f"ui.cache-from={place}:ui",
         "api", "ui",
     )  # fmt: skip
-    assert bake_words(plan.seeded("deps", ""), tmp_path / "m")[15:] == (
+    assert bake_words(plan.seeded("deps", ""), tmp_path / "m")[18:] == (
         "--set", f"*.cache-from+={place}:backend-deps",
         "api", "ui",
     )  # fmt: skip

@@ -1,0 +1,104 @@
+"""What a build does in each state of the caches, on a real engine."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+
+from e2e import small_project
+from e2e.small_project import Bench
+from rebake.engine import build_cache
+from rebake.engine.endpoint import Endpoint
+
+pytestmark = pytest.mark.engine
+
+FOLDER = Path(os.environ.get("REBAKE_E2E_FOLDER") or platformdirs.user_cache_path("rebake") / "e2e")
+MEMBERS = 2  # of the workspace that the binary `api` is made of
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    """The small project in a folder of its own: other tests' mounts stay as they are."""
+    return small_project.make(FOLDER / "caches, ü")
+
+
+def build(bench: Bench, *words: str, **env: str) -> tuple[dict[str, Any], str]:
+    """Build `api`; return the document and what was shown."""
+    done = bench.one.invoke("build", "api", "--json", "--progress", "plain", *words, **env).ok()
+    return done.document, done.stderr
+
+
+def lose_mount(bench: Bench) -> None:
+    """Take away the cache mount that the project compiles in, as a prune would."""
+    endpoint = Endpoint("private", bench.docker.env["DOCKER_HOST"], Path(bench.docker.program))
+    start = f"{bench.one.cache_id}-target-release-"
+    found = [r.id for r in build_cache.records(endpoint) or () if r.mount_id.startswith(start)]
+    assert found
+    build_cache.remove(endpoint, found)
+    assert not [m for m in build_cache.mounts(endpoint) or () if m.startswith(start)]
+
+
+def test_with_nothing_to_do_nothing_is_done(bench: Bench) -> None:
+    first, _ = build(bench)
+    again, shown = build(bench)
+    assert again["skipped"].startswith("nothing changed")
+    assert "exporting to image" not in shown
+    image = again["images"]["api"]
+    assert image["built"] is False
+    assert image["digest"] == first["images"]["api"]["digest"]
+    bench.docker("image", "rm", image["ref"])
+    rebuilt, _ = build(bench)
+    assert "skipped" not in rebuilt
+    assert bench.ask(image["ref"]).build_id == bench.one.id
+
+
+def test_an_edit_compiles_what_it_concerns_and_makes_no_layer(bench: Bench) -> None:
+    build(bench)
+    bench.one.write_text(f"edit {time.time_ns()}")
+    document, shown = build(bench)
+    assert document["caches"]["crates"]["compiled"] == MEMBERS
+    assert "compile-dependencies" not in shown
+
+
+def test_a_lost_mount_is_filled_from_the_dependency_layer(bench: Bench) -> None:
+    build(bench)
+    lose_mount(bench)
+    text = f"after the loss {time.time_ns()}"
+    bench.one.write_text(text)
+    document, shown = build(bench)
+    assert "the cache mount is gone: filling it from the dependency layer" in shown
+    assert "the empty cache mount was filled from the dependency layer" in shown
+    crates = document["caches"]["crates"]
+    assert crates["compiled"] == MEMBERS
+    assert crates["reused"] >= 1  # itoa
+    told = bench.ask(document["images"]["api"]["ref"])
+    assert (told.build_id, told.text) == (bench.one.id, text)
+
+
+def test_without_the_layer_a_lost_mount_is_compiled_anew(bench: Bench) -> None:
+    build(bench)
+    lose_mount(bench)
+    bench.one.write_text(f"no layer {time.time_ns()}")
+    # Another digest of what dependencies are made of: the layer that is there is none of these.
+    bench.one.write("Cargo.toml", (bench.one.backend / "Cargo.toml").read_text() + "\n")
+    document, shown = build(bench, REBAKE_BUILD_DEPENDENCY_LAYER="false")
+    assert "filling it" not in shown
+    assert document["caches"]["crates"]["reused"] == 0
+    assert bench.ask(document["images"]["api"]["ref"]).build_id == bench.one.id
+
+
+def test_sccache_is_an_option_that_never_breaks_a_build(bench: Bench) -> None:
+    document, shown = build(bench, REBAKE_BUILD_COMPILER_CACHE="sccache")
+    assert bench.ask(document["images"]["api"]["ref"]).build_id == bench.one.id
+    lose_mount(bench)
+    bench.one.write_text(f"sccache {time.time_ns()}")
+    lost, shown = build(
+        bench, REBAKE_BUILD_COMPILER_CACHE="sccache", REBAKE_BUILD_DEPENDENCY_LAYER="false"
+    )
+    assert "sccache: Compile requests executed" in shown or "without it" in shown
+    assert bench.ask(lost["images"]["api"]["ref"]).build_id == bench.one.id
