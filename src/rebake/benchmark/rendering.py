@@ -60,7 +60,7 @@ def dockerfile(recipe: str, layout: Layout, *, cache_id: str, label: str = "") -
     """Return the Dockerfile of a recipe (or of `ui`) for a workspace."""
     from jinja2 import Environment, StrictUndefined
 
-    place = resources.files("rebake.benchmark") / "recipes" / f"{recipe}.Dockerfile"
+    place = resources.files("rebake.benchmark") / "recipes" / f"{recipe}.Dockerfile.jinja"
     environment = Environment(  # noqa: S701 - a Dockerfile is no HTML
         undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
