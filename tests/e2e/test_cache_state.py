@@ -18,7 +18,7 @@ from rebake.engine.endpoint import Endpoint
 pytestmark = pytest.mark.engine
 
 FOLDER = Path(os.environ.get("REBAKE_E2E_FOLDER") or platformdirs.user_cache_path("rebake") / "e2e")
-MEMBERS = 2  # of the workspace that the binary `api` is made of
+MEMBERS = 4  # core, api, worker, web: one `cargo build` for all services
 
 
 @pytest.fixture(scope="module")
