@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.support import Docker, clean_environment
 from rebake.errors import ProjectError
 from rebake.project.ignore import IgnoreMatcher, walk
 
@@ -48,18 +49,9 @@ class Endpoint:
 
 
 @pytest.fixture(scope="module")
-def docker_endpoint() -> Endpoint:
-    """The engine that the environment names, or the one that `invoke engine env` made."""
-    values = dict(os.environ)
-    ready = Path("/tmp/engine-ready")
-    if ready.is_file():
-        values |= dict(line.split("=", 1) for line in ready.read_text().splitlines() if "=" in line)
-    docker = values.get("DOCKER", "docker")
-    try:
-        subprocess.run([docker, "version"], env=values, check=True, capture_output=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
-        pytest.skip("no engine")
-    return Endpoint(docker, values)
+def docker_endpoint(docker: Docker) -> Endpoint:
+    """The engine of these tests."""
+    return Endpoint(docker.program, clean_environment() | docker.env)
 
 
 def make_tree(root: Path, choose: random.Random, depth: int = 0) -> None:
