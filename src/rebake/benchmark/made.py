@@ -24,13 +24,16 @@ from rebake.engine.build_cache import CacheRecord
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.home import Home
 from rebake.engine.sweep_tool import MARKER
-from rebake.errors import RebakeError
+from rebake.errors import Interrupted, RebakeError
 from rebake.process import run
 
 LABEL_RUN = "dev.rebake.benchmark"
 _LIST = "made.json"
 _TIMEOUT_S = 300.0
 _PATIENCE_S = 30.0
+_LOOK_S = 0.5
+_CALM_LOOKS = 2
+_MORE_LOOKS = 3
 
 Say = Callable[[str], None]
 
@@ -91,12 +94,31 @@ class Made:
         before = set(self.cache())
         try:
             yield
+        except Interrupted:
+            self._wait_for_the_builder(before)
+            raise
         finally:
             came = [record for record in self.cache().values() if record.id not in before]
             new = {r.id for r in came if could_be_of(r.description, self.steps)}
             if not new <= self.records:
                 self.records |= new
                 self.write()
+
+    def _wait_for_the_builder(self, before: set[str]) -> None:
+        """Wait until a build that was broken off has come to rest in the engine.
+
+        The client ends at once; an export that had begun goes on, and names its image afterwards.
+        What it works on is in use for as long.
+        """
+        limit = time.monotonic() + _PATIENCE_S
+        calm = 0
+        last: set[str] = set()
+        while calm < _CALM_LOOKS and time.monotonic() < limit:
+            now = self.cache()
+            busy = any(record.in_use for record in now.values() if record.id not in before)
+            calm = 0 if busy or set(now) != last else calm + 1
+            last = set(now)
+            time.sleep(_LOOK_S)
 
     def cache(self) -> dict[str, CacheRecord]:
         """All records of the builder's cache, by id; none where the engine can't be asked."""
@@ -121,8 +143,8 @@ class Made:
         build_cache.remove(self.endpoint, found)
         return len(found)
 
-    def remove_images(self, prefix: str) -> None:
-        """Remove the images whose name begins so."""
+    def remove_images(self, prefix: str) -> int:
+        """Remove the images whose name begins so; return how many there were."""
         if self.run not in prefix:
             raise ValueError(prefix)
         words = ("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
@@ -130,6 +152,7 @@ class Made:
         names = [name for name in listed if name.startswith(prefix)]
         if names:
             run(self.endpoint.command("image", "rm", "--force", *names, timeout_s=_TIMEOUT_S))
+        return len(names)
 
     def remove_image_id(self, image: str) -> None:
         """Remove an image that has lost its name to a newer one; leave it where it is in use."""
@@ -144,6 +167,10 @@ class Made:
         self._remove_stacks()
         self.remove_images(self.run)
         left = self._remove_records()
+        # A build that was broken off may have named its images meanwhile.
+        for _ in range(_MORE_LOOKS):
+            if not self.remove_images(self.run):
+                break
         if any(record.in_use for record in left):
             say(f"{len(left)} cache records are still in use: the next benchmark removes them")
             self.records = {record.id for record in left}

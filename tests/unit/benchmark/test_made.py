@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from rebake.benchmark import made
 from rebake.benchmark.made import could_be_of, steps_of
+from rebake.engine import build_cache
+from rebake.engine.build_cache import CacheRecord
+from rebake.engine.endpoint import Endpoint
+from rebake.errors import Interrupted
 
 KNOWN = steps_of(
     "FROM rust AS build\nWORKDIR /app\nCOPY . .\n"
@@ -50,3 +58,21 @@ def test_records_of_its_steps_are_its_own(description: str) -> None:
 )
 def test_records_of_other_builds_are_not(description: str) -> None:
     assert not could_be_of(description, KNOWN)
+
+
+def test_a_build_that_was_broken_off_comes_to_rest_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = CacheRecord("old", "layer", 1, "", in_use=False, description="[build 3/4] COPY . .")
+    late = replace(old, id="late", in_use=True)
+    looks = [[old], [old, late], [old, late], [old, replace(late, in_use=False)]]
+    monkeypatch.setattr(
+        build_cache, "records", lambda _: looks.pop(0) if len(looks) > 1 else looks[0]
+    )
+    monkeypatch.setattr(made, "_LOOK_S", 0.0)
+    endpoint = Endpoint("private", "unix:///none", Path("docker"))
+    one = made.Made("bench-1", tmp_path, endpoint, steps=KNOWN)
+    with pytest.raises(Interrupted), one.building():
+        raise Interrupted("docker")
+    assert one.records == {"late"}
+    assert len(looks) == 1
