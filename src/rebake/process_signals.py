@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
@@ -46,6 +47,26 @@ def wait_for_group(group: int, timeout_s: float) -> None:
             while time.monotonic() < deadline:
                 os.killpg(group, 0)
                 time.sleep(0.01)
+
+
+def sleep_until_end(pid: int, timeout_s: float | None) -> None:
+    """Sleep until a child that nobody has waited for ends, at most `timeout_s` seconds.
+
+    `Popen.wait` with a time limit looks every 50 ms instead, which is what a short program takes.
+    Without a limit, or where the system can't tell (all but Linux), this returns at once.
+    """
+    if timeout_s is None or sys.platform != "linux":
+        return
+    try:
+        end = os.pidfd_open(pid)
+    except OSError:  # an old kernel, a sandbox
+        return
+    try:
+        told = select.poll()
+        told.register(end, select.POLLIN)
+        told.poll(max(0.0, timeout_s) * 1000)
+    finally:
+        os.close(end)
 
 
 @contextlib.contextmanager
