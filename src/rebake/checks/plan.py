@@ -309,6 +309,9 @@ def bun_install(tree: Tree, group: str) -> Part:
 def _pytest(name: str, group: str, args: Sequence[str], ok: tuple[int, ...] = (0,)) -> Part:
     return Part(
         *(name, group, ("python", "-P", "-m", "pytest", "-q", *args)),
+        # Containers often forbid Python to keep what it has compiled. Without it, each of the
+        # processes that tests start compiles the toolkit anew, which takes longer than its work.
+        env={"PYTHONDONTWRITEBYTECODE": ""},
         count=_PYTEST_FAILED,
         keep=_PYTEST_SUMMARY,
         ok=ok,

@@ -100,6 +100,12 @@ def test_the_tests_of_all_three() -> None:
     assert argv_of(parts)["backend tests"] == cargo
 
 
+def test_what_tests_compile_of_python_is_kept_even_where_the_machine_says_not_to() -> None:
+    tree = Tree(files=("tests/unit/test_a.py", "tests/e2e/test_b.py"))
+    parts = [*plan.parts_of_test(tree), *plan.parts_of_e2e(tree)]
+    assert [part.env["PYTHONDONTWRITEBYTECODE"] for part in parts] == ["", ""]
+
+
 def test_arguments_for_pytest_mean_the_toolkit_alone() -> None:
     (part,) = plan.parts_of_test(TREE, ["-k", "x"])
     assert part.arguments == ("-P", "-m", "pytest", "-q", "-k", "x")
