@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from rebake.config.load import Loaded, find_root, load
-from rebake.config.model import Config
 from rebake.errors import ProjectError, UnknownName
 from rebake.project.cargo import Workspace, read_workspace
 from rebake.project.git import common_dir, worktrees
 from rebake.results import Mode
+
+if TYPE_CHECKING:
+    from rebake.config.model import Config
 
 _STATE_HOME = "REBAKE_STATE_HOME"
 
@@ -131,8 +134,13 @@ class Project:
         return tuple(found)
 
 
-def open_project(start: Path | None = None, **flags: object) -> Project:
+def open_project(start: Path | None = None, *, remember: bool = False, **flags: object) -> Project:
     """Find and load the project at or above `start` (the current folder by default).
+
+    Args:
+        start: where to begin.
+        remember: keep settings that are good, so that the next call need not check them.
+        flags: values of flags by key.
 
     Raises:
         NotAProject: there is no rebake.toml.
@@ -140,7 +148,8 @@ def open_project(start: Path | None = None, **flags: object) -> Project:
     """
     root = find_root((start or Path.cwd()).resolve())
     given = {key: value for key, value in flags.items() if value is not None}
-    return Project(root, load(root, flags=given))
+    keep_in = state_home() / "settings" / f"{_digest(root)}.json" if remember else None
+    return Project(root, load(root, flags=given, keep_in=keep_in))
 
 
 def state_home() -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rebake.config.values import table_of, tree_of
 from rebake.project.project import Project, open_project
 from rebake.stack import native_build, native_plan
 from rebake.stack.native_plan import Tools, from_json, make_plan, to_json
@@ -24,9 +25,9 @@ def project_with(root: Path, *services: str) -> Project:
     (root / "backend").mkdir()
     (root / "backend" / "Cargo.lock").write_text('[[package]]\nname = "listenfd"\n')
     loaded = open_project(root).loaded
-    backend = loaded.config.backend.model_copy(update={"services": services})
-    config = loaded.config.model_copy(update={"backend": backend})
-    return Project(root, replace(loaded, config=config))
+    tree = tree_of(loaded.config)
+    tree["backend"]["services"] = list(services)
+    return Project(root, replace(loaded, config=table_of(tree)))
 
 
 @pytest.fixture
