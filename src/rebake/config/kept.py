@@ -1,7 +1,8 @@
 """Keeps settings that were found good, so that they are not checked again until something changed.
 
 What they were made from is a digest: the files' texts, the variables, the flags, and rebake's own
-rules. A file that is not whole, or is for something else, is as good as none.
+rules. A file that is not whole, or is for something else, is as good as none. Other answers that
+take long to get are kept in the same way (`keep`, `recall`).
 """
 
 from __future__ import annotations
@@ -59,24 +60,39 @@ def digest_of(
 
 
 def read(file: Path, digest: str) -> Kept | None:
-    """Return what is kept in a file when it was made from the very same things."""
+    """Return the settings in a file when they were made from the very same things."""
+    text = recall(file, digest)
+    if text is None:
+        return None
     try:
-        made_from, checksum, text = file.read_text(encoding="utf-8").split("\n", 2)
-        if made_from != digest or checksum != _checksum(text):
-            return None
         document = json.loads(text)
         return Kept(document["values"], document["sources"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
 def write(file: Path, digest: str, kept: Kept) -> None:
     """Keep settings; where that can't be done, they are checked anew each time."""
-    text = json.dumps({"values": kept.values, "sources": kept.sources})
+    keep(file, digest, json.dumps({"values": kept.values, "sources": kept.sources}))
+
+
+def recall(file: Path, digest: str) -> str | None:
+    """Return the text that a file keeps for a digest; None when it is another's, or not whole."""
+    try:
+        made_from, checksum, text = file.read_text(encoding="utf-8").split("\n", 2)
+    except (OSError, ValueError):
+        return None
+    return text if made_from == digest and checksum == _checksum(text) else None
+
+
+def keep(file: Path, digest: str, text: str) -> None:
+    """Keep a text for what it was made from, readable by this user alone; try to, at least."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(f"{digest}\n{_checksum(text)}\n{text}", encoding="utf-8")
+        number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(number, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(f"{digest}\n{_checksum(text)}\n{text}")
         temporary.replace(file)
 
 
