@@ -5,6 +5,7 @@ import json
 import socketserver
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,32 @@ def test_a_changed_client_or_a_broken_memory_is_asked_again(engine, docker, arou
     around.cache.write_text('{"fingerprint": 1')
     detect(around)
     assert len(docker.calls) == 12
+
+
+def test_shells_with_another_path_take_turns_and_ask_once_each(engine, docker, around):
+    docker.answer(GOOD)
+    other = replace(around, environ={**around.environ, "PATH": around.environ["PATH"] + ":/other"})
+    for _ in range(3):
+        assert detect(around).endpoint == detect(other).endpoint
+    assert len(docker.calls) == 8
+    for number in range(9):  # more than are kept: the oldest is forgotten
+        path = f"{around.environ['PATH']}:/{number}"
+        detect(replace(around, environ={**around.environ, "PATH": path}))
+    asked = len(docker.calls)
+    detect(replace(around, environ={**around.environ, "PATH": path}))
+    assert len(docker.calls) == asked
+    detect(around)
+    assert len(docker.calls) == asked + 4
+    assert len(json.loads(around.cache.read_text())["entries"]) == 8
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 3}', '{"format": 3, "entries": [1, {}]}'])
+def test_a_memory_of_another_form_is_none(engine, docker, around, text):
+    docker.answer(GOOD)
+    around.cache.parent.mkdir(exist_ok=True)
+    around.cache.write_text(text)
+    assert detect(around).endpoint.docker_host == engine
+    assert len(docker.calls) == 4
 
 
 @pytest.mark.parametrize(
