@@ -18,8 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NoReturn, Self
 
-import psutil
-
 from rebake.errors import Interrupted, ProgramMissing, TimedOut
 from rebake.process_command import Command, OnLine, Outcome, which
 from rebake.process_signals import (
@@ -229,6 +227,8 @@ def replace(command: Command) -> NoReturn:
 
 def stop(child: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
     """Stop a child and all its descendants: interrupt first, kill after `grace_s` seconds."""
+    import psutil
+
     descendants = descendants_of(child.pid)
     _signal_group(child, interrupt=True)
     try:
@@ -265,6 +265,8 @@ def stopping_children(what: str = "", before: Callable[[], None] | None = None) 
         except KeyboardInterrupt:
             if before is not None:
                 before()
+            import psutil
+
             stop_all(psutil.Process().children(recursive=True))
             raise Interrupted(what) from None
 

@@ -11,14 +11,18 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
 
 GRACE_S = 5.0  # between the interrupt and the kill of a child
 
 
 def stop_all(processes: Sequence[psutil.Process], grace_s: float = GRACE_S) -> None:
     """Stop processes: interrupt first (on Windows: end at once), kill after `grace_s` seconds."""
+    import psutil  # not free to import, and most calls stop nothing
+
     for process in processes:
         with contextlib.suppress(psutil.Error):
             if sys.platform == "win32":
@@ -33,6 +37,8 @@ def stop_all(processes: Sequence[psutil.Process], grace_s: float = GRACE_S) -> N
 
 def descendants_of(pid: int) -> list[psutil.Process]:
     """Return what a process started, and what that started; empty when it is gone."""
+    import psutil
+
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:

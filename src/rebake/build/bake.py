@@ -7,17 +7,18 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rebake.build.plan import DEPENDENCIES, BuildPlan, bake_words, dependency_words
-from rebake.build.progress import ProgressReader
-from rebake.build.progress_state import BuildProgress
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.ping import ping
 from rebake.errors import BuildFailed, EngineLost, Interrupted
 from rebake.process import Command, run
 from rebake.redact import Redactor
 from rebake.report.events import OnEvent
+
+if TYPE_CHECKING:  # a build with nothing to do reads no progress
+    from rebake.build.progress_state import BuildProgress
 
 # buildx asks the engine once more for each target to put a provenance into the metadata file.
 _QUIET = {"BUILDX_METADATA_PROVENANCE": "disabled"}
@@ -60,6 +61,8 @@ def bake(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> BakeResult:
     Raises:
         BakeStopped: a step failed, the engine went away, or the user interrupted it.
     """
+    from rebake.build.progress import ProgressReader
+
     redactor = Redactor.from_environment()
     reader = ProgressReader(on_event, targets=plan.targets, redactor=redactor)
     with tempfile.TemporaryDirectory(prefix="rebake-") as folder:
@@ -83,6 +86,8 @@ def make_dependency_layer(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent
     Raises:
         Interrupted: the user interrupted it.
     """
+    from rebake.build.progress import ProgressReader
+
     reader = ProgressReader(on_event, targets=(DEPENDENCIES,))
     outcome = run(
         endpoint.command(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rebake import __version__
 from rebake.build import gate, resend, seed, skip
@@ -16,7 +16,6 @@ from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_lay
 from rebake.build.inputs import build_id, digest_of, read_inputs
 from rebake.build.layers import LayersMeanwhile
 from rebake.build.plan import RECIPE, BuildPlan, PlannedImage, target_mount
-from rebake.build.progress_state import BuildProgress
 from rebake.engine import build_cache
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
@@ -27,6 +26,9 @@ from rebake.project.git import read_state
 from rebake.project.project import Project
 from rebake.report.events import OnEvent
 from rebake.results import BuildResult, ImageResult
+
+if TYPE_CHECKING:
+    from rebake.build.progress_state import BuildProgress
 
 Say = Callable[[str], None]
 LayersOf = Callable[[ImageResult, History], tuple[LayerRecord, ...]]
@@ -369,9 +371,7 @@ class _Build:
 
 
 def _arguments(plan: BuildPlan) -> dict[str, str]:
-    return {
-        name: value for name, value in plan.all_variables.items() if not name.startswith("REBAKE_")
-    }
+    return {k: v for k, v in plan.all_variables.items() if not k.startswith("REBAKE_")}
 
 
 def _record_of(image: ImageResult, layers: tuple[LayerRecord, ...]) -> ImageRecord:

@@ -7,7 +7,6 @@ bake files can name them; a file is rewritten only when its content changes.
 
 from __future__ import annotations
 
-import configparser
 import hashlib
 import io
 import os
@@ -188,6 +187,10 @@ def npmrc(settings: Mapping[str, str], environ: Mapping[str, str]) -> str:
 
 def pip_conf(text: str, environ: Mapping[str, str]) -> str:
     """Return pip's index settings."""
+    if not text and not any(name.startswith("PIP_") for name in environ):
+        return ""  # nearly always: then the parser is not even imported
+    import configparser
+
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(text)

@@ -10,19 +10,19 @@ import hashlib
 import json
 import os
 import re
-import ssl
-import tarfile
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from rebake import process
 from rebake.engine import ca
 from rebake.errors import CannotRun, ProgramMissing, RebakeError, TimedOut
 from rebake.process import Command
+
+if TYPE_CHECKING:  # every build reads `.npmrc`, nearly none fetches anything
+    import urllib.request
 
 _TIMEOUT_S = 30.0
 _NPM_TIMEOUT_S = 20.0
@@ -41,6 +41,8 @@ class Registry:
         """Return a request; the token goes to the registry's own host only."""
         if not url.startswith(("https://", "http://")):
             raise CannotRun(f"the npm registry names an address of another kind: {url[:20]}", _HINT)
+        import urllib.request
+
         request = urllib.request.Request(url)  # noqa: S310 - the scheme was just checked
         if self.token and urlsplit(url).netloc == urlsplit(self.url).netloc:
             request.add_header("Authorization", f"Bearer {self.token}")
@@ -92,6 +94,9 @@ def fetch_file(registry: Registry, package: str, version: str, member: str, targ
     Raises:
         CannotRun: the package can't be had, or it is not what the registry's sum says.
     """
+    import tarfile
+    import urllib.error
+
     address = f"{registry.url}{quote(package, safe='@')}"
     try:
         document = json.loads(_get(registry, address).decode())
@@ -135,6 +140,9 @@ def is_intact(file: Path, integrity: str) -> bool:
 
 
 def _get(registry: Registry, url: str) -> bytes:
+    import ssl
+    import urllib.request
+
     bundle = ca.host_bundle()
     context = ssl.create_default_context(cafile=str(bundle) if bundle else None)
     with urllib.request.urlopen(  # noqa: S310 - `request` checks the scheme
