@@ -183,6 +183,15 @@ def test_foreign_environments_do_not_get_in(project: Project, tmp_path: Path) ->
     assert result.stdout == "invoke dev\n"
 
 
+def test_the_toolkit_is_compiled_where_python_keeps_nothing_by_itself(project: Project) -> None:
+    package = project.folder / "src" / "rebake"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    assert project.run("dev", PYTHONDONTWRITEBYTECODE="1").returncode == 0
+    assert len(list(package.glob("__pycache__/*.pyc"))) == 1
+    assert len(list(project.folder.glob(".venv/lib/*/*/invoke/__pycache__/*.pyc"))) == 2
+
+
 def test_a_changed_lint_rule_installs_nothing_and_a_new_dependency_does(project: Project) -> None:
     project.run("dev")
     pyproject = project.folder / "pyproject.toml"
