@@ -89,6 +89,7 @@ def load(
     flags: Mapping[str, object] | None = None,
     user: Path | None = None,
     keep_in: Path | None = None,
+    read_only: bool = False,
 ) -> Loaded:
     """Load the configuration of the project in `root`.
 
@@ -98,6 +99,7 @@ def load(
         flags: values of flags by key (`{"engine.kind": "native"}`).
         user: the user's settings file; the platform's own place when None.
         keep_in: a file that keeps what was found good, for the next time; none when None.
+        read_only: use what is kept, but write nothing.
 
     Raises:
         ConfigError: anything is wrong in any of the sources; all problems at once.
@@ -109,19 +111,13 @@ def load(
         for file in (user_file() if user is None else user, root / FILE_NAME)
         if file.is_file()
     ]
-    if keep_in is None:
-        made = _check(files, env, flags or {})
-        return Loaded(_config(made), made.sources, root)
-    digest = kept.digest_of(files, dict(_variables(env)), flags or {})
-    found = kept.read(keep_in, digest)
+    digest = kept.digest_of(files, dict(_variables(env)), flags or {}) if keep_in else ""
+    found = kept.read(keep_in, digest) if keep_in else None
     if found is None:
         found = _check(files, env, flags or {})
-        kept.write(keep_in, digest, found)
-    return Loaded(_config(found), found.sources, root)
-
-
-def _config(found: kept.Kept) -> Config:
-    return cast("Config", table_of(found.values))
+        if keep_in and not read_only:
+            kept.write(keep_in, digest, found)
+    return Loaded(cast("Config", table_of(found.values)), found.sources, root)
 
 
 def _check(

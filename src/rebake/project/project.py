@@ -134,12 +134,15 @@ class Project:
         return tuple(found)
 
 
-def open_project(start: Path | None = None, *, remember: bool = False, **flags: object) -> Project:
+def open_project(
+    start: Path | None = None, *, kept: bool = False, dry_run: bool = False, **flags: object
+) -> Project:
     """Find and load the project at or above `start` (the current folder by default).
 
     Args:
         start: where to begin.
-        remember: keep settings that are good, so that the next call need not check them.
+        kept: keep settings that are good, and don't check them again.
+        dry_run: use what is kept, but write nothing.
         flags: values of flags by key.
 
     Raises:
@@ -148,8 +151,8 @@ def open_project(start: Path | None = None, *, remember: bool = False, **flags: 
     """
     root = find_root((start or Path.cwd()).resolve())
     given = {key: value for key, value in flags.items() if value is not None}
-    keep_in = state_home() / "settings" / f"{_digest(root)}.json" if remember else None
-    return Project(root, load(root, flags=given, keep_in=keep_in))
+    keep_in = state_home() / "settings" / f"{_digest(root)}.json" if kept else None
+    return Project(root, load(root, flags=given, keep_in=keep_in, read_only=dry_run))
 
 
 def state_home() -> Path:

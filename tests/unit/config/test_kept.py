@@ -137,8 +137,8 @@ def test_a_place_that_can_not_be_written_is_no_fault(folder: Folder) -> None:
     assert folder.load().config.services == ("api", "mail", "ui")
 
 
-def test_a_dry_run_keeps_nothing(
-    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_dry_run_keeps_nothing_and_uses_what_is_kept(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checked: list[object]
 ) -> None:
     state = tmp_path / "state"
     monkeypatch.setenv("REBAKE_STATE_HOME", str(state))
@@ -147,6 +147,9 @@ def test_a_dry_run_keeps_nothing(
     assert not state.exists()
     _ = Session("x", folder=folder.root).project
     assert len(list((state / "settings").iterdir())) == 1
+    asked = len(checked)
+    _ = Session("x", dry_run=True, folder=folder.root).project
+    assert len(checked) == asked == 3
 
 
 def test_settings_do_not_change(folder: Folder) -> None:
@@ -171,11 +174,11 @@ def test_kept_settings_need_no_pydantic(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REBAKE_STATE_HOME", str(tmp_path / "state"))
-    _ = open_project(folder.root, remember=True)
+    _ = open_project(folder.root, kept=True)
     code = (
         "import sys\n"
         "from rebake.project.project import open_project\n"
-        "print(open_project(remember=True).config.services)\n"
+        "print(open_project(kept=True).config.services)\n"
         "assert 'pydantic' not in sys.modules\n"
     )
     done = subprocess.run(
