@@ -106,6 +106,8 @@ target "_common" {
     "id=npmrc,\"src=${REBAKE_HOST_SETTINGS}/npmrc\"",
     "id=apt-sources,\"src=${REBAKE_HOST_SETTINGS}/apt-sources.sources\"",
     "id=apt-config,\"src=${REBAKE_HOST_SETTINGS}/apt.conf\"",
+    // "refuse" where there is a dependency layer; no secret, but what is one changes no layer's key.
+    "id=empty-mount,env=REBAKE_EMPTY_MOUNT",
   ]
   // A local image needs no attestation: it would give each build a new digest.
   attest = ["type=provenance,disabled=true"]

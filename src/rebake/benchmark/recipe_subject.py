@@ -77,8 +77,8 @@ class RecipeSubject:
         self._ids = {}
 
     def lose_mounts(self) -> None:
-        """Remove its cache mounts, where it has any."""
-        self._site.made.remove_mounts(self.prefix)
+        """Empty its cache mounts, where it has any."""
+        self._site.made.empty_mounts(self.prefix, self._site.rust_image)
 
     def recipe(self, *, export: bool = False) -> RecipeBuild:
         """What decides its build now."""

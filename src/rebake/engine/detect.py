@@ -32,7 +32,7 @@ from rebake.process import Command
 ASK_LIMIT_S = 5.0
 _PING_LIMIT_S = 1.0
 _CACHE_AGE_S = 24 * 3600.0
-_CACHE_FORMAT = 2
+_CACHE_FORMAT = 3
 _WINDOWS = sys.platform == "win32"
 
 
@@ -193,6 +193,7 @@ def clients(around: Surroundings) -> list[Endpoint]:
 
 
 _SILENT = "no answer"
+_INFO = "{{.Driver}}{{range .ClientInfo.Plugins}}{{println}}{{.Name}} {{.Path}}{{end}}"
 
 
 def _ask(place: Candidate, around: Surroundings) -> tuple[Detected | None, str]:
@@ -223,10 +224,10 @@ def _ask_with(endpoint: Endpoint) -> tuple[Detected | None, str]:
         endpoint.command("version", "--format", "json", timeout_s=ASK_LIMIT_S),
         endpoint.command("buildx", "version", timeout_s=ASK_LIMIT_S),
         endpoint.command("compose", "version", "--short", timeout_s=ASK_LIMIT_S),
-        endpoint.command("system", "info", "--format", "{{.Driver}}", timeout_s=ASK_LIMIT_S),
+        endpoint.command("system", "info", "--format", _INFO, timeout_s=ASK_LIMIT_S),
     )
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
-        version, buildx, compose, driver = pool.map(_stdout, questions)
+        version, buildx, compose, info = pool.map(_stdout, questions)
     found = versions.parse_version_json(version)
     if found is None:
         return None, f"{_SILENT} to `docker version` within {ASK_LIMIT_S:.0f} s"
@@ -236,7 +237,17 @@ def _ask_with(endpoint: Endpoint) -> tuple[Detected | None, str]:
     faults = versions.faults(found, compose_v1=process.which("docker-compose") is not None)
     if faults:
         return None, f"engine {found.engine} answers, but " + "; ".join(faults)
-    return Detected(endpoint, found, driver.strip()), ""
+    driver, _, plugins = info.strip().partition("\n")
+    return Detected(replace(endpoint, buildx=_program("buildx", plugins)), found, driver), ""
+
+
+def _program(plugin: str, listed: str) -> Path | None:
+    """Return the program of a plugin of the client, from lines of name and path."""
+    for line in listed.splitlines():
+        name, _, path = line.partition(" ")
+        if name == plugin and path and Path(path).is_file():
+            return Path(path)
+    return None
 
 
 def _stdout(command: Command) -> str:
@@ -350,6 +361,7 @@ def _remember(around: Surroundings, place: Candidate, found: Detected) -> None:
         "saved_at": time.time(),
         "server": [pong.api, pong.server],
         "client_mtime": _mtime(found.endpoint.docker),
+        "buildx": str(found.endpoint.buildx or ""),
         "kind": found.endpoint.kind,
         "docker_host": found.endpoint.docker_host,
         "docker": str(found.endpoint.docker),
@@ -370,13 +382,18 @@ def _remembered(around: Surroundings, places: Sequence[Candidate]) -> Detected |
     try:
         saved = json.loads(around.cache.read_text(encoding="utf-8"))
         endpoint = Endpoint(
-            cast("Kind", saved["kind"]), saved["docker_host"], Path(saved["docker"]), saved["env"]
+            cast("Kind", saved["kind"]),
+            saved["docker_host"],
+            Path(saved["docker"]),
+            saved["env"],
+            Path(saved["buildx"]) if saved["buildx"] else None,
         )
         found = Detected(endpoint, Versions(**saved["versions"]), str(saved["driver"]))
         holds = (
             saved["fingerprint"] == _fingerprint(around)
             and 0 <= time.time() - saved["saved_at"] < _CACHE_AGE_S
             and 0 != _mtime(endpoint.docker) == saved["client_mtime"]
+            and (endpoint.buildx is None or endpoint.buildx.is_file())
             and _still_first(endpoint.docker_host, saved["server"], places)
         )
     except (OSError, ValueError, KeyError, TypeError, RebakeError):

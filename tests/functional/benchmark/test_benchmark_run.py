@@ -58,6 +58,9 @@ FAKE = """\
         pathlib.Path(words[3]).write_text(image(name).read_text())
     elif words[0] == "ps" and "--format" in words and (home / "stacks").exists():
         print((home / "stacks").read_text())
+    elif words[:2] == ["image", "rm"] and (home / "listed").exists():
+        left = [name for name in (home / "listed").read_text().split() if name not in words]
+        (home / "listed").write_text("\\n".join(left))
     elif words[:2] == ["image", "ls"]:
         print("\\n".join((home / "listed").read_text().split()))
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rebake.build.plan import EXPORT, bake_words, dependency_words, plan_build, target_mount
+from rebake.build.plan import EXPORT, bake_words, dependency_words, plan_build
 from rebake.project.project import open_project
 
 
@@ -97,11 +97,3 @@ def test_a_remote_cache_is_written_when_asked(
         "--set", f"backend-deps.cache-to={place},{how}",
         "backend-deps",
     )  # fmt: skip
-
-
-def test_the_mount_of_release_builds_is_found_by_its_name(tmp_path: Path) -> None:
-    project = project_in(tmp_path)
-    mine = f"{project.cache_id}-target-release-amd64-rust:1.97-slim-trixie"
-    others = {f"{project.cache_id}-cargo", "other-target-release-amd64-rust:1.97-slim-trixie"}
-    assert target_mount(project, frozenset({*others, mine})) == mine
-    assert target_mount(project, frozenset(others)) == ""
