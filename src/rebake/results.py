@@ -9,6 +9,7 @@ from typing import Literal
 SCHEMA_VERSION = 1
 
 Mode = Literal["dev", "prod"]
+Manager = Literal["bun", "npm"]
 
 
 @dataclass(frozen=True)
