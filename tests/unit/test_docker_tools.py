@@ -419,10 +419,10 @@ case $1 in
     *) exec sleep 60 ;;
 esac
 """
-# Told apart from the look (`npm ci --dry-run`), which changes nothing.
+# It looks at a new lock-file before it touches what is installed.
 FAKE_NPM = """#!/bin/sh
 case "$*" in
-    *--dry-run*) ! grep -q broken package-lock.json ;;
+    *--dry-run*) echo look >>"$BUN_LOG"; ! grep -q broken package-lock.json ;;
     *) echo install >>"$BUN_LOG" ;;
 esac
 """
@@ -439,7 +439,13 @@ def test_the_ui_is_installed_and_served_again_when_the_lock_file_changes(
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     (app / "package.json").write_text("{}")
-    (app / lock).write_text("one")
+
+    def locked(text: str) -> None:
+        """Put another lock-file there, at once: a half one would be installed too."""
+        (tmp_path / "new").write_text(text)
+        (tmp_path / "new").replace(app / lock)
+
+    locked("one")
 
     def seen(*words: str) -> None:
         deadline = time.monotonic() + 30
@@ -456,18 +462,18 @@ def test_the_ui_is_installed_and_served_again_when_the_lock_file_changes(
         stderr=subprocess.DEVNULL,
     )
     try:
-        seen("install", "server.ts")
-        (app / lock).write_text("two")
-        seen("install", "server.ts", "install", "server.ts")
-        (app / lock).write_text("broken")
-        # npm's refusal comes before it installs anything: nothing is written down.
-        refused = ["install"] if manager == "bun" else []
-        if refused:
-            seen("install", "server.ts", "install", "server.ts", *refused)
-        else:
-            time.sleep(0.5)
-        (app / lock).write_text("three")
-        seen("install", "server.ts", "install", "server.ts", *refused, "install", "server.ts")
+        again = ["install"] if manager == "bun" else ["look", "install"]
+        words = ["install", "server.ts"]
+        seen(*words)
+        locked("two")
+        words += [*again, "server.ts"]
+        seen(*words)
+        locked("broken")
+        words += again[:1]
+        seen(*words)
+        locked("three")
+        words += [*again, "server.ts"]
+        seen(*words)
         child.send_signal(signal.SIGTERM)
         assert child.wait(5) == 0
     finally:
