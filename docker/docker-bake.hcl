@@ -23,6 +23,15 @@ variable "BUN_IMAGE" {
   default = "oven/bun:1.4.5-slim"
 }
 
+variable "NODE_IMAGE" {
+  default = "node:24.21.0-slim"
+}
+
+variable "UI_MANAGER" {
+  description = "What installs the UI's packages: bun, or npm from NODE_IMAGE"
+  default     = "bun"
+}
+
 variable "REBUILD" {
   description = "Any new text makes the compiling steps run again; the cache mounts stay warm"
   default     = ""
@@ -133,7 +142,9 @@ target "_ui" {
     BUN_IMAGE         = BUN_IMAGE
     CACHE_ID          = CACHE_ID
     EXPECTED_BUILD_ID = UI_BUILD_ID
+    NODE_IMAGE        = NODE_IMAGE
     REBUILD           = REBUILD
+    UI_MANAGER        = UI_MANAGER
   }
 }
 

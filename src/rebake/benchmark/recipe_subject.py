@@ -98,6 +98,8 @@ class RecipeSubject:
             cache_from="" if export else self._cache,
             cache_to=self._cache if export else "",
             proxies=site.proxies,
+            ui_manager=site.ui_manager,
+            node_image=site.node_image,
         )
 
     def build(self, _edit: str, *, export: bool = False) -> Sample:

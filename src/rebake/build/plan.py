@@ -154,6 +154,7 @@ def plan_build(
         "CACHE_ID": project.cache_id,
         "RUST_IMAGE": project.config.base_images.rust,
         "BUN_IMAGE": project.config.base_images.bun,
+        **_of_npm(project),
         "COMPILER_CACHE": project.config.build.compiler_cache,
         "REBAKE_HOST_SETTINGS": str(host_settings),
         **(proxies or {}),
@@ -172,6 +173,13 @@ def plan_build(
         remote=RemoteCache(cache.remote, cache.export) if cache.remote else None,
         forced=no_cache or bool(again),
     )
+
+
+def _of_npm(project: Project) -> dict[str, str]:
+    """What the build of the UI is told where npm is its package manager; nothing where Bun is."""
+    if project.config.ui.manager != "npm":
+        return {}
+    return {"UI_MANAGER": "npm", "NODE_IMAGE": project.config.base_images.node}
 
 
 def recipe_files(project: Project) -> tuple[Path, ...]:

@@ -281,16 +281,24 @@ def _validate(tree: Tree, places: Mapping[str, _Place], problems: list[Problem])
                 continue
             seen.add(key)
             place = places.get(key, _Place(Path(FILE_NAME), ""))
+            expected = _expected(item["type"], item.get("ctx", {}), item["msg"])
             problems.append(
                 Problem(
                     place.file,
                     place.shown(key),
                     f"{item['input']!r} can't be used",
-                    _expected(item["type"], item.get("ctx", {}), item["msg"]),
+                    expected,
                     place.line(key),
+                    _nearest(item["input"], expected) if item["type"] == "literal_error" else "",
                 )
             )
         return None
+
+
+def _nearest(given: object, expected: str) -> str:
+    """What of the words that may stand there was probably meant."""
+    match = difflib.get_close_matches(str(given).lower(), re.findall(r'"([^"]*)"', expected), n=1)
+    return f'did you mean "{match[0]}"?' if match else ""
 
 
 def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from rebake.errors import NoEngine, RebakeError
+from rebake.errors import NoEngine, ProjectError, RebakeError
 from rebake.results import Finding
 from rebake.tasks.session import Session
 
 Check = Callable[[Session], Iterator[Finding]]
 
 _BIG_CONTEXT_BYTES = 50_000_000
-_SECRET_NAMES = (".env", ".pem", ".key", ".p12", "id_rsa", "id_ed25519", ".npmrc", ".netrc")
+_SECRET_NAMES = (".env", ".pem", ".key", ".p12", "id_rsa", "id_ed25519", ".netrc")
 _SHOWN = 3
 
 
@@ -79,10 +81,33 @@ def _workspace(session: Session) -> Iterator[Finding]:
     )
     for lock, mend in (
         (session.project.backend / "Cargo.lock", "cargo generate-lockfile"),
-        (session.project.ui / "bun.lock", "bun install"),
+        (session.project.ui_lock_file, f"{session.project.config.ui.manager} install"),
     ):
         if not lock.is_file():
             yield Finding("lock-files", "error", f"{lock} is not there", f"{mend}, and commit it")
+    yield from _packages(session)
+
+
+def _packages(session: Session) -> Iterator[Finding]:
+    """Whether the lock-file is the one of `ui.manager`, and whether the two managers' agree."""
+    from rebake.project.packages import differing, lock_file, other, require_lock_file
+
+    ui, manager = session.project.ui, session.project.config.ui.manager
+    try:
+        require_lock_file(ui, manager)
+        names = differing(ui)
+    except ProjectError as error:
+        yield Finding("lock-files", "error", error.what, error.next_step)
+        return
+    if names:
+        theirs = lock_file(ui, other(manager)).name
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004 - as many as are named
+        yield Finding(
+            "lock-files",
+            "warning",
+            f"the two lock-files in {ui} name other versions of {shown}",
+            f"ui.manager is {manager}: delete {theirs}, or make it again with {other(manager)}",
+        )
 
 
 def _files(session: Session) -> Iterator[Finding]:
@@ -125,13 +150,19 @@ def _context(session: Session) -> Iterator[Finding]:
         else:
             yield Finding("context", "ok", message)
         for path in files:
-            if path.name.startswith(".env") or path.name.endswith(_SECRET_NAMES):
+            if _looks_secret(context / path):
                 yield Finding(
                     "secrets",
                     "error",
                     f"{context.name}/{path} travels to the builder and looks like a secret",
                     f"name it in {context.name}/.dockerignore",
                 )
+
+
+def _looks_secret(file: Path) -> bool:
+    if file.name == ".npmrc":  # settings, and sometimes a login
+        return bool(re.search(rb"_auth|_password", file.read_bytes()))
+    return file.name.startswith(".env") or file.name.endswith(_SECRET_NAMES)
 
 
 def _line_ends(session: Session) -> Iterator[Finding]:

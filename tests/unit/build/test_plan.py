@@ -37,6 +37,15 @@ def test_prod_builds_one_target_a_service(tmp_path: Path) -> None:
     assert plan.variables["CACHE_ID"] == project.cache_id
 
 
+def test_npm_and_where_it_comes_from_are_told_and_of_bun_nothing(tmp_path: Path) -> None:
+    told = plan_build(project_in(tmp_path), "prod", ("ui",), tmp_path).variables
+    assert not {"UI_MANAGER", "NODE_IMAGE"} & told.keys()
+    text = '[ui]\nmanager = "npm"\n[base_images]\nnode = "node:26.1.0-slim"\n'
+    (tmp_path / "rebake.toml").write_text(text)
+    told = plan_build(open_project(tmp_path), "prod", ("ui",), tmp_path).variables
+    assert (told["UI_MANAGER"], told["NODE_IMAGE"]) == ("npm", "node:26.1.0-slim")
+
+
 def test_dev_builds_one_target_a_half(tmp_path: Path) -> None:
     project = project_in(tmp_path)
     plan = plan_build(project, "dev", project.services(), tmp_path, no_cache=True)
