@@ -306,7 +306,7 @@ def test_the_keys_of_json_documents_are_described(heading: str) -> None:
     assert told <= described
     # Keys that the tasks add to what the rooms tell.
     added = {"findings", "fixed", "problem", "cause", "builds", "shown", "total", "before", "after"}
-    added |= {"files", "values", "images"}
+    added |= {"files", "values", "images", "dry_run"}
     assert described - told <= added
 
 

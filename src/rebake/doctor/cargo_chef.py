@@ -120,6 +120,8 @@ def _differences(cook: Place, build: Place) -> Iterator[str]:
         yield f"target {_set(a.targets)} and {_set(b.targets)}"
     if a.features != b.features:
         yield f"features {_set(a.features)} and {_set(b.features)}"
+    if a.packages and (not b.packages or not b.packages <= a.packages):
+        yield f"packages {_set(a.packages)} and {_set(b.packages) if b.packages else 'all'}"
     if a.folder != b.folder:
         yield f"target folder {a.folder or 'target'} and {b.folder or 'target'}"
     if cook.folder != build.folder:

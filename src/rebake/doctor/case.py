@@ -15,9 +15,10 @@ from typing import Any, Generic, TypeVar, cast, overload
 from rebake.doctor import memo
 from rebake.doctor.diagnosis import Diagnosis, NotChecked
 from rebake.doctor.dockerfile import Dockerfile, parse
-from rebake.engine import api, detect
+from rebake.engine import api, detect, private
 from rebake.engine.detect import Detected, Surroundings
 from rebake.engine.endpoint import Endpoint
+from rebake.engine.ping import ping
 from rebake.errors import NoEngine, ProgramMissing, RebakeError
 from rebake.process import Command, run
 from rebake.project.ignore import IgnoreMatcher, ignore_file, walk
@@ -142,9 +143,22 @@ class Case:
     def found(self) -> Detected | NoEngine:
         """The engine that would be used, or why there is none. Nothing is started."""
         try:
+            if self.project.config.engine.kind == "private":
+                return self._private()
             return detect.detect(self.around, remember=self.remember)
         except NoEngine as error:
             return error
+
+    def _private(self) -> Detected:
+        """Our own engine, where rebake.toml wants no other.
+
+        Raises:
+            NoEngine: it does not run, or can't be used.
+        """
+        endpoint = private.endpoint(self.around.home)
+        if ping(endpoint.docker_host) is None:
+            raise NoEngine("the private engine does not run", next_step="invoke engine start")
+        return detect.examine(endpoint)
 
     @property
     def engine(self) -> Detected:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rebake.doctor.case import Case, Context
 from rebake.doctor.diagnosis import Diagnosis, listed, ok, warning
 from rebake.doctor.mend import Ignore
+from rebake.report import format as fmt
 
 _BIG_CONTEXT = 50_000_000
 _BIG_FILE = 10_000_000
@@ -29,9 +30,9 @@ def check(case: Case) -> Iterator[Diagnosis]:
 def judge(context: Context, case: Case) -> Iterator[Diagnosis]:
     """Judge one context."""
     total = sum(context.files.values())
-    words = f"{context.name}: {len(context.files)} files, {total / 1e6:.1f} MB travel"
+    words = f"{context.name}: {len(context.files)} files, {fmt.size(total)} travel"
     largest = sorted(context.files.items(), key=lambda item: (-item[1], item[0]))
-    shown = [f"{path.as_posix()} ({size / 1e6:.1f} MB)" for path, size in largest if size]
+    shown = [f"{path.as_posix()} ({fmt.size(size)})" for path, size in largest if size]
     ignore = context.ignore or context.folder / ".dockerignore"
     if context.ignore is None and context.name != "tools":
         yield warning(

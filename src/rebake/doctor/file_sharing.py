@@ -90,11 +90,14 @@ def _partitions() -> list[tuple[str, str]]:
 
 
 def file_system(folder: Path, partitions: Sequence[tuple[str, str]]) -> str:
-    """The type of the file system that a folder is on; empty when unknown. Pure."""
+    """The type of the file system that is mounted above a folder; empty for the root's. Pure."""
     fitting = [
-        (len(Path(place).parts), kind) for place, kind in partitions if folder.is_relative_to(place)
+        (len(Path(place).parts), place, kind)
+        for place, kind in partitions
+        if folder.is_relative_to(place)
     ]
-    return max(fitting)[1].lower() if fitting else ""
+    _, place, kind = max(fitting, default=(0, "", ""))
+    return kind.lower() if place != "/" else ""  # the whole system's own: nobody else changes it
 
 
 def _desktop_folders(case: Case) -> list[Path] | None:

@@ -9,9 +9,12 @@ from pathlib import Path
 from rebake.doctor import cargo_lock, javascript_lock
 from rebake.doctor.case import Case
 from rebake.doctor.diagnosis import Diagnosis, error, listed, ok, warning
+from rebake.doctor.workspace import image_version
 from rebake.errors import RebakeError
 
 _WHY = "builds run with --locked or --frozen-lockfile: they fail, or take what was not reviewed"
+# The cargo that first reads each version of Cargo.lock (The Cargo Book, "rust-version").
+_KNOWS = {3: (1, 53), 4: (1, 78)}
 _JAVASCRIPT: dict[str, tuple[Callable[[Path], Iterator[str]], str]] = {
     "bun.lock": (javascript_lock.bun_faults, "bun install --lockfile-only"),
     "package-lock.json": (javascript_lock.npm_faults, "npm install --package-lock-only"),
@@ -38,6 +41,20 @@ def _cargo(case: Case) -> Iterator[Diagnosis]:
         yield error(f"{case.shown(lock)} {what}: {fault}", why=_WHY, fix=mend)
         return
     yield _told(case, lock, found, mend)
+    yield from _format(case, lock, text)
+
+
+def _format(case: Case, lock: Path, text: str) -> Iterator[Diagnosis]:
+    """A lock-file in a form that the compiler of the image does not know yet."""
+    image = case.project.config.base_images.rust
+    version, has = tomllib.loads(text).get("version", 1), image_version(image)
+    least = _KNOWS.get(version)
+    if least is not None and has and has < least[: len(has)]:
+        yield error(
+            f"{case.shown(lock)} has version {version}, which cargo of {image} does not know",
+            why="cargo refuses to read it: no image can be built",
+            fix=f"rust {'.'.join(map(str, least))} or newer as base_images.rust in rebake.toml",
+        )
 
 
 def _javascript(case: Case) -> Iterator[Diagnosis]:

@@ -23,6 +23,13 @@ def check(case: Case) -> Iterator[Diagnosis]:
         return
     root = case.project.root
     state = root.stat()
+    if state.st_uid == 0 and os.geteuid() != 0:
+        yield error(
+            f"root owns the project's folder {root}",
+            why="nothing can be written in it: no lock-file, no state, no editor's save",
+            fix=f"sudo chown -R {os.geteuid()}:{os.getegid()} {shlex.quote(str(root))}",
+        )
+        return
     found = owned_by_root(root, state.st_uid)
     if not found:
         yield ok("nothing in the project belongs to another user than its folder")

@@ -47,6 +47,12 @@ class CargoCall:
         return frozenset(names | flags)
 
     @property
+    def packages(self) -> frozenset[str]:
+        """The packages and binaries that it is limited to; empty: all."""
+        names = [*self.options.get("--package", ()), *self.options.get("--bin", ())]
+        return frozenset(names)
+
+    @property
     def folder(self) -> str:
         """The target folder that is named; empty when none is."""
         return (self.options.get("--target-dir") or [""])[-1]

@@ -28,6 +28,8 @@ def run(session: Session, names: str, *, fix: bool) -> dict[str, object]:
     report = _look(session, checks)
     mends = tuple(dict.fromkeys(m for _, found in report for d in found for m in d.mends))
     if fix:
+        if not mends:
+            session.say("--fix: there is nothing that it could mend")
         for mend in mends:
             session.say(f"{'would ' if session.dry_run else ''}{mend.words}")
             if not session.dry_run:

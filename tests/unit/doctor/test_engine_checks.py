@@ -137,7 +137,9 @@ def test_the_file_system_of_a_folder_is_that_of_the_nearest_mount() -> None:
     mounts = [("/", "ext4"), ("/mnt/c", "9p"), ("/mnt/c2", "NFS4")]
     assert file_sharing.file_system(Path("/mnt/c/src"), mounts) == "9p"
     assert file_sharing.file_system(Path("/mnt/c2"), mounts) == "nfs4"
-    assert file_sharing.file_system(Path("/home/me"), mounts) == "ext4"
+    assert file_sharing.file_system(Path("/home/me"), [*mounts, ("/home", "xfs")]) == "xfs"
+    # What the whole system stands on tells of its changes, whatever it is.
+    assert file_sharing.file_system(Path("/home/me"), [("/", "9p")]) == ""
 
 
 def test_docker_desktop_s_own_list_of_folders() -> None:

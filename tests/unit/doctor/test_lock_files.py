@@ -240,6 +240,15 @@ def test_lock_files_that_are_not_there_or_broken(root: Path, make_case: MakeCase
     assert ui.message == "ui/bun.lockb is Bun's old lock-file"
 
 
+def test_a_lock_file_that_the_base_image_can_not_read(root: Path, make_case: MakeCase) -> None:
+    (root / "rebake.toml").write_text('[base_images]\nrust = "rust:1.75-slim"\n')
+    one = only(list(lock_files.check(make_case(root))))
+    assert one.message == (
+        "backend/Cargo.lock has version 4, which cargo of rust:1.75-slim does not know"
+    )
+    assert one.fix.startswith("rust 1.78 or newer")
+
+
 def test_two_lock_files_for_one_ui(root: Path, make_case: MakeCase) -> None:
     manifest = json.loads((root / "ui" / "package.json").read_text())
     lock = {"lockfileVersion": 3, "packages": {"": manifest}}

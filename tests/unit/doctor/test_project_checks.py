@@ -252,6 +252,17 @@ def test_a_manifest_that_does_not_parse(root: Path, make_case: MakeCase) -> None
         list(workspace.check(make_case(root)))
 
 
+def test_a_workspace_that_the_base_image_is_too_old_for(root: Path, make_case: MakeCase) -> None:
+    manifest = root / "backend" / "Cargo.toml"
+    manifest.write_text(manifest.read_text() + '[workspace.package]\nrust-version = "1.95"\n')
+    assert bad(list(workspace.check(make_case(root)))) == []
+    (root / "rebake.toml").write_text('[base_images]\nrust = "rust:1.90-slim"\n')
+    one = only(list(workspace.check(make_case(root))))
+    assert one.message == "rust-version is 1.95, and base_images.rust is rust:1.90-slim"
+    (root / "rebake.toml").write_text('[base_images]\nrust = "rust:1-slim"\n')
+    assert bad(list(workspace.check(make_case(root)))) == []
+
+
 # --- Dockerfiles ---
 
 CHEF = """\
@@ -289,6 +300,7 @@ def test_the_recipe_of_cargo_chef_s_own_readme_is_sound(root: Path, make_case: M
         (("build --release", "build --release --target x86_64-unknown-linux-musl"),
          "target none and x86_64-unknown-linux-musl"),
         (("build --release", "build --release --features=a,b"), "features none and a b"),
+        (("cook --release", "cook --release -p api"), "packages api and all"),
         (("build --release", "build --release --no-default-features"),
          "features none and --no-default-features"),
         (("x cargo build", "x env RUSTFLAGS=-Ctarget-cpu=native cargo build"),

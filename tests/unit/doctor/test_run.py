@@ -95,6 +95,15 @@ def test_without_an_engine_its_checks_say_so(root: Path, make_case: MakeCase) ->
     assert told["disk"].level in {"ok", "warning"}  # the project's own disk
 
 
+def test_where_only_the_private_engine_will_do_no_other_is_asked(
+    root: Path, make_case: MakeCase
+) -> None:
+    (root / "rebake.toml").write_text('[engine]\nkind = "private"\n')
+    ((_, (one,)),) = examine(make_case(root), choose(["engine"]))
+    assert (one.level, one.message) == ("warning", "the private engine does not run")
+    assert one.fix == "invoke engine start"
+
+
 def test_in_native_mode_nobody_asks_for_an_engine(root: Path, make_case: MakeCase) -> None:
     (root / "rebake.toml").write_text('[engine]\nkind = "native"\n')
     report = examine(make_case(root), choose(["engine", "gc", "clock"]))
