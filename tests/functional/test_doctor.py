@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from e2e.tiny_project import write_tiny_project
@@ -122,3 +127,27 @@ def test_a_secret_is_never_printed(bench: Bench, monkeypatch: pytest.MonkeyPatch
     assert code == 1  # the one in a source file is left to the user
     assert token not in out + err
     assert (bench.root / "ui" / ".dockerignore").read_text() == ".env\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals and scripts")
+def test_ctrl_c_stops_what_the_checks_had_started(bench: Bench, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "docker"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho $$ >>{tmp_path}/pids\nexec sleep 60\n")
+    program.chmod(0o755)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "rebake.cli", "doctor", "--check", "compose,cache-exports"],
+        env=os.environ | {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    pids = tmp_path / "pids"
+    deadline = time.monotonic() + 30
+    while (len(pids.read_text().split()) if pids.exists() else 0) < 3:  # two stacks and bake
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=30)
+    assert (running.returncode, "interrupted during doctor" in err) == (130, True), err
+    assert [pid for pid in map(int, pids.read_text().split()) if psutil.pid_exists(pid)] == []

@@ -103,6 +103,7 @@ class Case:
         self._given = around
         self.remember = remember
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
         self._slots: dict[str, Future[Any]] = {}
 
     def slot(self, name: str) -> tuple[Future[Any], bool]:
@@ -304,8 +305,18 @@ class Case:
         """The Dockerfile of that name in a folder, or None."""
         return next((one for one in self.dockerfiles if one.path == folder / name), None)
 
+    def stop(self) -> None:
+        """Start no more programs: the user breaks the run off."""
+        self._stopped.set()
+
     def output(self, command: Command) -> tuple[str, str]:
-        """Run a short command; return its output, and what went wrong (empty when nothing did)."""
+        """Run a short command; return its output, and what went wrong (empty when nothing did).
+
+        Raises:
+            NotChecked: the program is not there, or the run is being broken off.
+        """
+        if self._stopped.is_set():
+            raise NotChecked("broken off")
         try:
             outcome = run(command)
         except ProgramMissing as error:

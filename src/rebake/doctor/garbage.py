@@ -117,7 +117,10 @@ def how_to_mend(kind: Kind, engine: str) -> str:
     setting = daemon_json(engine)
     match kind:
         case "private":
-            return "invoke engine stop, then invoke engine start: that writes a policy by size"
+            return (
+                "invoke engine stop, then invoke engine start: that writes a policy by size, as "
+                "the disk allows; REBAKE_ENGINE_HOME puts the engine on a larger one"
+            )
         case "docker-desktop":
             return f"Docker Desktop, Settings, Docker Engine: {setting}"
         case "colima":

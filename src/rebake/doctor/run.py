@@ -110,7 +110,7 @@ def examine(case: Case, checks: Sequence[Check]) -> Report:
     queue: SimpleQueue[tuple[str, list[Diagnosis]]] = SimpleQueue()
     started = time.monotonic()
     found: dict[str, list[Diagnosis]] = {}
-    with stopping_children("doctor"):
+    with stopping_children("doctor", before=case.stop):
         for check in checks:
             # Daemons: one that hangs must not keep the process from its end.
             threading.Thread(target=_run, args=(check, case, queue), daemon=True).start()

@@ -24,8 +24,8 @@ def check(case: Case) -> Iterator[Diagnosis]:
         sources = list(case.project.loaded.sources.values())
         environment = sources.count("environment")
         own = len([s for s in sources if s not in {"default", "environment"}])
-        words = f"rebake.toml and user settings set {own} keys"
-        yield ok(words + (f", the environment {environment}" if environment else ""))
+        words = f"keys that are not the default's: {own} in rebake.toml and user settings"
+        yield ok(words + (f", {environment} in the environment" if environment else ""))
 
 
 def _services(case: Case) -> Iterator[Diagnosis]:

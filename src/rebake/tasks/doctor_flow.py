@@ -77,7 +77,12 @@ def _close(session: Session, found: list[Finding], *, fixed: bool) -> None:
     """The last line: how much there is, and what to do about it."""
     count = {level: sum(f.level == level for f in found) for level in ("error", "warning", "ok")}
     fixable = sum(f.fixable for f in found)
-    words = f"{count['error']} errors, {count['warning']} warnings, {count['ok']} ok"
+    words = f"{_many(count['error'], 'error')}, {_many(count['warning'], 'warning')}"
+    words += f", {count['ok']} ok"
     if fixable and not fixed:
         words += f"; invoke doctor --fix mends {fixable} of them (--dry-run shows how)"
     session.say(words)
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 
 from rebake.doctor import buildkit, cpu, file_sharing, garbage, memory, versions
 from rebake.doctor.memory import GB
+from rebake.engine.daemon_config import daemon_json
+from rebake.engine.home import Home
+from rebake.engine.network import AddressRange
 from rebake.engine.versions import Versions
 from unit.doctor.conftest import bad, only
 
@@ -53,6 +57,20 @@ def test_a_policy_by_size_is_good() -> None:
     found = list(garbage.judge([BY_SIZE], "how"))
     assert bad(found) == []
     assert found[0].message == "the builder deletes cache by size alone, above 50.0 GB"
+
+
+@pytest.mark.parametrize(
+    ("disk", "says"),
+    [(40, "ok"), (200, "ok"), (4000, "ok"), (12, "the builder keeps 6.0 GB of cache in all")],
+)
+def test_the_policy_of_the_private_engine_keeps_mounts(disk: int, says: str) -> None:
+    addresses = AddressRange(IPv4Network("172.31.0.0/16"))
+    text = daemon_json(Home.at(Path("/e")), addresses, disk_bytes=disk * GB, mtu=1500)
+    (rule,) = json.loads(text)["builder"]["gc"]["policy"]
+    # As the builder tells it again: sizes in bytes, no duration.
+    told = {key: int(v.removesuffix("B")) if isinstance(v, str) else v for key, v in rule.items()}
+    (one,) = garbage.judge([{**told, "keepDuration": 0}], "how")
+    assert (one.level if says == "ok" else one.message) == says
 
 
 def test_a_rule_about_other_things_says_nothing_of_mounts() -> None:
