@@ -209,20 +209,21 @@ Level = Literal["error", "warning", "ok"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check of `invoke doctor` found, and how to mend it."""
+    """What one check of `invoke doctor` found, why it matters, and how to mend it."""
 
     check: str
     level: Level
     message: str
     fix: str = ""
     fixable: bool = False
+    why: str = ""
 
     def document(self) -> dict[str, object]:
         """The part of `doctor --json` for this check."""
         return {
             "check": self.check,
             "level": self.level,
-            "message": self.message,
+            "message": f"{self.message}; {self.why}" if self.why else self.message,
             "fix": self.fix,
             "fixable": self.fixable,
         }
