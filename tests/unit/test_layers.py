@@ -19,7 +19,7 @@ FLOORS = (
     ("process", "config", "history", "report"),
     ("engine", "project", "scan", "checks"),
     ("build", "stack", "cache", "scaffold"),
-    ("benchmark",),
+    ("benchmark", "doctor"),
     ("tasks", "sessions"),
     ("cli", "testing", "__main__"),
 )

@@ -20,8 +20,9 @@ from rebake.report.events import OnEvent
 if TYPE_CHECKING:  # a build with nothing to do reads no progress
     from rebake.build.progress_state import BuildProgress
 
-# buildx asks the engine once more for each target to put a provenance into the metadata file.
-_QUIET = {"BUILDX_METADATA_PROVENANCE": "disabled"}
+# buildx asks the engine once more for each target to put a provenance into the metadata file, and
+# starts git several times for each target to describe the commit in it. These images have none.
+_QUIET = {"BUILDX_METADATA_PROVENANCE": "disabled", "BUILDX_GIT_INFO": "false"}
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class BakeStopped(Exception):
 
 def command(plan: BuildPlan, endpoint: Endpoint, metadata: Path) -> Command:
     """The exact command for a plan."""
-    return endpoint.command(
-        *bake_words(plan, metadata),
+    return endpoint.buildx_command(
+        *bake_words(plan, metadata)[1:],
         cwd=plan.root,
         env=plan.all_variables | _QUIET,
         what="the build",
@@ -90,10 +91,10 @@ def make_dependency_layer(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent
 
     reader = ProgressReader(on_event, targets=(DEPENDENCIES,))
     outcome = run(
-        endpoint.command(
-            *dependency_words(plan),
+        endpoint.buildx_command(
+            *dependency_words(plan)[1:],
             cwd=plan.root,
-            env=plan.all_variables,
+            env=plan.all_variables | _QUIET,
             what="the dependency layer",
         ),
         on_stderr=reader.feed,

@@ -67,6 +67,7 @@ class BuildPlan:
         recipe: the files that say how images are made: Dockerfiles, their ignore files, the bake
             file, the tools.
         seed: what an empty cache mount is filled from, and why.
+        refuse_empty: whether the compiling step shall stop at an empty cache mount.
         forced: build even where nothing changed.
         build_ids: the id that each half's sources must have.
         contexts: other names of folders, see `build.resend`.
@@ -82,6 +83,7 @@ class BuildPlan:
     recipe: tuple[Path, ...] = ()
     seed: Seed = "none"
     seed_reason: str = ""
+    refuse_empty: bool = False
     remote: RemoteCache | None = None
     forced: bool = False
     build_ids: Mapping[Half, str] = field(default_factory=dict)
@@ -102,11 +104,12 @@ class BuildPlan:
         """What bake is given: the variables, the seed, and the ids that the sources must have."""
         ids = {f"{half.upper()}_BUILD_ID": value for half, value in self.build_ids.items()}
         names = {f"REBAKE_{h.upper()}_CONTEXT": str(path) for h, path in self.contexts.items()}
-        return {**self.variables, "SEED": self.seed, **ids, **names}
+        refuse = {"REBAKE_EMPTY_MOUNT": "refuse"} if self.refuse_empty else {}
+        return {**self.variables, "SEED": self.seed, **ids, **names, **refuse}
 
-    def seeded(self, seed: Seed, reason: str) -> BuildPlan:
+    def seeded(self, seed: Seed, reason: str, *, refuse_empty: bool = False) -> BuildPlan:
         """The same plan with a choice of what an empty mount is filled from."""
-        return replace(self, seed=seed, seed_reason=reason)
+        return replace(self, seed=seed, seed_reason=reason, refuse_empty=refuse_empty)
 
     def expecting(self, build_ids: Mapping[Half, str]) -> BuildPlan:
         """The same plan for sources with these ids."""
@@ -151,6 +154,7 @@ def plan_build(
         "CACHE_ID": project.cache_id,
         "RUST_IMAGE": project.config.base_images.rust,
         "BUN_IMAGE": project.config.base_images.bun,
+        **_of_npm(project),
         "COMPILER_CACHE": project.config.build.compiler_cache,
         "REBAKE_HOST_SETTINGS": str(host_settings),
         **(proxies or {}),
@@ -171,6 +175,13 @@ def plan_build(
     )
 
 
+def _of_npm(project: Project) -> dict[str, str]:
+    """What the build of the UI is told where npm is its package manager; nothing where Bun is."""
+    if project.config.ui.manager != "npm":
+        return {}
+    return {"UI_MANAGER": "npm", "NODE_IMAGE": project.config.base_images.node}
+
+
 def recipe_files(project: Project) -> tuple[Path, ...]:
     """The files that say how images are made; those that are not there are left out."""
     tools = project.bake_file.parent / "tools"
@@ -183,16 +194,6 @@ def recipe_files(project: Project) -> tuple[Path, ...]:
 
 
 _OF_A_HALF = ("Dockerfile", ".dockerignore", "Dockerfile.dockerignore")
-
-
-def target_mount(project: Project, mounts: frozenset[str]) -> str:
-    """Return the cache mount that release builds compile in; empty when there is none yet.
-
-    Its name holds the engine's architecture, which the builder fills in.
-    """
-    start = f"{project.cache_id}-target-release-"
-    end = f"-{project.config.base_images.rust}"
-    return next((m for m in sorted(mounts) if m.startswith(start) and m.endswith(end)), "")
 
 
 def bake_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:

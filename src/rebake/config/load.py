@@ -44,10 +44,7 @@ _ENV_RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class Loaded:
-    """The configuration and, for each key (`engine.kind`), where its value came from.
-
-    The configuration has the model's keys as attributes, and nothing else of it: see `values.py`.
-    """
+    """The configuration (plain values: see `values.py`) and the source of each key's value."""
 
     config: Config
     sources: Mapping[str, str]
@@ -313,16 +310,24 @@ def _validate(tree: Tree, places: Mapping[str, _Place], problems: list[Problem])
                 continue
             seen.add(key)
             place = places.get(key, _Place(Path(FILE_NAME), ""))
+            expected = _expected(item["type"], item.get("ctx", {}), item["msg"])
             problems.append(
                 Problem(
                     place.file,
                     place.shown(key),
                     f"{item['input']!r} can't be used",
-                    _expected(item["type"], item.get("ctx", {}), item["msg"]),
+                    expected,
                     place.line(key),
+                    _nearest(item["input"], expected) if item["type"] == "literal_error" else "",
                 )
             )
         return None
+
+
+def _nearest(given: object, expected: str) -> str:
+    """What of the words that may stand there was probably meant."""
+    match = difflib.get_close_matches(str(given).lower(), re.findall(r'"([^"]*)"', expected), n=1)
+    return f'did you mean "{match[0]}"?' if match else ""
 
 
 def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:

@@ -60,6 +60,7 @@ class BaseImagesTable(Table):
 
     rust: ImageRef
     bun: ImageRef
+    node: ImageRef
     source: Literal["auto", "pull", "make"]
     retries: Annotated[int, Field(ge=0, le=20)]
 
@@ -75,7 +76,7 @@ class UiTable(Table):
     """`[ui]`."""
 
     path: RelativePath
-    manager: Literal["bun"]
+    manager: Literal["bun", "npm"]
 
 
 class DockerTable(Table):

@@ -14,8 +14,10 @@ from typing import Any, Literal
 
 from rebake.engine import api
 from rebake.engine.endpoint import Endpoint
+from rebake.process import run
 
 Kind = Literal["mount", "layer", "source"]
+_LIST_TIMEOUT_S = 60.0
 _PRUNE_TIMEOUT_S = 120.0
 _MOUNT_ID = re.compile(r'.* with id "/?(.*)"$', re.DOTALL)  # greedy: the last one counts
 
@@ -45,7 +47,10 @@ class CacheRecord:
 
 def records(endpoint: Endpoint) -> tuple[CacheRecord, ...] | None:
     """Return all records of the builder's cache; None where the engine can't be asked."""
-    answer = api.ask(endpoint.docker_host, "/system/df", {"type": "build-cache"})
+    # The engine measures every mount anew that was written to: seconds on a busy machine.
+    answer = api.ask(
+        endpoint.docker_host, "/system/df", {"type": "build-cache"}, timeout_s=_LIST_TIMEOUT_S
+    )
     return parse(answer.document) if answer is not None and answer.ok else None
 
 
@@ -64,7 +69,8 @@ def remove(endpoint: Endpoint, ids: Iterable[str]) -> int:
     """Remove records by id, one by one, and return the bytes that were freed.
 
     A record that is gone or in use is left out. The engine takes one id a call, and matches it as
-    a pattern: the ids are random and of one length, so it can't match another one.
+    a pattern: the ids are random and of one length, so it can't match another one. `empty` says
+    what a removal costs other builds.
     """
     freed = 0
     for record in ids:
@@ -79,6 +85,35 @@ def remove(endpoint: Endpoint, ids: Iterable[str]) -> int:
         if answer is not None and answer.ok and isinstance(answer.document, dict):
             freed += int(answer.document.get("SpaceReclaimed") or 0)
     return freed
+
+
+def empty(endpoint: Endpoint, mounts: Iterable[str], image: str) -> None:
+    """Empty cache mounts, as the engine's garbage collection would, and leave all else as it is.
+
+    A step that runs with `--no-cache` gets its mounts anew. `remove` would not do: after every
+    prune that frees something, engines with the containerd image store (seen on 28.5, BuildKit
+    0.25) take the steps of all builds on a base image for new ones once, whatever was pruned:
+    `Controller.Prune` asks which results are still there with a context that has ended.
+
+    Args:
+        endpoint: the engine.
+        mounts: their ids.
+        image: an image with a shell.
+
+    Raises:
+        CommandFailed: the step could not be run.
+    """
+    words = [f"--mount=type=cache,id={mount},target=/m{n}" for n, mount in enumerate(mounts)]
+    if not words:
+        return
+    command = endpoint.buildx_command(
+        *("build", "--no-cache", "--provenance=false", "--progress", "plain"),
+        *("--output", "type=cacheonly", "-"),
+        stdin=f"FROM {image}\nRUN {' '.join(words)} :\n",
+        timeout_s=_PRUNE_TIMEOUT_S,
+        what="emptying cache mounts",
+    )
+    run(command).check()
 
 
 def _record(entry: dict[str, Any]) -> CacheRecord:

@@ -189,6 +189,7 @@ def clients(around: Surroundings) -> list[Endpoint]:
 
 
 _SILENT = "no answer"
+_INFO = "{{.Driver}}{{range .ClientInfo.Plugins}}{{println}}{{.Name}} {{.Path}}{{end}}"
 
 
 def _ask(place: Candidate, around: Surroundings) -> tuple[Detected | None, str]:
@@ -219,10 +220,10 @@ def _ask_with(endpoint: Endpoint) -> tuple[Detected | None, str]:
         endpoint.command("version", "--format", "json", timeout_s=ASK_LIMIT_S),
         endpoint.command("buildx", "version", timeout_s=ASK_LIMIT_S),
         endpoint.command("compose", "version", "--short", timeout_s=ASK_LIMIT_S),
-        endpoint.command("system", "info", "--format", "{{.Driver}}", timeout_s=ASK_LIMIT_S),
+        endpoint.command("system", "info", "--format", _INFO, timeout_s=ASK_LIMIT_S),
     )
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
-        version, buildx, compose, driver = pool.map(_stdout, questions)
+        version, buildx, compose, info = pool.map(_stdout, questions)
     found = versions.parse_version_json(version)
     if found is None:
         return None, f"{_SILENT} to `docker version` within {ASK_LIMIT_S:.0f} s"
@@ -232,7 +233,17 @@ def _ask_with(endpoint: Endpoint) -> tuple[Detected | None, str]:
     faults = versions.faults(found, compose_v1=process.which("docker-compose") is not None)
     if faults:
         return None, f"engine {found.engine} answers, but " + "; ".join(faults)
-    return Detected(endpoint, found, driver.strip()), ""
+    driver, _, plugins = info.strip().partition("\n")
+    return Detected(replace(endpoint, buildx=_program("buildx", plugins)), found, driver), ""
+
+
+def _program(plugin: str, listed: str) -> Path | None:
+    """Return the program of a plugin of the client, from lines of name and path."""
+    for line in listed.splitlines():
+        name, _, path = line.partition(" ")
+        if name == plugin and path and Path(path).is_file():
+            return Path(path)
+    return None
 
 
 def _stdout(command: Command) -> str:

@@ -48,6 +48,7 @@ def remember(around: Surroundings, place: Candidate, found: Detected) -> None:
         "saved_at": time.time(),
         "server": [pong.api, pong.server],
         "client_mtime": _mtime(found.endpoint.docker),
+        "buildx": str(found.endpoint.buildx or ""),
         "kind": found.endpoint.kind,
         "docker_host": found.endpoint.docker_host,
         "docker": str(found.endpoint.docker),
@@ -90,12 +91,17 @@ def recall(
         return None
     try:
         endpoint = Endpoint(
-            cast("Kind", saved["kind"]), saved["docker_host"], Path(saved["docker"]), saved["env"]
+            cast("Kind", saved["kind"]),
+            saved["docker_host"],
+            Path(saved["docker"]),
+            saved["env"],
+            Path(saved["buildx"]) if saved["buildx"] else None,
         )
         found = endpoint, Versions(**saved["versions"]), str(saved["driver"])
         holds = (
             0 <= time.time() - saved["saved_at"] < _AGE_S
             and 0 != _mtime(endpoint.docker) == saved["client_mtime"]
+            and (endpoint.buildx is None or endpoint.buildx.is_file())
             and _still_first(endpoint.docker_host, saved["server"], places)
         )
     except (ValueError, KeyError, TypeError):

@@ -18,6 +18,7 @@ from rebake.config.load import Loaded, find_root, load
 from rebake.errors import ProjectError, UnknownName
 from rebake.project.cargo import Workspace, read_workspace
 from rebake.project.git import common_dir, worktrees
+from rebake.project.packages import lock_file, require_lock_file
 from rebake.results import Mode
 
 if TYPE_CHECKING:
@@ -93,6 +94,18 @@ class Project:
         """The UI's folder."""
         return self.root / self.config.ui.path
 
+    @property
+    def ui_lock_file(self) -> Path:
+        """The lock-file of the UI's packages, be it there or not."""
+        return lock_file(self.ui, self.config.ui.manager)
+
+    @property
+    def base_images(self) -> dict[str, str]:
+        """What the Dockerfiles start from, by the key in the configuration."""
+        table = self.config.base_images
+        images = {"rust": table.rust, "bun": table.bun}
+        return images | ({"node": table.node} if self.config.ui.manager == "npm" else {})
+
     @cached_property
     def workspace(self) -> Workspace:
         """The cargo workspace; read once.
@@ -110,6 +123,20 @@ class Project:
                     f"its binaries are {', '.join(names) or 'none'}",
                 )
         return workspace
+
+    def read_manifests(self, services: Sequence[str] | None = None) -> None:
+        """Read what a build can't do without, so that what is wrong with it is told early.
+
+        Args:
+            services: what will be built; everything when None.
+
+        Raises:
+            ProjectError: the cargo workspace can't be used, or the lock-file of the UI's packages
+                is not the one of `ui.manager`.
+        """
+        _ = self.workspace
+        if services is None or "ui" in services:
+            require_lock_file(self.ui, self.config.ui.manager)
 
     @property
     def state(self) -> Path:

@@ -65,6 +65,8 @@ def plan_stack(
         variables["WATCH"] = watch
         if packages:
             variables["UI_PACKAGES"] = packages
+        if project.config.ui.manager != "bun":  # what the compose file says without a word
+            variables["UI_MANAGER"] = project.config.ui.manager
         if watch == "polling":
             variables["UI_POLLING"] = "1"
         if owner is not None:
@@ -82,7 +84,7 @@ def plan_stack(
 
 
 def packages_key(lock_file: bytes) -> str:
-    """Twelve hex digits of a bun.lock: what is installed for one never serves another."""
+    """Twelve hex digits of a lock-file: what is installed for one never serves another."""
     return hashlib.sha256(lock_file).hexdigest()[:12]
 
 

@@ -25,12 +25,12 @@ def plan_images(
     no_cache: bool = False,
     again: bool = False,
 ) -> BuildPlan:
-    """Plan a build; reads the cargo workspace first, so that a broken manifest is found early."""
+    """Plan a build; reads the manifests first, so that a broken one is found early."""
     from rebake.build.plan import plan_build
     from rebake.build.resend import with_names
     from rebake.engine.host_settings import proxy_build_args
 
-    _ = session.project.workspace
+    session.project.read_manifests(services)
     plan = plan_build(
         session.project,
         mode,

@@ -352,7 +352,7 @@ def packages_of_ui(session: Session) -> str:
     from rebake.stack.plan import packages_key
 
     try:
-        return packages_key((session.project.ui / "bun.lock").read_bytes())
+        return packages_key(session.project.ui_lock_file.read_bytes())
     except FileNotFoundError:
         return ""
 

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -170,6 +171,14 @@ elif arguments == ["serve"]:
 """
 )
 
+NPM = """#!{python}
+import pathlib, sys
+assert sys.argv[1:3] == ["install", "--no-save"], sys.argv
+assert pathlib.Path("package-lock.json").is_file()
+with open("installs", "a") as calls:
+    calls.write("npm install\\n")
+"""
+
 
 class Stack:
     """The project, the fakes, and what tests want to know."""
@@ -197,6 +206,13 @@ class Stack:
             find=lambda _project, **_options: self.tools,
             **options,
         )
+
+    def use_npm(self) -> None:
+        """Let npm be the UI's package manager."""
+        file = self.root / "rebake.toml"
+        file.write_text(file.read_text() + '[ui]\nmanager = "npm"\n')
+        (self.root / "ui" / "bun.lock").rename(self.root / "ui" / "package-lock.json")
+        self.tools = replace(self.tools, npm=self.tools.bun.parent / "npm")
 
     def down(self) -> bool:
         return native.down(self.project)
@@ -271,7 +287,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     programs.mkdir()
     server = programs / "server.py"
     server.write_text(SERVER.format(python=sys.executable))
-    for name, text in (("cargo", CARGO), ("bun", BUN)):
+    for name, text in (("cargo", CARGO), ("bun", BUN), ("npm", NPM)):
         program = programs / name
         program.write_text(text.format(python=sys.executable, server=str(server)))
         program.chmod(0o755)

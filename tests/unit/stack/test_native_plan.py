@@ -47,6 +47,21 @@ def test_one_build_for_all_binaries(project: Project) -> None:
     assert plan.binaries == ("api", "mail-er")
 
 
+def test_npm_installs_and_bun_serves(project: Project) -> None:
+    ui = project.config.ui.model_copy(update={"manager": "npm"})
+    config = project.config.model_copy(update={"ui": ui})
+    npm = Project(project.root, replace(project.loaded, config=config))
+    tools = replace(TOOLS, npm=Path("/tools/npm"))
+    plan = make_plan(npm, PORTS, tools, data=Path("/data"), mark="m")
+    assert plan.install == (
+        *("/tools/npm", "install", "--no-save"),
+        *("--prefer-offline", "--no-audit", "--no-fund"),
+    )
+    assert plan.lock == "package-lock.json"
+    assert plan.service("ui").argv == ("/tools/bun/bun", "run", "dev")
+    assert from_json(to_json(plan)) == plan
+
+
 @posix
 def test_services(project: Project) -> None:
     plan = make_plan(project, PORTS, TOOLS, data=Path("/data"), mark="m")
