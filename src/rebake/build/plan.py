@@ -12,8 +12,12 @@ from rebake.results import Mode
 
 Half = Literal["backend", "ui"]
 Seed = Literal["none", "deps"]
-# What `--load` means, with zstd instead of gzip, which takes less time to pack.
-EXPORT = "type=docker,compression=zstd,compression-level=1"
+# What `--load` means, with a choice of how layers are packed.
+EXPORTS: Mapping[str, str] = {
+    "none": "type=docker,compression=uncompressed",
+    "zstd": "type=docker,compression=zstd,compression-level=1",
+    "gzip": "type=docker,compression=gzip",
+}
 # The bake target of the dependency layer, and the name of the folder's table in the inputs.
 DEPENDENCIES = "backend-deps"
 RECIPE = "recipe"
@@ -68,6 +72,7 @@ class BuildPlan:
             file, the tools.
         seed: what an empty cache mount is filled from, and why.
         refuse_empty: whether the compiling step shall stop at an empty cache mount.
+        export: the output of each image, in bake's words.
         forced: build even where nothing changed.
         build_ids: the id that each half's sources must have.
         contexts: other names of folders, see `build.resend`.
@@ -85,6 +90,7 @@ class BuildPlan:
     seed_reason: str = ""
     refuse_empty: bool = False
     remote: RemoteCache | None = None
+    export: str = EXPORTS["none"]
     forced: bool = False
     build_ids: Mapping[Half, str] = field(default_factory=dict)
     contexts: Mapping[Half, Path] = field(default_factory=dict)
@@ -169,6 +175,7 @@ def plan_build(
         {"backend": project.backend, "ui": project.ui},
         variables,
         no_cache=no_cache,
+        export=EXPORTS[project.config.build.compression],
         recipe=recipe_files(project),
         remote=RemoteCache(cache.remote, cache.export) if cache.remote else None,
         forced=no_cache or bool(again),
@@ -207,7 +214,7 @@ def bake_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:
         "--allow", f"fs.read={plan.variables['REBAKE_HOST_SETTINGS']}",
     ]  # fmt: skip
     for target in plan.targets:
-        words += ["--set", f"{target}.output={EXPORT}"]
+        words += ["--set", f"{target}.output={plan.export}"]
     if plan.no_cache:
         words.append("--no-cache")
     if plan.remote is not None:

@@ -126,7 +126,7 @@ class _Build:
                 inputs={n: digests[n] for n in (RECIPE, *image.needs)},
                 arguments=self.plan.variables,
                 base_images=self.surroundings.base_images,
-                surroundings=around,
+                surroundings={**around, "export": self.plan.export},
             )
             for image in self.plan.images
         }

@@ -93,6 +93,7 @@ class BuildTable(Table):
     min_free_bytes: Annotated[int, Field(ge=0)]
     dependency_layer: bool
     compiler_cache: Literal["none", "sccache"]
+    compression: Literal["none", "zstd", "gzip"]
 
 
 class CacheTable(Table):

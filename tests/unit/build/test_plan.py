@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rebake.build.plan import EXPORT, bake_words, dependency_words, plan_build
+from rebake.build.plan import EXPORTS, bake_words, dependency_words, plan_build
 from rebake.project.project import open_project
 
 
@@ -25,8 +25,8 @@ def test_prod_builds_one_target_a_service(tmp_path: Path) -> None:
         "--progress", "rawjson",
         "--metadata-file", str(tmp_path / "meta.json"),
         "--allow", f"fs.read={settings}",
-        "--set", f"api.output={EXPORT}",
-        "--set", f"ui.output={EXPORT}",
+        "--set", f"api.output={EXPORTS['none']}",
+        "--set", f"ui.output={EXPORTS['none']}",
         "api", "ui",
     )  # fmt: skip
     assert [image.ref for image in plan.images] == [
