@@ -412,17 +412,20 @@ def test_a_list_that_was_cut_off_makes_all_new(mount: Mount, keep: int) -> None:
     assert mount.state.read_text() != text[:keep]
 
 
+# Noted when the lock-file was read: then the test may write the next one.
 FAKE_BUN = """#!/bin/sh
-echo "$1" >>"$BUN_LOG"
 case $1 in
     install) ! grep -q broken bun.lock ;;
-    *) exec sleep 60 ;;
 esac
+code=$?
+echo "$1" >>"$BUN_LOG"
+[ "$1" = install ] || exec sleep 60
+exit $code
 """
 # It looks at a new lock-file before it touches what is installed.
 FAKE_NPM = """#!/bin/sh
 case "$*" in
-    *--dry-run*) echo look >>"$BUN_LOG"; ! grep -q broken package-lock.json ;;
+    *--dry-run*) ! grep -q broken package-lock.json; code=$?; echo look >>"$BUN_LOG"; exit $code ;;
     *) echo install >>"$BUN_LOG" ;;
 esac
 """

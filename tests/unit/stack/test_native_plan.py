@@ -48,8 +48,9 @@ def test_one_build_for_all_binaries(project: Project) -> None:
 
 
 def test_npm_installs_and_bun_serves(project: Project) -> None:
-    ui = project.config.ui.model_copy(update={"manager": "npm"})
-    config = project.config.model_copy(update={"ui": ui})
+    tree = tree_of(project.config)
+    tree["ui"]["manager"] = "npm"
+    config = table_of(tree)
     npm = Project(project.root, replace(project.loaded, config=config))
     tools = replace(TOOLS, npm=Path("/tools/npm"))
     plan = make_plan(npm, PORTS, tools, data=Path("/data"), mark="m")
