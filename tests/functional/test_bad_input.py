@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -182,7 +183,9 @@ def test_the_doctor_looks_at_the_lock_files(bench: Bench) -> None:
     (ui / ".npmrc").write_text("save-exact=true\n")
     (ui / "package.json").write_text('{"dependencies": {"a": "1.0.0"}}')
     (ui / "bun.lock").write_text('    "a": ["a@2.0.0", "",\n')
-    (ui / "package-lock.json").write_text('{"packages": {"node_modules/a": {"version": "1.0.0"}}}')
+    packages = {"": {"dependencies": {"a": "1.0.0"}}, "node_modules/a": {"version": "1.0.0"}}
+    lock = {"lockfileVersion": 3, "packages": packages}
+    (ui / "package-lock.json").write_text(json.dumps(lock))
     told = bench.run("doctor").stdout
     assert "name other versions of a" in told
     assert "delete package-lock.json, or make it again with npm" in told
@@ -190,8 +193,8 @@ def test_the_doctor_looks_at_the_lock_files(bench: Bench) -> None:
     (ui / ".npmrc").write_text("//registry.invalid/:_authToken=x\n")
     (ui / "package.json").write_text('{"dependencies": {"b": "1.0.0"}}')
     told = bench.run("doctor", REBAKE_UI_MANAGER="npm").stdout
-    assert "lacks b, which package.json names" in told
-    assert "ui/.npmrc travels to the builder and looks like a secret" in told
+    assert "ui/package-lock.json is out of date: package.json" in told
+    assert "ui/.npmrc:1 looks like a registry's password or token" in told
 
 
 def test_a_service_without_a_binary(bench: Bench) -> None:
