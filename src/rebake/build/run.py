@@ -13,6 +13,7 @@ from typing import Protocol
 from rebake import __version__
 from rebake.build import gate, resend, seed, skip
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
+from rebake.build.evidence import Collector
 from rebake.build.inputs import build_id, digest_of, read_inputs
 from rebake.build.layers import LayersMeanwhile
 from rebake.build.plan import RECIPE, BuildPlan, PlannedImage, target_mount
@@ -112,6 +113,7 @@ class _Build:
             {half: build_id(self.inputs[half]) for half in self.plan.halves}
         )
         self.before: Mapping[str, ImageInfo | None] = {}
+        self.evidence = Collector(self.project, self.endpoint, self.store, self.surroundings.engine)
         digests = {name: digest_of(files) for name, files in self.inputs.items()}
         around = {
             "engine": self.endpoint.docker_host,
@@ -269,12 +271,14 @@ class _Build:
 
     def _look_around(self) -> None:
         """Before a build: what is there of the images and of the cache mounts, asked at once."""
+        self.evidence.begin(self.plan)
         seeds = bool(self.layer_key) and not self.plan.no_cache
         with ThreadPoolExecutor(max_workers=1) as pool:
             mounts = pool.submit(build_cache.mounts, self.endpoint) if seeds else None
             self.before = self.before or self._ask_images()
             if mounts is not None:
-                self._choose_seed(mounts.result())
+                self.evidence.mounts = mounts.result()
+                self._choose_seed(self.evidence.mounts)
 
     def _choose_seed(self, mounts: frozenset[str] | None) -> None:
         state = seed.CacheState(
@@ -360,6 +364,7 @@ class _Build:
                 context_bytes=progress.context_bytes,
                 downloaded_bytes=progress.downloaded_bytes,
                 steps=progress.records(),
+                evidence=self.evidence.gather(self.plan, self.inputs, progress.crates),
             )
         with contextlib.suppress(OSError):
             self.store.record(record)
