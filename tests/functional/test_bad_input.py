@@ -219,6 +219,9 @@ DRY = {
     "config": ("project.name",),
     "doctor": ("context",),
     "report": (),
+    "why": (),
+    "why --next": (),
+    "build --assert-warm": ("buildx bake",),
     "benchmark": (),
     "workflow-test": (),
 }

@@ -21,6 +21,7 @@ from rebake.engine.endpoint import Endpoint
 from rebake.engine.home import Home
 from rebake.engine.private import Status
 from rebake.engine.versions import Versions
+from rebake.explain.model import Cause, ExplainedBuild, ExplainedCrate, ExplainedStep
 from rebake.results import (
     BuildResult,
     CacheCount,
@@ -281,6 +282,13 @@ DOCUMENTS = {
         CACHES.document(),
     ),
     "doctor": (Finding("disk", "ok", "m").document(),),
+    "why": (
+        {"builds": []},
+        ExplainedBuild("api", 1, None, "done").document(),
+        ExplainedStep("build 1/1", True, 1.0).document(),
+        ExplainedCrate("core", "0.1.0", "changed", "core").document(),
+        Cause("file", "a").document(),
+    ),
     "engine status, start, stop, install, remove": ENGINES,
     "base-images": (BASE.document(), base_images.document([BASE], 1.0)),
 }

@@ -17,7 +17,7 @@ FLOORS = (
     ("errors", "redact", "results"),
     ("process", "config", "history", "report"),
     ("engine", "project", "scan", "checks"),
-    ("build", "stack", "cache", "scaffold"),
+    ("build", "stack", "cache", "explain", "scaffold"),
     ("benchmark",),
     ("tasks", "sessions"),
     ("cli", "testing", "__main__"),

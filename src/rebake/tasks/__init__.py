@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from rebake.tasks import benchmark, build, config, engine, report, stack
+from rebake.tasks import benchmark, build, config, engine, report, stack, why
 
 namespace = Collection(
     stack.dev,
@@ -22,6 +22,7 @@ namespace = Collection(
     config.config,
     config.doctor,
     report.report,
+    why.why,
 )
 
 __all__ = ["namespace"]
