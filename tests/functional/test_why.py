@@ -289,13 +289,23 @@ def test_a_build_that_had_to_be_warm(shop: Shop) -> None:
     shop.build("build 1/1")
     edit(shop)
     shop.build("build 1/1")
+    ran = {"caches": {"layers": {"hits": 3, "misses": 1}}}
     with shop.session() as session, pytest.raises(NotWarm) as caught:
-        why_flow.require_warm(session, ("api",), "prod")
+        why_flow.require_warm(session, ("api",), "prod", ran)
     assert f"      {LIB} (+1 -1)" in caught.value.details
     assert caught.value.exit_code == 1
-    shop.build()
     with shop.session() as session:
-        why_flow.require_warm(session, ("api",), "prod")
+        for warm in ({"caches": {"layers": {"hits": 4, "misses": 0}}}, {"skipped": "nothing"}):
+            why_flow.require_warm(session, ("api",), "prod", warm)
+
+
+def test_a_build_that_is_in_no_history_is_not_taken_for_warm(shop: Shop) -> None:
+    from rebake.errors import NotWarm
+
+    ran = {"caches": {"layers": {"hits": 3, "misses": 1}}}
+    with shop.session() as session, pytest.raises(NotWarm) as caught:
+        why_flow.require_warm(session, ("api",), "prod", ran)
+    assert caught.value.details == ["1 of its steps ran; the history does not tell why"]
 
 
 def many(path: Path, count: int) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rebake import __version__
 from rebake.build import targets
+from rebake.build.modes import modes_of
 from rebake.build.plan import RECIPE, BuildPlan
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.host_settings import FILES
@@ -96,6 +97,7 @@ class Collector:
             targets=self._targets.result(),
             mounts=None if mounts is None else tuple(sorted(mounts)),
             crates=None if crates is None else tuple(crates),
+            modes=modes_by_half(plan, inputs),
             facts=facts_of([(place, file) for place, file in files if file.sha256 in new], key),
         )
 
@@ -105,6 +107,11 @@ def located(plan: BuildPlan, inputs: Inputs) -> list[tuple[Path, FileDigest]]:
     folders: dict[str, Path] = {RECIPE: plan.root}
     folders.update({str(half): folder for half, folder in plan.folders.items()})
     return [(folders[half], file) for half, some in inputs.items() for file in some]
+
+
+def modes_by_half(plan: BuildPlan, inputs: Inputs) -> dict[str, Mapping[str, str]]:
+    """Return the modes of each half's context."""
+    return {str(half): modes_of(plan.folders[half], inputs[half]) for half in plan.halves}
 
 
 def known_targets(

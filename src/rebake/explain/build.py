@@ -54,13 +54,15 @@ def explain_build(case: Case, service: str) -> ExplainedBuild:
     common = (service, case.build.id, case.number, record.outcome)
     if record.skipped:
         return ExplainedBuild(*common, skipped=record.skipped, seconds=record.seconds)
-    steps = steps_of(record.steps, target)
-    names = {step.digest: _parsed(step, record.targets) for step in steps}
     graph = graph_of(case.after, target)
+    ours = {target} | {key.target for key in graph.nodes}
+    known = case.after.evidence.targets
+    steps = [s for s in steps_of(record.steps, target) if _is_ours(s, known, ours)]
+    names = {step.digest: _parsed(step, record.targets) for step in steps}
     nodes = {
         step.digest: node
         for step in steps
-        if (node := _node_of(step, names[step.digest], graph, case.after.evidence.targets))
+        if (node := _node_of(step, names[step.digest], graph, known))
     }
     comparison = older = None
     changes: list[Cause] = []
@@ -92,7 +94,7 @@ def explain_build(case: Case, service: str) -> ExplainedBuild:
         *common,
         changes=tuple(changes or first),
         steps=tuple(explained),
-        crates=_crates(case, service, graph, explained, nodes),
+        crates=_crates(case, service, comparison, explained, nodes),
         seconds=record.seconds,
     )
 
@@ -108,11 +110,20 @@ def steps_of(steps: Sequence[StepRecord], target: str) -> list[StepRecord]:
 
 def mount_gone(node: Node, side: Side) -> str:
     """The cache mount that cargo compiles in, when a step of it began without; else empty."""
-    known = side.evidence.mounts
-    if known is None:
+    known, project = side.evidence.mounts, side.variables.get("CACHE_ID", "")
+    if known is None or not project:
         return ""
-    missing = [mount for mount in node.mounts if "target" in mount and not _there(mount, known)]
-    return missing[0] if missing else ""
+    ours = [m for m in node.mounts if m.startswith(project + "-") and "target" in m]
+    return next((mount for mount in ours if not _there(mount, known)), "")
+
+
+def all_compiled(comparison: Comparison, gone: str) -> Cause:
+    """Why cargo began with nothing: the cache mount was lost, or it is another one than before."""
+    if comparison.old_mounts and gone not in comparison.old_mounts:
+        for cause in comparison.everything():
+            if cause.kind in {"setting", "argument", "base-image"}:
+                return cause
+    return Cause("cache-gone", f"the cache mount {gone.replace('--', '-…-')}")
 
 
 def _there(mount: str, known: Sequence[str]) -> bool:
@@ -168,7 +179,7 @@ def _unchanged(steps: Sequence[ExplainedStep], service: str) -> list[Cause]:
 def _crates(
     case: Case,
     service: str,
-    graph: Graph,
+    comparison: Comparison | None,
     steps: Sequence[ExplainedStep],
     nodes: Mapping[str, Node],
 ) -> tuple[ExplainedCrate, ...]:
@@ -180,10 +191,10 @@ def _crates(
     everything = None
     if case.before is None:
         everything = _first(service)
-    for node in graph.nodes.values():
+    for node in nodes.values():
         gone = mount_gone(node, case.after)
-        if gone and case.before is not None and node.key in {n.key for n in nodes.values()}:
-            everything = Cause("cache-gone", f"the cache mount {gone.replace('--', '-…-')}")
+        if gone and comparison is not None:
+            everything = all_compiled(comparison, gone)
     found = explain_crates(case.before, case.after, folder, compiled, everything)
     workspace = Workspace.of(case.after, folder)
     needed = _needed(workspace, service)
@@ -224,6 +235,12 @@ def _node_of(
         path = dockerfile_of(owner)
         found = [node for node in found if node.dockerfile == path] or found
     return found[0] if found else None
+
+
+def _is_ours(step: StepRecord, known: Mapping[str, BakeTarget], ours: set[str]) -> bool:
+    """Whether a step that no target was told of belongs to one of these."""
+    head = step.name.removeprefix("[").partition("]")[0].split()
+    return bool(step.target) or len(head) <= 2 or head[0] not in known or head[0] in ours  # noqa: PLR2004
 
 
 def _word(name: str) -> str:

@@ -80,6 +80,9 @@ class Comparison:
         """The cause of a step of which nothing is another one."""
         for cause in changes.setting_changes(self.before, self.after, ("engine.address",)):
             return cause
+        for read in node.folders:
+            if self.after.folder(read.folder) is None:
+                return Cause("file", read.folder, "its files are in no record")
         for name in (changes.AGAIN, SEED):
             was, now = self._variable(self.before, name), self._variable(self.after, name)
             if was != now and (name in node.arguments or name in self._selectors):
@@ -95,15 +98,23 @@ class Comparison:
 
     def everything(self) -> list[Cause]:
         """All that is not as it was for this target, whether a step reads it or not."""
-        found = [cause for node in self.graph.nodes.values() for cause in self.direct(node)]
+        found = []
+        if NO_CACHE in self.after.evidence.settings.get("flags", ""):
+            found = [Cause("setting", NO_CACHE, "asked for")]
+        found += [cause for node in self.graph.nodes.values() for cause in self.direct(node)]
         if not self.graph.nodes:  # which files it reads is not known: all of them
             for folder in self.after.folders:
                 found += changes.file_changes(*self._sides, folder)
         found += self._recipe()
         found += [c for ref in self._images() if (c := changes.image_change(*self._sides, ref))]
-        names = ("flags", "engine.address", "engine.version", "rebake", "proxies", "host-settings.")
+        names = ("engine.address", "engine.version", "rebake", "proxies", "host-settings.")
         found += changes.setting_changes(*self._sides, names)
         return list(dict.fromkeys(found))
+
+    @property
+    def old_mounts(self) -> frozenset[str]:
+        """The cache mounts that the older build would have had."""
+        return frozenset(mount for node in self._old.nodes.values() for mount in node.mounts)
 
     # one kind of cause after the other
 

@@ -9,7 +9,7 @@ from rebake.errors import ProjectError
 from rebake.explain.diffstat import diffstat
 from rebake.explain.model import Cause
 from rebake.explain.side import Side, join
-from rebake.history.evidence import LINE_BYTES, FileFacts, Package
+from rebake.history.evidence import LINE_BYTES, USUAL, FileFacts, Package
 from rebake.history.records import FileDigest
 from rebake.project.ignore import IgnoreMatcher
 
@@ -57,6 +57,44 @@ def file_changes(
                 yield ignored
             continue
         yield from of_file(before, after, path=join(folder, path), was=was, now=now)
+    for path, detail in mode_changes(before, after, folder):
+        if selected(path.removesuffix("/"), paths):
+            yield Cause("file", join(folder, path) + "/" * path.endswith("/"), detail)
+
+
+def mode_changes(before: Side, after: Side, folder: str) -> Iterator[tuple[str, str]]:
+    """Yield what has another mode and the same content, and folders that are new or gone."""
+    old, new = before.modes.get(folder), after.modes.get(folder)
+    if not old or not new or old == new:
+        return
+    left, right = before.folder(folder) or {}, after.folder(folder) or {}
+    for path in sorted(left.keys() & right.keys()):
+        was, now = left[path], right[path]
+        if was == now and now.kind != "link":
+            usual = USUAL + now.kind
+            pair = old.get(path, old.get(usual)), new.get(path, new.get(usual))
+            if pair[0] != pair[1]:
+                yield path, f"mode {pair[0]} → {pair[1]}"
+    places = _folders(left, old), _folders(right, new)
+    for path in sorted(places[0].keys() | places[1].keys()):
+        one, two = places[0].get(path), places[1].get(path)
+        if one == two:
+            continue
+        if one is not None and two is not None:
+            yield path, f"mode {one} → {two}"
+        elif not any(name.startswith(path) for name in left.keys() ^ right.keys()):
+            yield path, "empty, removed" if two is None else "empty, new"
+
+
+def _folders(files: Mapping[str, FileDigest], modes: Mapping[str, str]) -> dict[str, str]:
+    """All folders of a context with their modes; with a slash at the end."""
+    found = {path: mode for path, mode in modes.items() if path.endswith("/")}
+    for file in files.values():
+        if file.kind != "link":
+            parts = file.path.split("/")[:-1]
+            for end in range(1, len(parts) + 1):
+                found.setdefault("/".join(parts[:end]) + "/", modes.get(USUAL + "folder", ""))
+    return found
 
 
 def of_file(

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rebake.explain.build import BACKEND, mount_gone
+from rebake.explain.build import BACKEND, all_compiled, mount_gone
 from rebake.explain.causes import Comparison
 from rebake.explain.crates import Workspace, explain_crates, would_compile
 from rebake.explain.graph import Graph, Key, Node
@@ -20,7 +20,8 @@ from rebake.explain.side import Side
 from rebake.history.tracing import StepRun
 from rebake.report.steps import parse_step_name
 
-_NEAREST = 5  # earlier runs that an estimate is made from
+_NEWEST = 5  # earlier runs that an estimate is made from
+_ALIKE = 2  # packages more or less
 
 RunsOf = Callable[[Node], Sequence[StepRun]]
 
@@ -67,7 +68,7 @@ def explain_next(coming: Coming, service: str, target: str, runs: RunsOf) -> Exp
     if not changes:
         changes = [Cause("cache-gone", f"the image of {service}", "the engine does not have it")]
     graph = comparison.graph
-    compiled, crates = _crates(coming, service, graph)
+    compiled, crates = _crates(coming, service, comparison)
     steps: list[ExplainedStep] = []
     seconds: dict[Key, float | None] = {}
     for node in graph.nodes.values():
@@ -114,14 +115,15 @@ def _first(graph: Graph, cause: Cause, runs: RunsOf) -> tuple[ExplainedStep, ...
 
 
 def _crates(
-    coming: Coming, service: str, graph: Graph
+    coming: Coming, service: str, comparison: Comparison
 ) -> tuple[int | None, tuple[ExplainedCrate, ...]]:
     """How many packages cargo would compile for all services, and those of this one."""
-    if coming.before is None or not any(_compiles(node) for node in graph.nodes.values()):
+    if coming.before is None or not any(map(_compiles, comparison.graph.nodes.values())):
         return None, ()
     folder = coming.after.evidence.settings.get(BACKEND, "backend")
+    graph = comparison.graph
     gone = next((m for n in graph.nodes.values() if (m := mount_gone(n, coming.after))), "")
-    everything = Cause("cache-gone", f"the cache mount {gone}") if gone else None
+    everything = all_compiled(comparison, gone) if gone else None
     compiled = would_compile(coming.before, coming.after, folder, everything=bool(gone))
     found = explain_crates(coming.before, coming.after, folder, compiled, everything)
     workspace = Workspace.of(coming.after, folder)
@@ -135,14 +137,22 @@ def _compiles(node: Node) -> bool:
 
 
 def _estimate(runs: Sequence[StepRun], crates: int | None) -> float | None:
-    """The middle of the earlier runs that are most like this one; None where there are none."""
+    """The middle of the newest runs that are like this one; None where none ever was.
+
+    Those are alike that compiled about as many packages; where there is none, the nearest one is
+    taken.
+    """
     if not runs:
         return None
-    like = list(runs)
-    if crates is not None and any(run.crates is not None for run in runs):
-        like = [run for run in runs if run.crates is not None]
-        like.sort(key=lambda run: abs((run.crates or 0) - crates))  # stable: the newest first
-    return statistics.median(run.seconds for run in like[:_NEAREST])
+    told = [run for run in runs if run.crates is not None]
+    if crates is None or not told:
+        return statistics.median(run.seconds for run in runs[:_NEWEST])
+
+    def distance(run: StepRun) -> int:
+        return abs((run.crates or 0) - crates)
+
+    like = [run for run in told if distance(run) <= max(_ALIKE, crates // 2)]
+    return statistics.median(run.seconds for run in (like or [min(told, key=distance)])[:_NEWEST])
 
 
 def _total(graph: Graph, seconds: Mapping[Key, float | None], overhead_s: float) -> float | None:

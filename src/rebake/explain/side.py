@@ -23,6 +23,7 @@ class Side:
         recipe: the files that say how images are made, by their path from the project's root.
         facts: what is known of files, by the digest of their content.
         evidence: settings, bake targets, mounts and crates.
+        modes: of each build context, by the context's folder (`history.evidence`).
         variables: of the bake file, by name.
         base_images: digests by reference.
         engine: versions by name.
@@ -36,6 +37,7 @@ class Side:
     variables: Mapping[str, str]
     base_images: Mapping[str, str]
     engine: Mapping[str, str] = field(default_factory=dict)
+    modes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     steps: tuple[StepRecord, ...] = ()
 
     @classmethod
@@ -61,6 +63,7 @@ class Side:
             variables=record.arguments,
             base_images=record.base_images,
             engine=record.engine,
+            modes={settings.get(f"{h}.path", h): m for h, m in evidence.modes.items()},
             steps=record.steps,
         )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 FactKind = Literal["lines", "text", "lock", "manifest"]
+USUAL = "*"  # in front of a kind of file: the mode that is usual for it
 LINE_BYTES = 4  # of each line's digest: two lines are taken for one in 4 billion pairs
 
 
@@ -92,6 +93,9 @@ class Evidence:
         mounts: the project's cache mounts that were there at the start; None: not known.
         crates: the packages of which cargo compiled something, as `name@version`; None where no
             step told.
+        modes: by the context's name: the usual mode of each kind (`*file`, `*exec`, `*folder`), and
+            that of whatever has another one or is an empty folder, by its path; folders end with
+            a slash. Octal digits.
         facts: what was learnt of files, by the SHA-256 of their content. Only written: what is
             known already is left out.
     """
@@ -100,6 +104,7 @@ class Evidence:
     targets: Mapping[str, BakeTarget] = field(default_factory=dict)
     mounts: tuple[str, ...] | None = None
     crates: tuple[str, ...] | None = None
+    modes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     facts: Mapping[str, FileFacts] = field(default_factory=dict)
 
 

@@ -33,6 +33,7 @@ def insert(db: sqlite3.Connection, build_id: int, evidence: Evidence) -> list[tu
         "targets": {name: asdict(target) for name, target in evidence.targets.items()},
         "mounts": None if evidence.mounts is None else sorted(evidence.mounts),
         "crates": None if evidence.crates is None else list(evidence.crates),
+        "modes": {name: dict(modes) for name, modes in evidence.modes.items()} or None,
     }
     objects = {name: trees.encode(value) for name, value in parts.items() if value is not None}
     db.executemany(
@@ -61,6 +62,7 @@ def load(db: sqlite3.Connection, build_id: int) -> Evidence | None:
         targets={name: BakeTarget(**value) for name, value in parts.get("targets", {}).items()},
         mounts=_tuple(parts.get("mounts")),
         crates=_tuple(parts.get("crates")),
+        modes=parts.get("modes", {}),
     )
 
 

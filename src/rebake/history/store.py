@@ -68,10 +68,14 @@ class History:
         """Whether records survive this process."""
         return self._open().persistent
 
+    def cleaned(self, build: BuildRecord) -> BuildRecord:
+        """Return a build as it would be stored: with its secrets masked."""
+        return Cleaner(self._redactor, self._key()).build(build)
+
     def record(self, build: BuildRecord) -> int:
         """Store one build and return its id; 0 when it could not be stored (a note says why)."""
         try:
-            clean = Cleaner(self._redactor, self._key()).build(build)
+            clean = self.cleaned(build)
             return self._mended(lambda: writing.insert(self._db, clean))
         except sqlite3.Error as error:  # locked for too long, disk full: the build itself is fine
             self._on_note(f"this build is not in the history: {error}")

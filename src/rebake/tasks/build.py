@@ -26,10 +26,10 @@ def build(
 ) -> dict[str, object] | None:
     """Build images of services, as far as anything changed."""
     document = _build(session, services, dev=dev, no_cache=no_cache)
-    if assert_warm and not session.dry_run:
+    if assert_warm and document is not None and not session.dry_run:
         from rebake.tasks.why_flow import require_warm
 
-        require_warm(session, services, "dev" if dev else "prod")
+        require_warm(session, services, "dev" if dev else "prod", document)
     return document
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -172,28 +172,44 @@ def image_name(project: Project, mode: Mode, service: str) -> str:
     return f"{prefix}-{'ui' if service == 'ui' else 'backend'}:dev"
 
 
-def require_warm(session: Session, words: Sequence[str], mode: Mode) -> None:
+def require_warm(
+    session: Session, words: Sequence[str], mode: Mode, built: Mapping[str, object]
+) -> None:
     """Refuse a build, which has just ended, that was not fully cached.
 
     The document of `why` is written then, where one was asked for.
+
+    Args:
+        session: the task's.
+        words: its services.
+        mode: of the images.
+        built: the document of the build.
 
     Raises:
         NotWarm: a step ran; with the causes.
     """
     from rebake.tasks import why_words
 
+    ran = steps_that_ran(built)
+    if not ran:
+        return
     with History(history_file(), on_note=session.note) as history:
         library = Library(session.project, history)
         asked = session.services(words)
-        found = [one for service in asked for one in library.of_service(service, mode)]
-    ran = [one for one in found if one.ran]
-    if not ran:
-        return
+        found = [one for service in asked for one in library.of_service(service, mode) if one.ran]
     if session.as_json:
         from rebake.report.json import write_document
 
         write_document(why_words.document(found))
-    raise NotWarm(why_words.lines(ran))
+    unknown = [f"{ran} of its steps ran; the history does not tell why"]
+    raise NotWarm(why_words.lines(found) or unknown)
+
+
+def steps_that_ran(built: Mapping[str, object]) -> int:
+    """How many steps of a build were not in the builder's cache, by its document."""
+    caches = built.get("caches")
+    layers = caches.get("layers") if isinstance(caches, Mapping) else None
+    return int(layers["misses"]) if isinstance(layers, Mapping) else 0
 
 
 def coming(session: Session, words: Sequence[str], mode: Mode) -> tuple[ExplainedBuild, ...]:

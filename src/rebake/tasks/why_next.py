@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from rebake.build import evidence as gathering
 from rebake.build import targets
 from rebake.build.inputs import read_inputs
-from rebake.build.plan import RECIPE, BuildPlan
+from rebake.build.plan import BuildPlan
 from rebake.engine import build_cache
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.images import Images
@@ -19,7 +20,7 @@ from rebake.explain.model import ExplainedBuild
 from rebake.explain.predict import Coming, explain_next
 from rebake.explain.side import Side
 from rebake.history.evidence import BakeTarget, Evidence, FileFacts
-from rebake.history.records import StoredBuild
+from rebake.history.records import BuildRecord, StoredBuild
 from rebake.history.store import History
 from rebake.history.tracing import StepRun
 from rebake.results import Mode
@@ -79,20 +80,26 @@ class _Now:
             for name in ("engine.version", *(() if endpoint else ("engine.address",))):
                 settings[name] = kept.settings.get(name, "")
             settings = {k: v for k, v in settings.items() if k in kept.settings or v}
-        bases = dict(old.base_images) if old else {}
-        return Side(
-            folders={
-                settings.get(f"{half}.path", half): {file.path: file for file in files}
-                for half, files in self._inputs.items()
-                if half != RECIPE
-            },
-            recipe={file.path: file for file in self._inputs[RECIPE]},
-            facts={},
-            evidence=Evidence(settings, self._targets, self._mounts),
-            variables=self._variables(old.arguments if old else {}),
-            base_images=bases | self._bases,
+        record = BuildRecord(
+            project=self._project.cache_id,
+            worktree=str(self._project.root),
+            mode=self._mode,
+            targets=self._plan.targets,
+            started_at=time.time(),
+            seconds=0.0,
+            outcome="done",
             engine=old.engine if old else {},
+            inputs=self._inputs,
+            arguments=self._variables(old.arguments if old else {}),
+            base_images=(dict(old.base_images) if old else {}) | self._bases,
+            evidence=Evidence(
+                settings=settings,
+                targets=self._targets,
+                mounts=self._mounts,
+                modes=gathering.modes_by_half(self._plan, self._inputs),
+            ),
         )
+        return Side.of(self._history.cleaned(record))
 
     def _variables(self, last: Mapping[str, str]) -> dict[str, str]:
         """Those of the bake file; which seed a build takes, it decides for itself."""

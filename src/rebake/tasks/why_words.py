@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rebake.tasks.session import Session
 
 
+_MOST_CHANGES = 10  # that are shown where no step ran
 _MOST_ALSO = 4  # further causes of a step that are shown
 
 
@@ -58,14 +59,16 @@ def _group(group: Sequence[ExplainedBuild]) -> list[str]:
         took = f", {'about ' if coming else ''}{in_words(first.seconds)}"
     verb = "would run" if coming else "ran"
     found = [f"{head}: {len(steps)} of {count} steps {verb}{took}"]
-    if not steps:
-        found += [f"  {cause.text}" for cause in first.changes[:10]]
+    new = [build.cause for build in group if build.compared_with is None]
+    found += [f"  {cause.text}" for cause in new if cause is not None]
+    if not steps and not new:
+        found += [f"  {cause.text}" for cause in first.changes[:_MOST_CHANGES]]
     for step, services in steps:
         whose = "" if len(services) == len(group) else f"  [{', '.join(services)}]"
         time = "" if step.seconds is None else f"  {in_words(step.seconds)}"
         found.append(f"  {step.name}{time}{whose}")
         for cause in (step.cause, *step.also[:_MOST_ALSO]):
-            if cause is not None:
+            if cause is not None and cause.kind != "first-build":
                 found.append(f"      {cause.text}")
         if len(step.also) > _MOST_ALSO:
             found.append(f"      and {len(step.also) - _MOST_ALSO} more")

@@ -202,6 +202,7 @@ def test_the_record_holds_what_tells_the_causes(bench: Bench) -> None:
     }
     assert kept.crates == ("api@0.1.0", "core@0.1.0")
     assert kept.settings["backend.path"] == "backend"
+    assert sorted(kept.modes["backend"]) == ["*file"]
     assert kept.settings["engine.address"] == "ssh://nowhere"
     with History(bench.history) as store:
         (file,) = store.build(1).record.inputs["backend"]

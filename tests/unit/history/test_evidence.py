@@ -38,6 +38,7 @@ EVIDENCE = Evidence(
     targets={"api": BakeTarget("backend", "Dockerfile", "prod", {"A": "1"}, {"tools": "docker"})},
     mounts=("app-cargo", "app-target"),
     crates=("core@0.1.0",),
+    modes={"backend": {"*file": "0644", "odd": "0600"}},
     facts={sha("lib 0"): FACTS},
 )
 
@@ -125,7 +126,7 @@ def test_it_goes_with_its_build(history: History, tmp_path: Path) -> None:
         history.record(record(number))
         history.note_removal("app", Removal(1000.5 + number, "invoke x", ("a",)))
     assert history.prune(10) == 2
-    assert count(tmp_path, "evidence") == 10 * 4
+    assert count(tmp_path, "evidence") == 10 * 5
     assert count(tmp_path, "file_facts") == 10 * 4
     assert history.unknown_files([sha("lib 1"), sha("lib 2")]) == {sha("lib 1")}
     assert len(history.removals("app")) == 10
