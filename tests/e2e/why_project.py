@@ -6,11 +6,15 @@ steps hold a text that is new in each run, so no step comes from the cache of an
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from e2e.support import Docker
 from rebake.engine import build_cache
@@ -136,33 +140,27 @@ PACKAGE = '[package]\nname = "{}"\nversion = "0.1.0"\n'
 
 
 @dataclass
-class Why:
-    """The project and the engine that builds it."""
+class Runner:
+    """The tasks in a project, run in this very process: one for each would take as long again.
+
+    Attributes:
+        root: the project; its state is kept beside it.
+        environment: variables that hold for all that is run.
+    """
 
     root: Path
-    docker: Docker
-    stamp: str
     environment: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def state(self) -> Path:
-        return self.root.parent / "state"
-
-    def path(self, name: str) -> Path:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def write(self, name: str, text: str) -> None:
-        self.path(name).write_text(text)
-
-    def replace(self, name: str, old: str, new: str) -> None:
-        text = self.path(name).read_text()
-        assert old in text, f"{old!r} is not in {name}"
-        self.write(name, text.replace(old, new))
-
-    def session(self, task: str) -> Session:
-        return Session(task, progress="quiet", folder=self.root)
+    @contextlib.contextmanager
+    def session(self, task: str) -> Iterator[Session]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("REBAKE_E2E_")]:
+                patch.delenv(name)
+            patch.setenv("REBAKE_STATE_HOME", str(self.root.parent / "state"))
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            with Session(task, progress="quiet", folder=self.root) as session:
+                yield session
 
     def build(self, *services: str, mode: Mode = "prod", **flags: bool) -> None:
         with self.session("build") as session:
@@ -177,6 +175,27 @@ class Why:
         with self.session("why") as session:
             (found,) = why_flow.coming(session, (service,), "prod")
         return found
+
+
+@dataclass(kw_only=True)
+class Why(Runner):
+    """The project and the engine that builds it."""
+
+    docker: Docker
+    stamp: str
+
+    def path(self, name: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write(self, name: str, text: str) -> None:
+        self.path(name).write_text(text)
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        text = self.path(name).read_text()
+        assert old in text, f"{old!r} is not in {name}"
+        self.write(name, text.replace(old, new))
 
     def lose_layer(self, words: str) -> None:
         """Take the cached layer of the step with these words (and the stamp) away."""
@@ -206,7 +225,7 @@ def step(build: ExplainedBuild, label: str) -> ExplainedStep:
 def files(stamp: str) -> Mapping[str, str]:
     """All files of the project."""
     return {
-        "rebake.toml": '[project]\nname = "why"\n',
+        "rebake.toml": '[project]\nname = "why"\n[build]\ndependency_layer = false\n',
         "tasks.py": "from rebake.tasks import namespace\n",
         "docker/docker-bake.hcl": BAKE,
         "docker/tools/one": "one\n",
@@ -234,7 +253,7 @@ def files(stamp: str) -> Mapping[str, str]:
 def make(folder: Path, docker: Docker) -> Why:
     """Lay the project out in `folder`."""
     shutil.rmtree(folder, ignore_errors=True)
-    one = Why(folder / "why, ü", docker, f"s{time.time_ns()}")
+    one = Why(folder / "why, ü", docker=docker, stamp=f"s{time.time_ns()}")
     for name, text in files(one.stamp).items():
         one.write(name, text)
     core = one.path("backend/crates/core/src/lib.rs").parent.parent

@@ -103,7 +103,7 @@ class Comparison:
             found = [Cause("setting", NO_CACHE, "asked for")]
         found += [cause for node in self.graph.nodes.values() for cause in self.direct(node)]
         if not self.graph.nodes:  # which files it reads is not known: all of them
-            for folder in self.after.folders:
+            for folder in self.after.folders.keys() & self.before.folders.keys():
                 found += changes.file_changes(*self._sides, folder)
         found += self._recipe()
         found += [c for ref in self._images() if (c := changes.image_change(*self._sides, ref))]

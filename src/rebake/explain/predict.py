@@ -107,6 +107,22 @@ def name_of(node: Node) -> str:
     return f"{node.label} {title if title.startswith(word + ' ') else f'{word} {title}'}"
 
 
+def same_step(node: Node, runs: Sequence[StepRun]) -> list[StepRun]:
+    """Return those runs that were of a step, by what it does; else by its place in its stage.
+
+    Stages of several Dockerfiles can have one name.
+    """
+    shown = name_of(node)
+    parsed = [(run, parse_step_name(run.name)) for run in runs]
+    word = node.instruction.word
+    same = [
+        run
+        for run, name in parsed
+        if shown in {f"{name.label} {name.title}", f"{name.label} {word} {name.title}"}
+    ]
+    return same or [run for run, name in parsed if name.label == node.label]
+
+
 def _first(graph: Graph, cause: Cause, runs: RunsOf) -> tuple[ExplainedStep, ...]:
     return tuple(
         ExplainedStep(name_of(node), True, _estimate(runs(node), None), cause, place=node.place)

@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from rebake.results import Mode
 
 _MOST_RUNS = 60  # of a step that are looked at
+_MOST_BUILDS = 500  # in which they are looked for
 
 
 @dataclass(frozen=True)
 class StepRun:
-    """One time that a step ran: its seconds, and what cargo compiled in it, where that was told."""
+    """One time that a step ran.
 
-    build_id: int
+    `name` is the step's as the builder gave it, `crates` how many packages cargo compiled in it,
+    where that was told.
+    """
+
+    name: str
     seconds: float
-    crates: int | None
+    crates: int | None = None
 
 
 def newest_of_worktree(
@@ -128,13 +133,14 @@ def step_runs(
         kind: of the steps.
     """
     rows = db.execute(
-        "SELECT s.build_id, s.ended_s - s.started_s, u.crates_compiled FROM builds b"
+        "SELECT n.name, s.ended_s - s.started_s, u.crates_compiled FROM"
+        " (SELECT id FROM builds WHERE project = ?1 AND mode = ?2 AND skipped = ''"
+        " ORDER BY id DESC LIMIT ?6) b"
         " CROSS JOIN steps s ON s.build_id = b.id CROSS JOIN step_names n ON n.id = s.name_id"
         " LEFT JOIN step_usage u ON u.build_id = s.build_id AND u.ordinal = s.ordinal"
-        " WHERE b.project = ?1 AND b.mode = ?2 AND b.skipped = ''"
-        " AND n.stage = ?3 AND n.kind = ?4 AND NOT s.cached AND s.error = ''"
+        " WHERE n.stage = ?3 AND n.kind = ?4 AND NOT s.cached AND s.error = ''"
         " AND s.ended_s IS NOT NULL AND s.started_s IS NOT NULL"
         " ORDER BY b.id DESC LIMIT ?5",
-        (project, mode, stage, kind, _MOST_RUNS),
+        (project, mode, stage, kind, _MOST_RUNS, _MOST_BUILDS),
     )
     return tuple(StepRun(*row) for row in rows.fetchall())

@@ -17,7 +17,7 @@ from rebake.engine.images import Images
 from rebake.explain.build import bake_target
 from rebake.explain.graph import Node
 from rebake.explain.model import ExplainedBuild
-from rebake.explain.predict import Coming, explain_next
+from rebake.explain.predict import Coming, explain_next, same_step
 from rebake.explain.side import Side
 from rebake.history.evidence import BakeTarget, Evidence, FileFacts
 from rebake.history.records import BuildRecord, StoredBuild
@@ -153,7 +153,8 @@ class _Now:
 
     def _runs(self, node: Node) -> Sequence[StepRun]:
         kind = {"RUN": "run", "COPY": "copy", "ADD": "copy"}.get(node.instruction.word, "meta")
-        return self._history.step_runs(self._project.cache_id, self._mode, node.key.stage, kind)
+        found = self._history.step_runs(self._project.cache_id, self._mode, node.key.stage, kind)
+        return same_step(node, found)
 
     @cached_property
     def _overhead(self) -> float:

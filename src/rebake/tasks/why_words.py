@@ -58,7 +58,8 @@ def _group(group: Sequence[ExplainedBuild]) -> list[str]:
     if first.seconds is not None:
         took = f", {'about ' if coming else ''}{in_words(first.seconds)}"
     verb = "would run" if coming else "ran"
-    found = [f"{head}: {len(steps)} of {count} steps {verb}{took}"]
+    steps_told = f": {len(steps)} of {count} steps {verb}" if count else ""
+    found = [f"{head}{steps_told}{took}"]
     new = [build.cause for build in group if build.compared_with is None]
     found += [f"  {cause.text}" for cause in new if cause is not None]
     if not steps and not new:

@@ -14,7 +14,7 @@ from rebake.explain.build import Case, bake_target, explain_build
 from rebake.explain.causes import Comparison
 from rebake.explain.changes import file_changes
 from rebake.explain.model import Cause, ExplainedBuild
-from rebake.explain.predict import Coming, explain_next
+from rebake.explain.predict import Coming, explain_next, same_step
 from rebake.explain.side import Side
 from rebake.history.evidence import BakeTarget, Evidence
 from rebake.history.records import BuildRecord, FileDigest, StepRecord, StoredBuild
@@ -233,8 +233,13 @@ def test_a_folder_of_which_nothing_is_recorded_is_not_taken_for_a_lost_cache() -
 
 LIB = "backend/crates/core/src/lib.rs"
 RUNS = {
-    "build": [StepRun(9, 4.0, 3), StepRun(8, 30.0, 90), StepRun(7, 5.0, 2), StepRun(6, 60.0, 150)],
-    "prod": [StepRun(9, 0.5, None)],
+    "build": [
+        StepRun("", 4.0, 3),
+        StepRun("", 30.0, 90),
+        StepRun("", 5.0, 2),
+        StepRun("", 60.0, 150),
+    ],
+    "prod": [StepRun("", 0.5)],
 }
 
 
@@ -281,3 +286,15 @@ def test_the_first_build_would_run_everything() -> None:
     assert len(found.ran) == 4
     assert found.cause is not None
     assert found.cause.kind == "first-build"
+
+
+def test_the_runs_of_a_step_are_told_from_those_of_another_dockerfile() -> None:
+    graph = Comparison(template(), template(), "ui").graph
+    backend, ui = (n for n in graph.nodes.values() if n.label == "build 1/1")
+    runs = [
+        StepRun(name, 1.0) for name, kind, stage, _ in STEPS if (kind, stage) == ("run", "build")
+    ]
+    assert [run.name.split(" ")[0] for run in same_step(ui, runs)] == ["[ui"]
+    # Its line is another one here: then its place tells.
+    assert same_step(backend, runs) == runs
+    assert same_step(ui, [StepRun("[ui build 1/2] RUN other", 1.0)]) == []

@@ -190,5 +190,6 @@ def test_what_a_step_took_before(history: History) -> None:
         history.record(record(number))
     runs = history.step_runs("app", "prod", "build", "run")
     assert [(run.seconds, run.crates) for run in runs] == [(2.5, 2), (1.5, 1), (0.5, 0)]
+    assert {run.name for run in runs} == {"[build 1/1] RUN make"}
     assert history.step_runs("app", "prod", "other", "run") == ()
     assert history.step_runs("app", "dev", "build", "run") == ()
