@@ -169,20 +169,23 @@ def argument_change(
 
 def image_change(before: Side, after: Side, ref: str) -> Cause | None:
     """The cause that a base image is whose digest is another one; None where it is the same."""
-    was, now = image_digest(before, ref), image_digest(after, ref)
+    # What the builder told of both, or what the engine told of both: the two need not be one.
+    was, now = told_digest(before, ref), told_digest(after, ref)
+    if not was or not now:
+        was, now = (side.base_images.get(ref, "") for side in (before, after))
     if not was or not now or was == now:
         return None
     return Cause("base-image", ref, f"{_short(was)} → {_short(now)}")
 
 
-def image_digest(side: Side, ref: str) -> str:
-    """The digest of an image that a build started from; empty where it is not known."""
+def told_digest(side: Side, ref: str) -> str:
+    """The digest of an image as the builder told it; empty where it did not."""
     for step in side.steps:
         if step.kind == "from":
             name, _, digest = step.name.rpartition("@")
             if digest and (name.endswith(("/" + ref, " " + ref))):
                 return digest
-    return side.base_images.get(ref, ref.partition("@")[2])
+    return ""
 
 
 def setting_changes(before: Side, after: Side, names: Sequence[str]) -> Iterator[Cause]:

@@ -9,9 +9,10 @@ from functools import cached_property
 
 from rebake.build import evidence as gathering
 from rebake.build import targets
-from rebake.build.inputs import read_inputs
+from rebake.build.inputs import build_id, read_inputs
 from rebake.build.plan import BuildPlan
 from rebake.engine import build_cache
+from rebake.engine.base_images import survey
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.images import Images
 from rebake.explain.build import bake_target
@@ -46,8 +47,9 @@ class _Now:
     ) -> None:
         self._session, self._history, self._mode = session, history, mode
         self._project = session.project
-        self._plan: BuildPlan = plan_images(session, mode, services)
-        self._inputs = read_inputs(self._plan)
+        plan: BuildPlan = plan_images(session, mode, services)
+        self._inputs = read_inputs(plan)
+        self._plan = plan.expecting({half: build_id(self._inputs[half]) for half in plan.halves})
         self._library = Library(session.project, history)
 
     def explain(self, service: str) -> ExplainedBuild:
@@ -139,9 +141,8 @@ class _Now:
         if self._endpoint is None:
             return {}
         table = self._project.config.base_images
-        images = Images(self._endpoint)
-        found = {ref: images.image(ref) for ref in (table.rust, table.bun)}
-        return {ref: one.digest for ref, one in found.items() if one is not None}
+        found = survey(self._endpoint, (table.rust, table.bun))
+        return {ref: image.digest for ref, image in found.items()}
 
     def _has_image(self, service: str, last: StoredBuild | None) -> bool:
         image = last.image(service) if last else None
