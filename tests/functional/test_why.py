@@ -151,7 +151,7 @@ def test_the_words(shop: Shop) -> None:
         "  build 1/1 RUN compile  0.5 s",
         f"      {LIB} (+1 -1)",
         "  prod 1/1 COPY /out/api /bin/service  0.5 s",
-        f"      build 1/1 ran ({LIB} (+1 -1))",
+        f"      follows from build 1/1: {LIB} (+1 -1)",
         "  cargo compiled 2 packages:",
         f"      core: {LIB} (+1 -1) → api",
     ]

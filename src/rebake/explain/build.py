@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from rebake.explain.causes import Comparison
 from rebake.explain.crates import Workspace, explain_crates
-from rebake.explain.graph import Graph, Node, graph_of
+from rebake.explain.graph import Graph, Key, Node, graph_of
 from rebake.explain.model import Cause, ExplainedBuild, ExplainedCrate, ExplainedStep
 from rebake.explain.side import Side, dockerfile_of
 from rebake.history.evidence import BakeTarget, Removal
@@ -64,6 +64,7 @@ def explain_build(case: Case, service: str) -> ExplainedBuild:
         for step in steps
         if (node := _node_of(step, names[step.digest], graph, known))
     }
+    ran = {node.key for step in steps if _ran(step) and (node := nodes.get(step.digest))}
     comparison = older = None
     changes: list[Cause] = []
     if case.before is not None:
@@ -76,7 +77,7 @@ def explain_build(case: Case, service: str) -> ExplainedBuild:
         node = nodes.get(step.digest)
         causes: list[Cause] = []
         if _ran(step):
-            causes = _causes(step, node, comparison, older, (service, steps))
+            causes = _causes(step, node, comparison, older, (service, steps, ran))
         explained.append(
             ExplainedStep(
                 name=_shown(names[step.digest], node),
@@ -123,7 +124,7 @@ def all_compiled(comparison: Comparison, gone: str) -> Cause:
         for cause in comparison.everything():
             if cause.kind in {"setting", "argument", "base-image"}:
                 return cause
-    return Cause("cache-gone", f"the cache mount {gone.replace('--', '-…-')}")
+    return Cause("cache-gone", comparison.mount_name(gone))
 
 
 def _there(mount: str, known: Sequence[str]) -> bool:
@@ -139,9 +140,9 @@ def _causes(
     node: Node | None,
     comparison: Comparison | None,
     older: Comparison | None,
-    about: tuple[str, Sequence[StepRecord]],
+    about: tuple[str, Sequence[StepRecord], Collection[Key]],
 ) -> list[Cause]:
-    service, steps = about
+    service, steps, ran = about
     if comparison is None:
         return [_first(service)]
     if node is None:  # its Dockerfile is not known: what the builder told is all there is
@@ -153,7 +154,7 @@ def _causes(
         same = older.graph.nodes.get(node.key)
         if same is not None and not older.changed(same.key):
             return [older.gone(node)]
-    return comparison.causes(node)
+    return comparison.causes(node, ran)
 
 
 def _forced(comparison: Comparison) -> bool:

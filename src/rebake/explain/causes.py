@@ -9,7 +9,7 @@ has lost what it had.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import cached_property
@@ -56,12 +56,20 @@ class Comparison:
             self._direct_causes[node.key] = list(dict.fromkeys(self._direct(node)))[:_MOST_ALSO]
         return self._direct_causes[node.key]
 
-    def causes(self, node: Node) -> list[Cause]:
-        """All causes of a step that ran, the nearest first; never empty."""
+    def causes(self, node: Node, ran: Collection[Key] | None = None) -> list[Cause]:
+        """All causes of a step that ran, the nearest first; never empty.
+
+        Args:
+            node: the step.
+            ran: the steps that ran; not known when None.
+        """
         if NO_CACHE in self.after.evidence.settings.get("flags", ""):
             return [Cause("setting", NO_CACHE, "asked for")]
         found = list(self.direct(node))
-        found += [self._previous(parent) for parent in node.parents if self.changed(parent)]
+        others = [parent for parent in node.parents if self.changed(parent)]
+        # Another one that the builder had already is a cause too, if there is no nearer one.
+        nearest = [parent for parent in others if ran is not None and parent in ran]
+        found += [self._previous(parent) for parent in nearest or others]
         return found or [self.gone(node)]
 
     def changed(self, key: Key) -> bool:
@@ -83,9 +91,13 @@ class Comparison:
         for read in node.folders:
             if self.after.folder(read.folder) is None:
                 return Cause("file", read.folder, "its files are in no record")
-        for name in (changes.AGAIN, SEED):
-            was, now = self._variable(self.before, name), self._variable(self.after, name)
-            if was != now and (name in node.arguments or name in self._selectors):
+        old = self._before(node)
+        for name, seen in (
+            (changes.AGAIN, changes.AGAIN in node.arguments),
+            (SEED, old is not None and old.parents != node.parents),
+        ):
+            was, now = (side.variables.get(name, "") for side in self._sides)
+            if seen and was != now:
                 return changes.argument_change(
                     *self._sides, self.target, name=name, was=was, now=now
                 )
@@ -232,13 +244,6 @@ class Comparison:
     def _images(self) -> set[str]:
         return {ref for node in self.graph.nodes.values() for ref in node.images}
 
-    @property
-    def _selectors(self) -> set[str]:
-        return {name for _, name in self.graph.selectors}
-
-    def _variable(self, side: Side, name: str) -> str:
-        return side.variables.get(name, "")
-
     def _follows(self, target: str, name: str, was: str, now: str) -> bool:
         """Whether an argument's value follows from something else, which is the cause then."""
         variable = self.after.variable_of(target, name) or name
@@ -249,16 +254,19 @@ class Comparison:
         return variable == SEED and was != now
 
     def _mount_gone(self) -> Cause:
-        names = [
-            mount
-            for node in self.graph.nodes.values()
-            for mount in node.mounts
-            if "target" in mount
-        ]
+        mounts = [m for n in self.graph.nodes.values() for m in n.mounts if "target" in m]
         detail = "filled from the dependency layer"
         if self.removed:
             detail = f"removed by {self.removed[0].by}; {detail}"
-        return Cause("cache-gone", names[-1] if names else "the cache mount", detail)
+        return Cause("cache-gone", self.mount_name(mounts[-1] if mounts else ""), detail)
+
+    def mount_name(self, mount: str) -> str:
+        """A cache mount's name for a person: with the architecture, which the builder fills in."""
+        start, sign, end = mount.partition("--")
+        known = (*(self.before.evidence.mounts or ()), *(self.after.evidence.mounts or ()))
+        real = [m for m in known if sign and m.startswith(f"{start}-") and m.endswith(f"-{end}")]
+        name = real[0] if real else mount.replace("--", "-…-")
+        return f"the cache mount {name}".rstrip()
 
     def _previous(self, parent: Key) -> Cause:
         node = self.graph.nodes[parent]

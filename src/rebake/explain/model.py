@@ -44,9 +44,10 @@ class Cause:
             "lock-entry": self.name,
             "setting": f"setting {self.name}",
             "cache-gone": f"{self.name} is gone",
-            "previous-step": f"{self.name} ran",
-            "first-build": self.name,
+            "previous-step": f"follows from {self.name}",
         }.get(self.kind, self.name)
+        if self.kind == "previous-step" and self.detail:
+            return f"{words}: {self.detail}"
         return f"{words} ({self.detail})" if self.detail else words
 
 

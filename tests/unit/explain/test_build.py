@@ -164,7 +164,7 @@ def test_a_lost_mount_and_one_that_another_base_image_needs() -> None:
     lost = replace(template(), evidence=replace(template().evidence, mounts=()))
     one = case(template(), lost, "[worker build 1/1", crates=("api@0.1.0",))
     (crate,) = explain_build(one, "api").crates
-    assert crate.reason == "the cache mount app-target-release-…-rust:1.97-slim-trixie is gone"
+    assert crate.reason == "the cache mount app-target-release-amd64-rust:1.97-slim-trixie is gone"
     targets = {
         name: replace(target, arguments={**target.arguments, "RUST_IMAGE": "rust:2"})
         for name, target in TARGETS.items()

@@ -139,13 +139,15 @@ CASES = {
     "a lost mount": (
         BUILD, side(variables={**VARIABLES, "SEED": "deps"}),
         Cause(
-            "cache-gone", "shop-target-release--rust", "filled from the dependency layer"
+            "cache-gone", "the cache mount shop-target-release-amd64-rust",
+            "filled from the dependency layer"
         ),
     ),
     "a step that only a lost mount needs": (
         DEPS, side(variables={**VARIABLES, "SEED": "deps"}),
         Cause(
-            "cache-gone", "shop-target-release--rust", "filled from the dependency layer"
+            "cache-gone", "the cache mount shop-target-release-amd64-rust",
+            "filled from the dependency layer"
         ),
     ),
 }  # fmt: skip
@@ -188,6 +190,25 @@ def test_further_causes_are_told_too() -> None:
     after = replace(side(both), evidence=with_arguments(GREETING="bye"))
     found = causes(after, BUILD)
     assert [cause.name for cause in found] == ["GREETING", LIB, "backend/new.rs"]
+
+
+def test_of_several_steps_before_those_are_named_that_ran() -> None:
+    changed = {**swapped(LIB, "two()", "three()"), "docker/tools/packages": "apk\n"}
+    after = side(changed)
+    comparison = Comparison(side(), after, "api")
+    nodes = {node.label: node for node in comparison.graph.nodes.values()}
+    build = nodes["build 1/1"]
+    assert {c.name for c in comparison.causes(build)} == {LIB, "rust 2/2", "seed-none 1/1"}
+    ran = {nodes["rust 2/2"].key}
+    assert {c.name for c in comparison.causes(build, ran)} == {LIB, "rust 2/2"}
+
+
+def test_a_lost_mount_is_no_cause_for_what_does_not_need_it() -> None:
+    after = side(variables={**VARIABLES, "SEED": "deps"})
+    (cause,) = causes(after, PACKAGES)
+    assert (cause.kind, cause.name) == ("cache-gone", "the cached layer of rust 2/2")
+    (back,) = causes(side(), BUILD, before=after)
+    assert (back.kind, back.name, back.detail) == ("argument", "SEED", "deps → none")
 
 
 def test_a_comment_or_a_label_runs_no_step_and_is_told_all_the_same() -> None:
