@@ -14,11 +14,12 @@ from rebake.build import evidence
 from rebake.build.inputs import read_inputs
 from rebake.build.plan import plan_build
 from rebake.cli import main
+from rebake.explain.model import Cause, ExplainedBuild, ExplainedStep
 from rebake.history.evidence import BakeTarget, Evidence, Removal
 from rebake.history.records import BuildRecord, ImageRecord, StepRecord
 from rebake.history.store import History
 from rebake.results import StepUsage
-from rebake.tasks import why_flow
+from rebake.tasks import why_flow, why_words
 from rebake.tasks.session import Session
 from unit.explain.sides import ARGUMENTS, FILES
 
@@ -343,3 +344,21 @@ def test_ten_thousand_builds_are_no_burden(shop: Shop) -> None:
         assert time.process_time() - began < 1.0, words
         assert found["service"] == "api"
     assert shop.document("api")["compared_with"] == 9_999
+
+
+def test_what_follows_from_a_cause_that_is_told_is_not_told_again() -> None:
+    edit_of, lost = Cause("file", "a", "+1 -0"), Cause("cache-gone", "the cache mount x")
+    step = ExplainedStep(
+        "build 1/1 RUN make",
+        ran=True,
+        seconds=1.0,
+        cause=lost,
+        also=(edit_of, Cause("previous-step", "deps 1/1", lost.text)),
+    )
+    build = ExplainedBuild("api", 2, 1, "done", changes=(lost,), steps=(step,), seconds=2.0)
+    assert why_words.lines([build]) == [
+        "build 2 of api: 1 of 1 steps ran, 2.0 s",
+        "  build 1/1 RUN make  1.0 s",
+        "      the cache mount x is gone",
+        "      a (+1 -0)",
+    ]

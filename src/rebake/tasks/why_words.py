@@ -9,7 +9,7 @@ from rebake.report.format import seconds as in_words
 from rebake.results import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from rebake.explain.model import ExplainedBuild, ExplainedCrate, ExplainedStep
+    from rebake.explain.model import Cause, ExplainedBuild, ExplainedCrate, ExplainedStep
     from rebake.tasks.session import Session
 
 
@@ -68,13 +68,22 @@ def _group(group: Sequence[ExplainedBuild]) -> list[str]:
         whose = "" if len(services) == len(group) else f"  [{', '.join(services)}]"
         time = "" if step.seconds is None else f"  {in_words(step.seconds)}"
         found.append(f"  {step.name}{time}{whose}")
-        for cause in (step.cause, *step.also[:_MOST_ALSO]):
-            if cause is not None and cause.kind != "first-build":
-                found.append(f"      {cause.text}")
+        found += [f"      {cause.text}" for cause in _told(step)]
         if len(step.also) > _MOST_ALSO:
             found.append(f"      and {len(step.also) - _MOST_ALSO} more")
     crates = {(c.name, c.version): c for build in group for c in build.crates}
     return found + _crates(list(crates.values()), coming=coming)
+
+
+def _told(step: ExplainedStep) -> list[Cause]:
+    """The causes that a person needs: none twice, and the first build is told above."""
+    found: list[Cause] = []
+    for cause in (step.cause, *step.also[:_MOST_ALSO]):
+        if cause is None or cause.kind == "first-build":
+            continue
+        if cause.kind != "previous-step" or cause.detail not in {one.text for one in found}:
+            found.append(cause)
+    return found
 
 
 def _all(group: Sequence[ExplainedBuild]) -> list[tuple[str, str]]:
