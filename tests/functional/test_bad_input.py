@@ -259,6 +259,9 @@ DRY = {
     "doctor --fix": ("context",),
     "history": (),
     "report": (),
+    "why": (),
+    "why --next": (),
+    "build --assert-warm": ("buildx bake",),
     "benchmark": (),
     "workflow-test": (),
 }
