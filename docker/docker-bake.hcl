@@ -56,6 +56,16 @@ variable "COMPILER_CACHE" {
   default     = "none"
 }
 
+variable "BACKEND_NETWORK" {
+  description = "online, or offline: whether the compiling step gets a network"
+  default     = "online"
+}
+
+variable "UI_NETWORK" {
+  description = "The same for the step that bundles the UI"
+  default     = "online"
+}
+
 variable "BACKEND_BUILD_ID" {
   description = "The id that the backend's sources must have; empty: whatever they are"
   default     = ""
@@ -129,6 +139,7 @@ target "_backend" {
     CACHE_ID          = CACHE_ID
     COMPILER_CACHE    = COMPILER_CACHE
     EXPECTED_BUILD_ID = BACKEND_BUILD_ID
+    NETWORK           = BACKEND_NETWORK
     REBUILD           = REBUILD
     RUST_IMAGE        = RUST_IMAGE
     SEED              = SEED
@@ -142,6 +153,7 @@ target "_ui" {
     BUN_IMAGE         = BUN_IMAGE
     CACHE_ID          = CACHE_ID
     EXPECTED_BUILD_ID = UI_BUILD_ID
+    NETWORK           = UI_NETWORK
     NODE_IMAGE        = NODE_IMAGE
     REBUILD           = REBUILD
     UI_MANAGER        = UI_MANAGER

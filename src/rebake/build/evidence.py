@@ -81,13 +81,18 @@ class Collector:
         pool.shutdown(wait=False)
 
     def gather(
-        self, plan: BuildPlan, inputs: Inputs, crates: Sequence[str] | None
+        self,
+        plan: BuildPlan,
+        inputs: Inputs,
+        modes: Mapping[str, Mapping[str, str]],
+        crates: Sequence[str] | None,
     ) -> Evidence | None:
         """Return the evidence of the build that has begun; None where the history can't be read.
 
         Args:
             plan: what was built.
             inputs: the files that it was built from.
+            modes: what `modes_by_half` returned before it.
             crates: what cargo compiled, as `name@version`; None where no step told.
         """
         try:
@@ -107,7 +112,7 @@ class Collector:
             targets=self._targets.result(),
             mounts=None if mounts is None else tuple(sorted(mounts)),
             crates=None if crates is None else tuple(crates),
-            modes=modes_by_half(plan, inputs),
+            modes=modes,
             facts=facts_of([(place, file) for place, file in files if file.sha256 in new], key),
         )
 

@@ -74,6 +74,7 @@ class BuildPlan:
         refuse_empty: whether the compiling step shall stop at an empty cache mount.
         export: the output of each image, in bake's words.
         forced: build even where nothing changed.
+        networks: online or offline, for the compiling step of each half.
         build_ids: the id that each half's sources must have.
         contexts: other names of folders, see `build.resend`.
     """
@@ -92,6 +93,7 @@ class BuildPlan:
     remote: RemoteCache | None = None
     export: str = EXPORTS["none"]
     forced: bool = False
+    networks: Mapping[Half, str] = field(default_factory=dict)
     build_ids: Mapping[Half, str] = field(default_factory=dict)
     contexts: Mapping[Half, Path] = field(default_factory=dict)
 
@@ -110,12 +112,17 @@ class BuildPlan:
         """What bake is given: the variables, the seed, and the ids that the sources must have."""
         ids = {f"{half.upper()}_BUILD_ID": value for half, value in self.build_ids.items()}
         names = {f"REBAKE_{h.upper()}_CONTEXT": str(path) for h, path in self.contexts.items()}
+        ids |= {f"{half.upper()}_NETWORK": value for half, value in self.networks.items()}
         refuse = {"REBAKE_EMPTY_MOUNT": "refuse"} if self.refuse_empty else {}
         return {**self.variables, "SEED": self.seed, **ids, **names, **refuse}
 
     def seeded(self, seed: Seed, reason: str, *, refuse_empty: bool = False) -> BuildPlan:
         """The same plan with a choice of what an empty mount is filled from."""
         return replace(self, seed=seed, seed_reason=reason, refuse_empty=refuse_empty)
+
+    def networked(self, networks: Mapping[Half, str]) -> BuildPlan:
+        """The same plan with a choice of who gets a network."""
+        return replace(self, networks=networks)
 
     def expecting(self, build_ids: Mapping[Half, str]) -> BuildPlan:
         """The same plan for sources with these ids."""

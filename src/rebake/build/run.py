@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rebake import __version__
-from rebake.build import gate, resend, seed, skip
+from rebake.build import gate, network, recording, resend, seed, skip
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
-from rebake.build.evidence import Collector
+from rebake.build.evidence import Collector, modes_by_half
 from rebake.build.inputs import build_id, digest_of, read_inputs
 from rebake.build.layers import LayersMeanwhile
-from rebake.build.plan import RECIPE, BuildPlan, PlannedImage
+from rebake.build.plan import RECIPE, BuildPlan, Half, PlannedImage
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, Interrupted, WrongImage
@@ -118,6 +119,7 @@ class _Build:
         self.caches = seed.CacheState(layer=False, remote=False, built=False)
         self.evidence = Collector(self.project, self.endpoint, self.store, self.surroundings.engine)
         digests = {name: digest_of(files) for name, files in self.inputs.items()}
+        self.modes = modes_by_half(self.plan, self.inputs)
         around = {
             "engine": self.endpoint.docker_host,
             "host settings": self.surroundings.host_settings,
@@ -126,16 +128,22 @@ class _Build:
         self.keys = {
             image.service: skip.image_key(
                 inputs={n: digests[n] for n in (RECIPE, *image.needs)},
+                modes={half: self.modes[half] for half in image.needs},
                 arguments=self.plan.variables,
                 base_images=self.surroundings.base_images,
                 surroundings={**around, "export": self.plan.export},
             )
             for image in self.plan.images
         }
-        self.layer_key = ""
-        if self.plan.mode == "prod" and "backend" in self.inputs:
+        self.digests, self.packages = digests, dict[Half, str]()
+        if self.plan.mode == "prod":
             bases, recipe = self.surroundings.base_images, digests[RECIPE]
-            self.layer_key = seed.layer_key(self.inputs["backend"], recipe, bases, around)
+            self.packages = {
+                half: seed.packages_key(self.inputs[half], recipe, bases, around)
+                for half in self.plan.halves
+            }
+        self.layer_key = self.packages.get("backend", "")
+        self.networks = network.Networks()
 
     def run(self) -> BuildResult:
         """Do it."""
@@ -172,6 +180,7 @@ class _Build:
     def _bake_until_right(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
         """Bake; again, for each reason once, where something is amiss that another bake mends."""
         mends = [self._with_seed, self._without_seed, self._send_again]
+        mends += [self._with_network] * len(self.plan.halves)
         while True:
             try:
                 return self._bake()
@@ -205,7 +214,21 @@ class _Build:
         if not self.plan.refuse_empty or failure is None or not seed.was_empty(failure.error):
             return False
         self._take(seed.after_refusal(self.caches))
+        self.networks.need("backend")  # the mount with what was downloaded may be gone too
+        self.plan = self.plan.networked(self.networks.by_half)
         self.evidence.target_was_empty = True
+        return True
+
+    def _with_network(self, error: BakeStopped | WrongImage) -> bool:
+        """After a step that failed without a network: whether to try once more with one."""
+        failure = error.progress.failure if isinstance(error, BakeStopped) else None
+        if failure is None or not network.was_missed(failure.error):
+            return False
+        half: Half = "ui" if "build-ui" in failure.step.name else "backend"
+        if not self.networks.need(half):
+            return False
+        self.say(f"{half}: it failed without a network, so once more with one")
+        self.plan = self.plan.networked(self.networks.by_half)
         return True
 
     def _without_seed(self, error: BakeStopped | WrongImage) -> bool:
@@ -299,9 +322,15 @@ class _Build:
             self.caches = seed.CacheState(
                 layer=self._known_layer() == self.layer_key,
                 remote=self.plan.remote is not None,
-                built=self._last_prod() is not None,
+                built=self._last_prod is not None,
             )
             self._take(seed.choose(self.caches))
+        known = self._last_settings() if not self.plan.no_cache else {}
+        inputs = {h: f"{self.digests[h]}{self.digests[RECIPE]}" for h in self.plan.halves}
+        self.networks.choose(known, inputs, self.packages)
+        if self.plan.seed != "none":
+            self.networks.need("backend")
+        self.plan = self.plan.networked(self.networks.by_half)
 
     def _take(self, choice: seed.Choice) -> None:
         self.plan = self.plan.seeded(choice.seed, choice.reason, refuse_empty=choice.refuse_empty)
@@ -310,9 +339,13 @@ class _Build:
 
     def _known_layer(self) -> str:
         """The key of the dependency layer that the last build left on this engine."""
-        last = self._last_prod()
-        return last.record.settings.get(seed.SETTING, "") if last else ""
+        return self._last_settings().get(seed.SETTING, "")
 
+    def _last_settings(self) -> Mapping[str, str]:
+        last = self._last_prod
+        return last.record.settings if last else {}
+
+    @cached_property
     def _last_prod(self) -> StoredBuild | None:
         return self.store.last(self.project.cache_id, "prod", outcome="done")
 
@@ -338,7 +371,7 @@ class _Build:
             bytes=info.bytes if info else 0,
             build_id=self.plan.build_ids[image.half],
             built=old is None or info is None or old.id != info.id,
-            seconds=_target_seconds(result.progress, image.target),
+            seconds=recording.target_seconds(result.progress, image.target),
             label=info.labels.get(gate.LABEL, "") if info else "",
         )
 
@@ -368,13 +401,16 @@ class _Build:
             git_head=state.head if state else "",
             git_dirty=state.dirty if state else False,
             skipped=skipped,
-            images=tuple(_record_of(image, layers(image, self.store)) for image in made.values()),
+            images=tuple(
+                recording.image_record(image, layers(image, self.store)) for image in made.values()
+            ),
             inputs=self.inputs,
-            arguments=_arguments(self.plan),
+            arguments=recording.arguments(self.plan),
             settings={
                 **skip.settings_of(self.keys if outcome == "done" else {}),
                 seed.SETTING: layer or self._known_layer(),
                 "seed": self.plan.seed_reason,
+                **self.networks.settings(self._last_settings()),
             },
             base_images=self.surroundings.base_images,
         )
@@ -384,39 +420,10 @@ class _Build:
                 context_bytes=progress.context_bytes,
                 downloaded_bytes=progress.downloaded_bytes,
                 steps=progress.records(),
-                evidence=self.evidence.gather(self.plan, self.inputs, progress.crates),
+                evidence=self.evidence.gather(self.plan, self.inputs, self.modes, progress.crates),
             )
         with contextlib.suppress(OSError):
             self.store.record(record)
             keep = self.project.config.history.keep
             if self.store.count() > keep * 1.1:
                 self.store.prune(keep)
-
-
-def _arguments(plan: BuildPlan) -> dict[str, str]:
-    return {k: v for k, v in plan.all_variables.items() if not k.startswith("REBAKE_")}
-
-
-def _record_of(image: ImageResult, layers: tuple[LayerRecord, ...]) -> ImageRecord:
-    return ImageRecord(
-        service=image.service,
-        ref=image.ref,
-        digest=image.digest,
-        bytes=image.bytes,
-        build_id=image.build_id,
-        built=image.built,
-        seconds=image.seconds,
-        layers=layers,
-    )
-
-
-def _target_seconds(progress: BuildProgress, target: str) -> float:
-    """From the start of the first to the end of the last step that this image waited for."""
-    spans = [
-        (step.started_s, step.ended_s)
-        for step in progress.steps
-        if step.started_s is not None
-        and step.ended_s is not None
-        and (not progress.targets[step.digest] or target in progress.targets[step.digest])
-    ]
-    return max((e for _, e in spans), default=0.0) - min((s for s, _ in spans), default=0.0)

@@ -21,6 +21,17 @@ from rebake.build.plan import Seed
 from rebake.history.records import FileDigest
 
 SETTING = "dependency layer"
+_MANIFESTS = frozenset(
+    {
+        "Cargo.toml",
+        "Cargo.lock",
+        "package.json",
+        "bun.lock",
+        "package-lock.json",
+        ".npmrc",
+        "bunfig.toml",
+    }
+)
 # What `docker/tools/build-workspace` ends with, as BuildKit tells it.
 _EMPTY = re.compile(r"exit code: 66\b")
 
@@ -80,19 +91,20 @@ def was_empty(error: str) -> bool:
     return _EMPTY.search(error) is not None
 
 
-def layer_key(
+def packages_key(
     files: Iterable[FileDigest],
     recipe: str,
     base_images: Mapping[str, str],
     surroundings: Mapping[str, str],
 ) -> str:
-    """Return a digest of what the dependency layer is made from.
+    """Return a digest of what decides which packages a half needs, and what compiles them.
 
-    It takes in too much rather than too little: where it is another one, the layer is looked at
-    again, which costs a moment when BuildKit finds it unchanged.
+    Of the backend, it is what the dependency layer is made from. It takes in too much rather than
+    too little: where it is another one, the layer is looked at again, which costs a moment when
+    BuildKit finds it unchanged.
 
     Args:
-        files: the files of the workspace.
+        files: the files of the half.
         recipe: the digest of the files that say how images are made.
         base_images: digests by reference.
         surroundings: whatever else decides.
@@ -110,8 +122,4 @@ def layer_key(
 def _decides(path: str) -> bool:
     """Whether a file can decide which dependencies are compiled, and how."""
     folder, _, name = path.rpartition("/")
-    return (
-        name in {"Cargo.toml", "Cargo.lock"}
-        or name.startswith("rust-toolchain")
-        or ".cargo" in folder.split("/")
-    )
+    return name in _MANIFESTS or name.startswith("rust-toolchain") or ".cargo" in folder.split("/")

@@ -26,6 +26,7 @@ _SETTING = "made of: "
 def image_key(
     *,
     inputs: Mapping[str, str],
+    modes: Mapping[str, Mapping[str, str]],
     arguments: Mapping[str, str],
     base_images: Mapping[str, str],
     surroundings: Mapping[str, str],
@@ -34,13 +35,22 @@ def image_key(
 
     Args:
         inputs: a digest of the files of each folder, the recipe's among them.
+        modes: the modes of what is in each folder, and its empty folders: they are in no build id,
+            but the builder copies them.
         arguments: the build arguments.
         base_images: digests by reference.
         surroundings: whatever else: the engine, the host's settings, rebake's version.
     """
     decisive = {name: value for name, value in arguments.items() if name not in _NOT_DECISIVE}
     text = json.dumps(
-        [dict(inputs), decisive, dict(base_images), dict(surroundings)], sort_keys=True
+        [
+            dict(inputs),
+            {name: dict(some) for name, some in modes.items()},
+            decisive,
+            dict(base_images),
+            dict(surroundings),
+        ],
+        sort_keys=True,
     )
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -12,7 +12,7 @@ from rebake.explain.model import Cause, ExplainedBuild, ExplainedCrate, Explaine
 from rebake.explain.side import Side, dockerfile_of
 from rebake.history.evidence import BakeTarget, Removal
 from rebake.history.records import StepRecord, StoredBuild
-from rebake.report.steps import WORK, StepName, parse_step_name
+from rebake.report.steps import WORK, StepName, parse_step_name, plain_stage
 from rebake.results import Mode
 
 BACKEND = "backend.path"  # the setting that names the cargo workspace's folder
@@ -227,7 +227,7 @@ def _node_of(
     found = [
         node
         for node in graph.nodes.values()
-        if node.key.stage == name.stage.lower()
+        if plain_stage(node.key.stage) == name.stage.lower()
         and node.key.after == after
         and (node.instruction.word == _word(step.name))
     ]

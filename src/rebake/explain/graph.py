@@ -21,6 +21,7 @@ from rebake.project.dockerfile import (
     expand,
     reads,
 )
+from rebake.report.steps import plain_stage
 
 # Instructions that a later RUN sees, besides the file system; the others change the image alone.
 _SEEN_BY_RUN = frozenset({"ENV", "SHELL", "USER"})
@@ -81,7 +82,7 @@ class Node:
     @property
     def label(self) -> str:
         """Its name, as the builder shows it: `build 1/1`."""
-        return f"{self.key.stage} {self.number}/{self.of}"
+        return f"{plain_stage(self.key.stage)} {self.number}/{self.of}"
 
     @property
     def place(self) -> str:

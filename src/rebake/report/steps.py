@@ -67,6 +67,11 @@ class StepName:
         return " ".join(word for word in words if word)
 
 
+def plain_stage(stage: str) -> str:
+    """A stage's name without what says whether it has a network: a person sees one stage."""
+    return stage.removesuffix("-online").removesuffix("-offline")
+
+
 def parse_step_name(
     name: str, *, digest: str = "", number: int = 0, targets: Collection[str] = ()
 ) -> StepName:
@@ -89,7 +94,7 @@ def parse_step_name(
     if words and _INDEX.match(words[-1]):
         index = words.pop()
     internal = "internal" in words or "auth" in words
-    stage = words[-1] if words and index else ""
+    stage = plain_stage(words[-1]) if words and index else ""
     kind = _kind(rest, in_stage=bool(index), internal=internal)
     return StepName(digest, name, number, kind, target, stage, index, _title(rest, kind))
 

@@ -48,6 +48,8 @@ FAKE = """\
         told = {{k: os.environ[k] for k in ("BACKEND_BUILD_ID", "SEED")}}
         with (folder / "seeds").open("a") as seeds:
             seeds.write(told["SEED"] + "\\n")
+        with (folder / "networks").open("a") as networks:
+            networks.write(os.environ["BACKEND_NETWORK"] + "\\n")
         (folder / "environment").write_text(json.dumps(told))
         metadata = pathlib.Path(words[words.index("--metadata-file") + 1])
         metadata.write_text(json.dumps({{"api": {{"containerimage.digest": "sha256:new"}}}}))
@@ -69,6 +71,16 @@ FAKE = """\
                 "digest": "sha256:3", "name": "[api build 1/1] RUN build-workspace",
                 "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
                 "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 66',
+            }}
+            print(json.dumps({{"vertexes": [vertex]}}), file=sys.stderr)
+            sys.exit(1)
+        if code == 67:
+            if os.environ["BACKEND_NETWORK"] == "online":
+                sys.exit(0)
+            vertex = {{
+                "digest": "sha256:4", "name": "[api build-offline 1/1] RUN build-workspace",
+                "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
+                "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 67',
             }}
             print(json.dumps({{"vertexes": [vertex]}}), file=sys.stderr)
             sys.exit(1)
@@ -381,6 +393,29 @@ def test_a_lost_mount_is_filled_from_the_layer_by_a_second_bake(
     assert seeds() == ["none", "none", "deps"]
     told = "the cache mount is gone: filling it from the dependency layer"
     assert told in capsys.readouterr().out
+
+
+def test_a_step_has_a_network_only_where_it_may_need_one(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def networks() -> list[str]:
+        return (bench.folder / "networks").read_text().split()
+
+    def edit(name: str, text: str) -> None:
+        (bench.folder / "backend" / name).write_text(text)
+        bench.replan()
+
+    bench.build()
+    edit("main.rs", "fn main() { /* edited */ }\n")
+    bench.build()
+    edit("Cargo.lock", "version = 4\n")
+    bench.build()
+    assert networks() == ["online", "offline", "online"]
+    edit("main.rs", "fn main() { /* once more */ }\n")
+    (bench.folder / "code").write_text("67")  # what a step says that wanted one
+    assert bench.build().images["api"].build_id == bench.id
+    assert networks()[3:] == ["offline", "online"]
+    assert "backend: it failed without a network, so once more with one" in capsys.readouterr().out
 
 
 def test_without_a_layer_an_empty_mount_is_not_refused(bench: Bench) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebake.build.seed import CacheState, after_refusal, choose, layer_key, was_empty
+from rebake.build.seed import CacheState, after_refusal, choose, packages_key, was_empty
 from rebake.history.records import FileDigest
 
 
@@ -43,7 +43,7 @@ def test_a_refusal_is_told_by_its_exit_code() -> None:
 def key(path: str = "crates/api/src/main.rs", digest: str = "a", **more: object) -> str:
     files = [FileDigest("Cargo.lock", "lock", 1), FileDigest(path, digest, 1)]
     tables = {"recipe": "r", "base_images": {"rust": "1"}, "surroundings": {"engine": "e"}}
-    return layer_key(files, **(tables | more))  # type: ignore[arg-type]
+    return packages_key(files, **(tables | more))  # type: ignore[arg-type]
 
 
 def test_sources_do_not_decide_the_layer() -> None:

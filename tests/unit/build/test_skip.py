@@ -15,6 +15,7 @@ ARGUMENTS = {"CACHE_ID": "shop", "RUST_IMAGE": "rust:1"}
 def key(**more: object) -> str:
     tables: dict[str, object] = {
         "inputs": {"backend": "b", "recipe": "r"},
+        "modes": {"backend": {"usual file": "0644"}},
         "arguments": ARGUMENTS,
         "base_images": {"rust:1": "sha256:1"},
         "surroundings": {"engine": "unix:///x"},
@@ -74,3 +75,9 @@ def test_without_a_record_it_is_built() -> None:
     assert made_already("api", "key", IMAGE.ref, {"sha256:a"}, None) is None
     older = replace(LAST, record=replace(LAST.record, settings={}))
     assert made_already("api", "key", IMAGE.ref, {"sha256:a"}, older) is None
+
+
+def test_another_mode_or_an_empty_folder_is_another_image() -> None:
+    before = key()
+    assert key(modes={"backend": {"usual file": "0644", "main.rs": "0600"}}) != before
+    assert key(modes={"backend": {"usual file": "0644", "empty/": "0755"}}) != before
