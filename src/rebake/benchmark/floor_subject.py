@@ -21,6 +21,7 @@ from rebake.benchmark.rendering import tools_folder
 from rebake.benchmark.subject import Sample, Site, failure
 from rebake.errors import BuildFailed
 from rebake.process import Command, Outcome, run, start
+from rebake.project.dockerfile import expand
 from rebake.project.packages import install_words
 from rebake.results import Manager
 
@@ -43,7 +44,8 @@ def build_environment(dockerfile: str, stage: str = _MADE_FOR) -> dict[str, str]
     inside = re.search(pattern, dockerfile)
     if inside is None:
         return {}
-    found = build_environment(dockerfile, inside[1])
+    defaults = dict(re.findall(r"(?m)^ARG (\w+)=(\S+)$", dockerfile))
+    found = build_environment(dockerfile, expand(inside[1], defaults))
     for block in re.findall(r"(?im)^ENV ((?:.*\\\n)*.*)$", inside[2]):
         for word in shlex.split(block.replace("\\\n", " ")):
             name, equals, value = word.partition("=")

@@ -46,7 +46,6 @@ class RebakeSubject:
         self._number = 0
         self._refs: dict[str, str] = {}
         self._ids: dict[str, str] = {}
-        self._build_ids: dict[str, str] = {}
         self.copy = Copy(folder, site.layout, dockerfile=f"{site.layout.backend}/Dockerfile")
         self.make_cold()
 
@@ -92,7 +91,6 @@ class RebakeSubject:
         document = self._document(outcome)
         images: Mapping[str, Any] = document["images"]
         self._refs = {name: str(image["ref"]) for name, image in images.items()}
-        self._build_ids = {name: str(image["build_id"]) for name, image in images.items()}
         self._forget_old()
         stored = self._last()
         record = stored.record if stored and (before is None or before.id != stored.id) else None
@@ -122,9 +120,11 @@ class RebakeSubject:
         words = list(shown["commands"][0])
         start = words.index("docker")
         variables = dict(word.split("=", 1) for word in words[1:start])
-        # The dry run asks nothing of the engine and reads no file: the ids are the last build's.
-        for name, build_id in self._build_ids.items():
-            variables["UI_BUILD_ID" if name == "ui" else "BACKEND_BUILD_ID"] = build_id
+        # The dry run asks nothing of the engine and reads no file: what a build finds out is the
+        # last build's.
+        stored = self._last()
+        known = stored.record.arguments if stored else {}
+        variables |= {n: v for n, v in known.items() if n.endswith(("_BUILD_ID", "_NETWORK"))}
         place = words.index("--metadata-file") + 1
         words[place] = str(self._site.made.folder / "bake-metadata.json")
         command = self._site.endpoint.command(

@@ -58,4 +58,5 @@ def test_the_ui_is_built_by_its_manager() -> None:
 def test_the_stage_of_the_ui_that_it_stands_on_is_there() -> None:
     text = (ROOT / "ui/Dockerfile").read_text(encoding="utf-8")
     assert "FROM ${UI_MANAGER} AS manager\n" in text
-    assert "FROM manager AS build\n" in text
+    assert "FROM manager AS sources\n" in text
+    assert "FROM sources AS build-online\n" in text
