@@ -51,11 +51,13 @@ class Surroundings:
         engine: versions by name, for the record.
         base_images: digests by reference.
         host_settings: a digest of the host's settings that builds get.
+        on_steps: told what each bake did: layers have no name, only the time of their step.
     """
 
     engine: Mapping[str, str] = field(default_factory=dict)
     base_images: Mapping[str, str] = field(default_factory=dict)
     host_settings: str = ""
+    on_steps: Callable[[BuildProgress], None] = lambda _progress: None
 
 
 def build_images(
@@ -298,7 +300,8 @@ class _Build:
         wanted = self.layer_key and self.project.config.build.dependency_layer
         if not wanted or known == self.layer_key:
             return known
-        if make_dependency_layer(self.plan, self.endpoint, self.on_event):
+        if (made := make_dependency_layer(self.plan, self.endpoint, self.on_event)) is not None:
+            self.surroundings.on_steps(made)
             return self.layer_key
         self.say("the dependency layer could not be made; a lost cache mount will cost minutes")
         return known
@@ -346,7 +349,9 @@ class _Build:
             skipped=skipped,
             images=tuple(_record_of(image, layers(image, self.store)) for image in made.values()),
             inputs=self.inputs,
-            arguments=_arguments(self.plan),
+            arguments={
+                n: v for n, v in self.plan.all_variables.items() if not n.startswith("REBAKE_")
+            },
             settings={
                 **skip.settings_of(self.keys if outcome == "done" else {}),
                 seed.SETTING: layer or self._known_layer(),
@@ -355,6 +360,7 @@ class _Build:
             base_images=self.surroundings.base_images,
         )
         if progress is not None:
+            self.surroundings.on_steps(progress)
             record = replace(
                 record,
                 context_bytes=progress.context_bytes,
@@ -366,12 +372,6 @@ class _Build:
             keep = self.project.config.history.keep
             if self.store.count() > keep * 1.1:
                 self.store.prune(keep)
-
-
-def _arguments(plan: BuildPlan) -> dict[str, str]:
-    return {
-        name: value for name, value in plan.all_variables.items() if not name.startswith("REBAKE_")
-    }
 
 
 def _record_of(image: ImageResult, layers: tuple[LayerRecord, ...]) -> ImageRecord:

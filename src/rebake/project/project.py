@@ -49,7 +49,7 @@ class Project:
     def siblings(self) -> tuple[str, ...]:
         """The unique names of this repository's other worktrees."""
         others = [folder for folder in worktrees(self.root) if folder != self.root.resolve()]
-        return tuple(f"{self.slug}-{_digest(folder)}" for folder in others)
+        return tuple(worktree_name(self.slug, folder) for folder in others)
 
     @property
     def name(self) -> str:
@@ -141,6 +141,11 @@ def open_project(start: Path | None = None, **flags: object) -> Project:
     root = find_root((start or Path.cwd()).resolve())
     given = {key: value for key, value in flags.items() if value is not None}
     return Project(root, load(root, flags=given))
+
+
+def worktree_name(slug: str, folder: Path) -> str:
+    """The unique name of the images, containers and volumes of a worktree in some folder."""
+    return f"{slug}-{_digest(folder)}"
 
 
 def state_home() -> Path:

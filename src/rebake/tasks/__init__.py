@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from rebake.tasks import benchmark, build, config, engine, report, stack
+from rebake.tasks import benchmark, build, caches, config, engine, report, stack
 
 namespace = Collection(
     stack.dev,
@@ -15,6 +15,8 @@ namespace = Collection(
     stack.ps,
     build.build,
     build.rebuild,
+    caches.warm_cache,
+    caches.refresh_cache,
     benchmark.benchmark,
     benchmark.workflow_test,
     engine.engine,

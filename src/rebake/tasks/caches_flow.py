@@ -1,0 +1,227 @@
+"""What the words of `invoke refresh-cache` do, and the ceilings that hold after each build."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rebake.errors import Interrupted, NoEngine, NotFreed, RebakeError, UsageError
+from rebake.results import SCHEMA_VERSION
+from rebake.tasks.caches_view import Caches, opened
+from rebake.tasks.session import Session
+
+if TYPE_CHECKING:
+    from rebake.cache.inventory import Inventory
+    from rebake.cache.plan import Choice
+    from rebake.engine.endpoint import Endpoint
+
+_PATIENCE_S = 0.8  # for the volumes' sizes: `show` answers in under 1.5 s
+_NEAR = 0.5  # of a ceiling: then the engine is asked after each build
+_LOOK_EVERY_S = 86_400.0
+_LOOK_EVERY_BUILDS = 10
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Ceilings.
+
+    Attributes:
+        max_bytes: of all caches; None for none.
+        max_age_s: without a use; None for none.
+        asked: by a flag: then what the next build needs may go too, if nothing else helps.
+    """
+
+    max_bytes: int | None
+    max_age_s: float | None
+    asked: bool
+
+
+def limits(session: Session, older_than: str = "", max_size: str = "") -> Limits:
+    """The ceilings of flags; where there is none, those of rebake.toml.
+
+    Raises:
+        UsageError: a flag's value is no size or no age.
+    """
+    from rebake.config.amounts import AGES, SIZES, parse_age, parse_size
+
+    table = session.project.config.cache
+    asked = bool(older_than or max_size)
+    size = max_size if asked else table.max_size
+    age = older_than if asked else table.max_age
+    try:
+        max_bytes = parse_size(size) if size else None
+    except ValueError:
+        raise UsageError(f"--max-size {size!r} is no size", f"such as {SIZES}") from None
+    try:
+        max_age_s = parse_age(age) if age else None
+    except ValueError:
+        raise UsageError(f"--older-than {age!r} is no age", f"such as {AGES}") from None
+    return Limits(max_bytes, max_age_s, asked)
+
+
+def show(session: Session) -> dict[str, object]:
+    """List the caches; none where no engine runs that could tell them."""
+    from rebake.cache.inventory import Inventory
+    from rebake.tasks import caches_words
+
+    ceiling = limits(session).max_bytes
+    try:
+        with opened(session) as caches:
+            inventory = caches.look(_PATIENCE_S)
+    except NoEngine as error:
+        if error.found_unusable:
+            raise
+        inventory = Inventory((), notes=(f"{error.what}; {error.hint}",))
+    if not session.as_json:
+        caches_words.show(session, inventory, ceiling)
+    return inventory.document(ceiling)
+
+
+def clean(session: Session, what: str, *, yes: bool) -> dict[str, object]:
+    """Remove all caches of a kind."""
+    from rebake.cache import plan
+
+    with opened(session) as caches:
+        before = caches.look()
+        choice = plan.clean(before, plan.WORDS[what])
+        return _carry_out(session, caches, before, choice, f"clean {what}", yes=yes)
+
+
+def prune(session: Session, ceilings: Limits, *, yes: bool) -> dict[str, object]:
+    """Remove what is old, and what is above a ceiling."""
+    with opened(session) as caches:
+        before = caches.look()
+        return _carry_out(session, caches, before, over(before, ceilings), "prune", yes=yes)
+
+
+def over(inventory: Inventory, ceilings: Limits) -> Choice:
+    """What goes to keep ceilings."""
+    from rebake.cache import plan
+
+    choice = plan.Choice(left_bytes=inventory.bytes)
+    if ceilings.max_age_s is not None:
+        choose = plan.unused if ceilings.asked else plan.unneeded
+        choice = choose(inventory, time.time() - ceilings.max_age_s)
+    if ceilings.max_bytes is not None:
+        choice = plan.under(inventory, ceilings.max_bytes, choice, needed=ceilings.asked)
+    return choice
+
+
+def refresh(session: Session, *, yes: bool) -> dict[str, object]:
+    """Remove what no build needs any more, then warm what the next one does."""
+    from rebake.cache import plan
+    from rebake.tasks import warm_flow
+
+    with opened(session) as caches:
+        before = caches.look()
+        choice = plan.unneeded(before)
+        document = _carry_out(session, caches, before, choice, "refresh", yes=yes)
+        used = {build.mode for build in caches.past.builds}
+    if session.dry_run:
+        return document
+    purposes = tuple(mode for mode in warm_flow.MODES if mode in used) or ("prod",)
+    return {**document, "warm": warm_flow.warm(session, purposes)}
+
+
+def _carry_out(
+    session: Session, caches: Caches, before: Inventory, choice: Choice, words: str, *, yes: bool
+) -> dict[str, object]:
+    """Ask, remove, and look whether it went.
+
+    Raises:
+        UsageError: nobody can be asked, or the answer is no.
+        NotFreed: less went than was said.
+    """
+    from rebake.cache import remove
+    from rebake.tasks import caches_words
+
+    for line in caches_words.preview(choice):
+        session.say(line)
+    if session.dry_run:
+        document = session.show_commands(remove.commands(choice))
+        return {**document, "said_bytes": choice.bytes, "kept": list(choice.kept)}
+    after = before
+    if choice.removals:
+        _ask(session, choice, words, yes=yes)
+        remove.remove(caches.endpoint, choice, caches.ours, session.say)
+        after = caches.look()
+        remove.note(caches.log, caches.owner.cache_id, choice, after, f"refresh-cache {words}")
+    freed, stayed = remove.freed(choice, after)
+    session.say(caches_words.outcome(choice, freed, after))
+    if freed < remove.ENOUGH * choice.bytes:
+        raise NotFreed(choice.bytes, freed, stayed)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "removed": [
+            {"name": r.cache, "kind": r.kind, "id": r.piece.id, "bytes": r.piece.bytes}
+            for r in choice.removals
+        ],
+        "said_bytes": choice.bytes,
+        "freed_bytes": freed,
+        "left_bytes": after.bytes,
+        "kept": list(choice.kept),
+        "seconds": round(session.seconds, 3),
+    }
+
+
+def _ask(session: Session, choice: Choice, words: str, *, yes: bool) -> None:
+    from rebake.report.format import size
+
+    if yes:
+        return
+    if not sys.stdin.isatty() or session.as_json:
+        raise UsageError(
+            f"{words} removes {size(choice.bytes)}, and nobody can be asked here",
+            f"invoke refresh-cache {words} --yes; --dry-run shows what it would remove",
+        )
+    from rebake.report.prompt import confirm
+
+    session.reporter.close()
+    if not confirm(f"remove {size(choice.bytes)}?"):
+        raise UsageError("nothing was removed")
+
+
+def keep_ceilings(session: Session, endpoint: Endpoint) -> None:
+    """After a build: remove what no build needs and what is above a ceiling of rebake.toml.
+
+    What the next build needs stays. The engine is asked only where the caches may be near to the
+    ceiling, not after each build of a project that is far below. No build fails because of this.
+    """
+    ceilings = limits(session)
+    if ceilings.max_bytes is None and ceilings.max_age_s is None:
+        return
+    try:
+        with opened(session, endpoint) as caches:
+            if _due(caches, ceilings.max_bytes):
+                _trim(session, caches, ceilings)
+    except Interrupted:
+        raise
+    except RebakeError as error:
+        session.say(f"the caches' ceilings could not be looked after: {error.what}")
+
+
+def _due(caches: Caches, ceiling: int | None) -> bool:
+    known = [s for s in caches.log.newest_sizes(caches.owner.cache_id) if s.kind == "total"]
+    if not known or time.time() - known[0].at > _LOOK_EVERY_S:
+        return True
+    if ceiling is not None and known[0].bytes > _NEAR * ceiling:
+        return True
+    return caches.log.builds_since(caches.owner.cache_id, known[0].at) >= _LOOK_EVERY_BUILDS
+
+
+def _trim(session: Session, caches: Caches, ceilings: Limits) -> None:
+    from rebake.cache import remove
+    from rebake.tasks import caches_words
+
+    before = caches.look(_PATIENCE_S)
+    choice = over(before, ceilings)
+    after = before
+    if choice.removals:
+        remove.remove(caches.endpoint, choice, caches.ours)
+        after = caches.look(_PATIENCE_S)
+        remove.note(caches.log, caches.owner.cache_id, choice, after, "a ceiling of [cache]")
+    freed, _ = remove.freed(choice, after)
+    for line in caches_words.trimmed(freed, after, ceilings.max_bytes):
+        session.say(line)

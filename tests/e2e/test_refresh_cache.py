@@ -1,0 +1,283 @@
+"""Every word of `refresh-cache`, on a real engine, with somebody else's things beside ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+
+from e2e import small_project
+from e2e.small_project import Bench
+from rebake.engine import api, build_cache
+from rebake.engine.endpoint import Endpoint
+from rebake.project.project import open_project
+
+pytestmark = pytest.mark.engine
+
+FOLDER = Path(os.environ.get("REBAKE_E2E_FOLDER") or platformdirs.user_cache_path("rebake"))
+WORDS = (
+    ("show",),
+    ("clean", "images"),
+    ("clean", "volumes"),
+    ("prune", "--older-than", "0s"),
+    ("clean", "build"),
+    ("prune", "--max-size", "1kB"),
+    ("clean", "all"),
+)
+BUILT_BEFORE = (("show",), ("clean", "build"), ("clean", "all"))
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Things that are not this project's, with names as much like ours as can be."""
+
+    bench: Bench
+    run: str
+    prefix: str
+    dev: str
+    rust: str
+
+    @property
+    def mounts(self) -> tuple[str, ...]:
+        """A mount that begins with our prefix, and one that does not."""
+        return f"{self.bench.one.cache_id}-other-{self.run}-cargo", f"foreign-{self.run}-cargo"
+
+    @property
+    def image(self) -> str:
+        return f"{self.prefix}-api-{self.run}:prod"
+
+    @property
+    def volume(self) -> str:
+        return f"{self.dev}-{self.run}_target"
+
+    @property
+    def data(self) -> str:
+        """Our own, but no cache: the development stack's database."""
+        return f"{self.dev}_data"
+
+    def make(self) -> None:
+        docker = self.bench.docker
+        folder = self.bench.one.root.parent / "foreign"
+        folder.mkdir(exist_ok=True)
+        mounts = " ".join(
+            f"--mount=type=cache,id={name},target=/m{n}" for n, name in enumerate(self.mounts)
+        )
+        (folder / "Dockerfile").write_text(
+            f"FROM {self.rust}\n"
+            f"RUN {mounts} --network=none echo {self.run} | tee /m0/sentinel /m1/sentinel >/layer\n"
+            "FROM scratch\nCOPY --from=0 /layer /layer\n"
+        )
+        docker("buildx", "build", "--provenance=false", "--tag", self.image, str(folder))
+        docker("network", "create", f"foreign-{self.run}")
+        for name, project, key in (
+            (self.volume, f"{self.dev}-{self.run}", "target"),
+            (self.data, self.dev, "data"),
+        ):
+            docker(
+                "volume", "create", "--label", f"com.docker.compose.project={project}",
+                "--label", f"com.docker.compose.volume={key}", name,
+            )  # fmt: skip
+        docker(
+            "run", "--detach", "--name", f"foreign-{self.run}", "--network", f"foreign-{self.run}",
+            "--volume", f"{self.volume}:/v", "--volume", f"{self.data}:/d", self.rust,
+            "sh", "-c", f"echo {self.run} | tee /v/sentinel >/d/sentinel; sleep 600",
+        )  # fmt: skip
+
+    def state(self) -> dict[str, Any]:
+        """All that must not change, content included."""
+        docker = self.bench.docker
+        records = [
+            r
+            for r in build_cache.records(endpoint(self.bench)) or ()
+            if r.mount_id in self.mounts or self.run in r.description
+        ]
+        container = docker.json("container", "inspect", f"foreign-{self.run}")[0]
+        return {
+            "records": sorted((r.id, r.bytes) for r in records),
+            "image": docker.json("image", "inspect", self.image)[0]["Id"],
+            "network": docker.json("network", "inspect", f"foreign-{self.run}")[0]["Id"],
+            "container": (container["Id"], container["State"]["StartedAt"]),
+            "running": container["State"]["Running"],
+            "base": docker.json("image", "inspect", self.rust)[0]["Id"],
+            "files": docker(
+                "exec", f"foreign-{self.run}", "sh", "-c", "sha256sum /v/* /d/*; ls -lan /v /d"
+            ),
+        }
+
+    def sentinels(self) -> str:
+        """What the foreign mounts hold now."""
+        folder = self.bench.one.root.parent / "foreign-look"
+        folder.mkdir(exist_ok=True)
+        reads = " && ".join(f"cat /m{n}/sentinel" for n in range(len(self.mounts)))
+        mounts = " ".join(
+            f"--mount=type=cache,id={name},target=/m{n}" for n, name in enumerate(self.mounts)
+        )
+        (folder / "Dockerfile").write_text(
+            f"FROM {self.rust}\n"
+            f"RUN {mounts} --network=none : {time.time_ns()} && ({reads}) >/told\n"
+            "FROM scratch\nCOPY --from=0 /told /told\n"
+        )
+        self.bench.docker(
+            "buildx", "build", "--provenance=false", "--output", "type=local,dest=told-foreign",
+            "foreign-look", cwd=folder.parent,
+        )  # fmt: skip
+        return (folder.parent / "told-foreign" / "told").read_text()
+
+    def remove(self) -> None:
+        docker = self.bench.docker
+        docker("rm", "--force", f"foreign-{self.run}", check=False)
+        docker("network", "rm", f"foreign-{self.run}", check=False)
+        docker("volume", "rm", self.volume, self.data, check=False)
+        docker("image", "rm", self.image, check=False)
+        build_cache.remove(endpoint(self.bench), [id_ for id_, _ in self.records()])
+
+    def records(self) -> list[tuple[str, int]]:
+        found = build_cache.records(endpoint(self.bench)) or ()
+        return [(r.id, r.bytes) for r in found if r.mount_id in self.mounts]
+
+
+def endpoint(bench: Bench) -> Endpoint:
+    return Endpoint("private", bench.docker.env["DOCKER_HOST"], Path(bench.docker.program))
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return small_project.make(FOLDER / "e2e-refresh" / "a b")
+
+
+@pytest.fixture
+def foreign(bench: Bench) -> Iterator[Foreign]:
+    project = open_project(bench.one.root)
+    one = Foreign(
+        bench,
+        f"f{time.time_ns():x}",
+        project.compose_name("prod"),
+        project.compose_name("dev"),
+        project.config.base_images.rust,
+    )
+    try:
+        one.make()
+        yield one
+    finally:
+        one.remove()
+
+
+def caches(bench: Bench) -> dict[str, Any]:
+    return bench.one.invoke("refresh-cache", "show", "--json").ok().document
+
+
+def make_volume(bench: Bench) -> str:
+    """A volume as the development stack makes it, held by a container that was stopped."""
+    project = open_project(bench.one.root)
+    stack, rust = project.compose_name("dev"), project.config.base_images.rust
+    name = f"{stack}_target"
+    label = f"com.docker.compose.project={stack}"
+    bench.docker(
+        "volume", "create", "--label", label, "--label", "com.docker.compose.volume=target", name
+    )
+    bench.docker(
+        "run", "--name", f"{stack}-api-1", "--label", label, "--volume", f"{name}:/target", rust,
+        "dd", "if=/dev/zero", "of=/target/compiled", "bs=1M", "count=3", "status=none",
+    )  # fmt: skip
+    return name
+
+
+def test_every_word_leaves_what_is_not_ours_as_it_is(bench: Bench, foreign: Foreign) -> None:
+    before = foreign.state()
+    assert len(before["records"]) >= len(foreign.mounts)
+    for words in WORDS:
+        if words in BUILT_BEFORE:
+            bench.one.write_text(f"{words} {time.time_ns()}")
+            bench.built()
+        if words[-1] in {"volumes", "all"}:
+            make_volume(bench)
+        done = bench.one.invoke("refresh-cache", *words, *([] if words == ("show",) else ["--yes"]))
+        done.ok()
+        assert foreign.state() == before, words
+    assert foreign.sentinels() == f"{foreign.run}\n" * 2
+
+
+def test_clean_all_frees_what_show_said(bench: Bench) -> None:
+    bench.built()
+    volume = make_volume(bench)
+    shown = caches(bench)
+    kinds = {cache["kind"] for cache in shown["caches"]}
+    assert kinds == {"mount", "layers", "image", "volume"}
+    names = {cache["name"] for cache in shown["caches"]}
+    assert {"target release", "cargo registry", "dependency layers", "api image (prod)"} <= names
+    assert shown["total_bytes"] == sum(cache["bytes"] for cache in shown["caches"])
+    cleaned = bench.one.invoke("refresh-cache", "clean", "all", "--yes", "--json").ok().document
+    assert cleaned["freed_bytes"] >= 0.95 * shown["total_bytes"]
+    assert caches(bench)["caches"] == []
+    ids = {removed["id"] for removed in cleaned["removed"]}
+    left = {r.id for r in build_cache.records(endpoint(bench)) or ()}
+    assert not ids & left
+    prefix = f"{bench.one.cache_id}-"
+    assert not [m for m in build_cache.mounts(endpoint(bench)) or () if m.startswith(prefix)]
+    assert volume not in bench.docker("volume", "ls", "--quiet").split()
+    assert bench.built().text  # and a build makes all of it again
+
+
+def test_what_is_in_use_stays(bench: Bench) -> None:
+    bench.built()
+    ref = next(iter(bench.one.invoke("build", "api", "--json").ok().document["images"].values()))[
+        "ref"
+    ]
+    rust = open_project(bench.one.root).config.base_images.rust
+    volume = make_volume(bench)
+    holder = bench.docker(
+        "run", "--detach", "--rm", "--volume", f"{volume}:/v", rust, "sleep", "600"
+    ).strip()
+    try:
+        cleaned = bench.one.invoke("refresh-cache", "clean", "volumes", "--yes", "--json").ok()
+        assert cleaned.document["removed"] == []
+        assert cleaned.document["kept"] == ["dev target debug volume"]
+        assert volume in bench.docker("volume", "ls", "--quiet").split()
+    finally:
+        bench.docker("rm", "--force", holder)
+    assert ref
+    bench.one.invoke("refresh-cache", "clean", "volumes", "--yes").ok()
+
+
+def test_nothing_goes_unasked(bench: Bench) -> None:
+    bench.built()
+    before = caches(bench)["total_bytes"]
+    for words in (("clean", "all"), ("prune", "--max-size", "1kB"), ("clean", "build", "--json")):
+        refused = bench.one.invoke("refresh-cache", *words)
+        assert refused.returncode == 2
+        assert "--yes" in refused.stderr
+    planned = bench.one.invoke("refresh-cache", "clean", "all", "--dry-run", "--json").ok().document
+    assert planned["said_bytes"] == before
+    assert caches(bench)["total_bytes"] == before
+
+
+def test_under_a_ceiling_only_old_layers_go(bench: Bench) -> None:
+    """And the next build still finds its mount and its layers."""
+    bench.built()
+    start = caches(bench)["total_bytes"]
+    ceiling = start + 6_000_000  # some builds' worth of layers
+    env = {"REBAKE_CACHE_MAX_SIZE": str(ceiling)}
+    for number in range(5):
+        bench.one.write_text(f"ceiling {number} {time.time_ns()}")
+        document = bench.one.invoke("build", "api", "--json", **env).ok().document
+        assert document["caches"]["crates"]["reused"] >= 1  # itoa, from the mount
+        shown = json.loads(bench.one.invoke("refresh-cache", "--json", **env).ok().stdout)
+        assert shown["total_bytes"] <= ceiling
+
+
+def test_show_answers_from_the_engine_alone(bench: Bench) -> None:
+    """A mount that somebody else removed is not shown any more."""
+    bench.built()
+    engine = endpoint(bench)
+    mounts = [r.id for r in build_cache.records(engine) or () if r.mount_id.startswith(
+        f"{bench.one.cache_id}-target-")]  # fmt: skip
+    assert api.ask(engine.docker_host, "/_ping") is not None
+    build_cache.remove(engine, mounts)
+    assert "target release" not in {cache["name"] for cache in caches(bench)["caches"]}
