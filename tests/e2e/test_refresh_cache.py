@@ -15,7 +15,8 @@ import pytest
 
 from e2e import small_project
 from e2e.small_project import Bench
-from rebake.engine import api, build_cache
+from rebake.engine import build_cache
+from rebake.engine.build_cache import CacheRecord
 from rebake.engine.endpoint import Endpoint
 from rebake.project.project import open_project
 
@@ -95,7 +96,7 @@ class Foreign:
         docker = self.bench.docker
         records = [
             r
-            for r in build_cache.records(endpoint(self.bench)) or ()
+            for r in everything(self.bench)
             if r.mount_id in self.mounts or self.run in r.description
         ]
         container = docker.json("container", "inspect", f"foreign-{self.run}")[0]
@@ -139,12 +140,18 @@ class Foreign:
         build_cache.remove(endpoint(self.bench), [id_ for id_, _ in self.records()])
 
     def records(self) -> list[tuple[str, int]]:
-        found = build_cache.records(endpoint(self.bench)) or ()
-        return [(r.id, r.bytes) for r in found if r.mount_id in self.mounts]
+        return [(r.id, r.bytes) for r in everything(self.bench) if r.mount_id in self.mounts]
 
 
 def endpoint(bench: Bench) -> Endpoint:
     return Endpoint("private", bench.docker.env["DOCKER_HOST"], Path(bench.docker.program))
+
+
+def everything(bench: Bench) -> tuple[CacheRecord, ...]:
+    """All records of the builder's cache, of everybody; an engine that works hard may be slow."""
+    found = build_cache.records(endpoint(bench), timeout_s=60.0)
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -217,19 +224,16 @@ def test_clean_all_frees_what_show_said(bench: Bench) -> None:
     assert cleaned["freed_bytes"] >= 0.95 * shown["total_bytes"]
     assert caches(bench)["caches"] == []
     ids = {removed["id"] for removed in cleaned["removed"]}
-    left = {r.id for r in build_cache.records(endpoint(bench)) or ()}
+    left = {record.id for record in everything(bench)}
     assert not ids & left
     prefix = f"{bench.one.cache_id}-"
-    assert not [m for m in build_cache.mounts(endpoint(bench)) or () if m.startswith(prefix)]
+    mounts = [r.mount_id for r in everything(bench) if r.mount_id.startswith(prefix)]
+    assert not [mount for mount in mounts if "-other-" not in mount]
     assert volume not in bench.docker("volume", "ls", "--quiet").split()
     assert bench.built().text  # and a build makes all of it again
 
 
 def test_what_is_in_use_stays(bench: Bench) -> None:
-    bench.built()
-    ref = next(iter(bench.one.invoke("build", "api", "--json").ok().document["images"].values()))[
-        "ref"
-    ]
     rust = open_project(bench.one.root).config.base_images.rust
     volume = make_volume(bench)
     holder = bench.docker(
@@ -242,8 +246,8 @@ def test_what_is_in_use_stays(bench: Bench) -> None:
         assert volume in bench.docker("volume", "ls", "--quiet").split()
     finally:
         bench.docker("rm", "--force", holder)
-    assert ref
     bench.one.invoke("refresh-cache", "clean", "volumes", "--yes").ok()
+    assert volume not in bench.docker("volume", "ls", "--quiet").split()
 
 
 def test_nothing_goes_unasked(bench: Bench) -> None:
@@ -262,9 +266,9 @@ def test_under_a_ceiling_only_old_layers_go(bench: Bench) -> None:
     """And the next build still finds its mount and its layers."""
     bench.built()
     start = caches(bench)["total_bytes"]
-    ceiling = start + 6_000_000  # some builds' worth of layers
+    ceiling = start + 6_000_000  # more than one build's layers, less than three's
     env = {"REBAKE_CACHE_MAX_SIZE": str(ceiling)}
-    for number in range(5):
+    for number in range(4):
         bench.one.write_text(f"ceiling {number} {time.time_ns()}")
         document = bench.one.invoke("build", "api", "--json", **env).ok().document
         assert document["caches"]["crates"]["reused"] >= 1  # itoa, from the mount
@@ -272,12 +276,10 @@ def test_under_a_ceiling_only_old_layers_go(bench: Bench) -> None:
         assert shown["total_bytes"] <= ceiling
 
 
-def test_show_answers_from_the_engine_alone(bench: Bench) -> None:
-    """A mount that somebody else removed is not shown any more."""
+def test_a_mount_that_somebody_else_removed_is_not_shown(bench: Bench) -> None:
     bench.built()
-    engine = endpoint(bench)
-    mounts = [r.id for r in build_cache.records(engine) or () if r.mount_id.startswith(
-        f"{bench.one.cache_id}-target-")]  # fmt: skip
-    assert api.ask(engine.docker_host, "/_ping") is not None
-    build_cache.remove(engine, mounts)
+    start = f"{bench.one.cache_id}-target-"
+    mounts = [record.id for record in everything(bench) if record.mount_id.startswith(start)]
+    assert mounts
+    build_cache.remove(endpoint(bench), mounts)
     assert "target release" not in {cache["name"] for cache in caches(bench)["caches"]}

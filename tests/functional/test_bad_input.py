@@ -220,6 +220,9 @@ DRY = {
     "doctor": ("context",),
     "report": (),
     "benchmark": (),
+    "refresh-cache": (),
+    "warm-cache": ("docker pull rust:1.97-slim-trixie", "buildx bake", "cargo build --locked"),
+    "warm-cache --for ci": ("backend-deps",),
     "workflow-test": (),
 }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rebake.engine.endpoint import Endpoint
 
 _PATIENCE_S = 0.8  # for the volumes' sizes: `show` answers in under 1.5 s
+_ROOM = 0.9  # of a ceiling of rebake.toml stays, once it is reached: not each build must clear up
 _NEAR = 0.5  # of a ceiling: then the engine is asked after each build
 _LOOK_EVERY_S = 86_400.0
 _LOOK_EVERY_BUILDS = 10
@@ -104,8 +105,10 @@ def over(inventory: Inventory, ceilings: Limits) -> Choice:
     if ceilings.max_age_s is not None:
         choose = plan.unused if ceilings.asked else plan.unneeded
         choice = choose(inventory, time.time() - ceilings.max_age_s)
-    if ceilings.max_bytes is not None:
-        choice = plan.under(inventory, ceilings.max_bytes, choice, needed=ceilings.asked)
+    limit = ceilings.max_bytes
+    if limit is not None and choice.left_bytes > limit:
+        aim = limit if ceilings.asked else int(_ROOM * limit)
+        choice = plan.under(inventory, aim, choice, needed=ceilings.asked)
     return choice
 
 

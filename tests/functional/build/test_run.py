@@ -14,6 +14,7 @@ from rebake.build import run as build_run
 from rebake.build.gate import LABEL
 from rebake.build.inputs import build_id, read_inputs
 from rebake.build.plan import plan_build
+from rebake.build.progress_state import BuildProgress
 from rebake.build.run import Surroundings, build_images
 from rebake.engine import build_cache
 from rebake.engine.client import ImageInfo
@@ -298,6 +299,21 @@ def test_after_a_build_the_dependencies_become_a_layer_once(bench: Bench) -> Non
     bench.replan()
     bench.build()
     assert layers() == 2
+
+
+def test_each_bake_s_steps_are_told_for_the_names_of_layers(bench: Bench) -> None:
+    told: list[BuildProgress] = []
+    bench.surroundings = Surroundings(on_steps=told.append)
+    bench.build()
+    layer, images = told
+    assert layer.records() == ()  # the fake program's has no step
+    (step,) = images.records()
+    assert None not in {images.started_at, step.started_s, step.ended_s}
+    bench.replan(again="now")
+    (bench.folder / "code").write_text("1")
+    with pytest.raises(BuildFailed):
+        bench.build()
+    assert len(told) == 3  # what a failed build made is there too
 
 
 def test_a_dependency_layer_that_can_not_be_made_is_done_without(

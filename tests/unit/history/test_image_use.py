@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,29 @@ def test_the_last_build_that_built_something(history: History) -> None:
         }
         assert history.last_builds("other-2") == ()
         assert history.image_uses("other-2") == ()
+
+
+def test_ten_thousand_builds_are_no_burden(history: History) -> None:
+    with history:
+        history.record(build(1.0))
+        db = history._db
+        db.execute("BEGIN")
+        db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)"
+            " INSERT INTO builds SELECT i, project, worktree, mode, targets, i, seconds, outcome,"
+            " skipped, rebake_version, git_head, git_dirty, context_bytes, downloaded_bytes,"
+            " inputs, facts FROM n, builds WHERE id = 1"
+        )
+        db.execute(
+            "INSERT INTO images SELECT b.id, s.value, i.project, i.mode, 'shop-w1-' || s.value ||"
+            " ':prod', i.digest || b.id, i.bytes, i.input_id, i.built, i.seconds, i.layers"
+            ' FROM builds b, images i, json_each(\'["ui", "worker", "web"]\') s'
+            " WHERE i.build_id = 1"
+        )
+        db.execute("COMMIT")
+        started = time.perf_counter()
+        uses, last = history.image_uses("shop-1"), history.last_builds("shop-1")
+        seconds = time.perf_counter() - started
+    assert sorted(use.service for use in uses) == ["api", "ui", "web", "worker"]
+    assert [one.started_at for one in last] == [10_000.0]
+    assert seconds < 1.0, seconds
