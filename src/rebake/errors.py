@@ -295,7 +295,7 @@ class DiskFull(RebakeError):
     free_bytes: int
     needed_bytes: int
     code: ClassVar[str] = "disk-full"
-    advises: ClassVar[str] = "free space there; what this project keeps: docker system df"
+    advises: ClassVar[str] = "free space there; what this project keeps: invoke refresh-cache show"
 
     @property
     def what(self) -> str:

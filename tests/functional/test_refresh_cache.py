@@ -408,6 +408,14 @@ def test_prune_by_age(bench: Bench) -> None:
     assert {"m1", "m2", "m3"} <= {r["id"] for r in document["removed"]}
 
 
+def test_clean_by_age_takes_only_its_kind(bench: Bench) -> None:
+    bench.fill()
+    none = bench.run("clean", "build", "--older-than", "9999w", "--yes", "--json").document
+    assert none["removed"] == []
+    done = bench.run("clean", "build", "--older-than", "0s", "--yes", "--json").document
+    assert {r["kind"] for r in done["removed"]} == {"mount", "layers"}
+
+
 def test_prune_without_a_flag_keeps_the_ceilings_of_the_project(bench: Bench) -> None:
     bench.fill()
     toml = '[project]\nname = "shop"\n[cache]\nmax_size = "1600"\nmax_age = ""\n'
@@ -432,7 +440,10 @@ def test_prune_without_a_flag_keeps_the_ceilings_of_the_project(bench: Bench) ->
         (("clean", "imags"), "did you mean images?"),
         (("clean", "build", "images"), "clean takes no further words"),
         (("show", "all"), "show takes no further words"),
-        (("show", "--max-size", "1GB"), "--older-than and --max-size belong to prune"),
+        (("show", "--max-size", "1GB"), "--max-size belongs to prune"),
+        (("clean", "all", "--max-size", "1GB"), "--max-size belongs to prune"),
+        (("show", "--older-than", "1d"), "--older-than belongs to prune and clean"),
+        (("clean", "all", "--older-than", "1"), "--older-than '1' is no age"),
         (("prune", "--max-size", "big"), "--max-size 'big' is no size"),
         (("prune", "--older-than", "old"), "--older-than 'old' is no age"),
     ],
@@ -525,14 +536,14 @@ def test_far_below_the_ceiling_the_engine_is_not_asked_each_time(bench: Bench) -
     asked = len(bench.engine.asked)
     assert asked > 0
     step = RanStep(bench.id, str(bench.root), "[a 1/1] RUN x", "a", "", time.time(), time.time())
-    for _ in range(9):
+    for _ in range(24):
         with bench.log() as log:
             log.note_steps([step], {})
         caches_flow.keep_ceilings(session(bench), bench.endpoint)
     assert len(bench.engine.asked) == asked
     with bench.log() as log:
         log.note_steps([step], {})
-    caches_flow.keep_ceilings(session(bench), bench.endpoint)  # the tenth build
+    caches_flow.keep_ceilings(session(bench), bench.endpoint)  # the 25th build
     assert len(bench.engine.asked) > asked
 
 

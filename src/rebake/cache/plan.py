@@ -57,10 +57,10 @@ class Choice:
         return sum(removal.piece.bytes for removal in self.removals)
 
 
-def clean(inventory: Inventory, kinds: Iterable[Kind]) -> Choice:
-    """Choose all caches of some kinds."""
+def clean(inventory: Inventory, kinds: Iterable[Kind], before: float = float("inf")) -> Choice:
+    """Choose the caches of some kinds that nobody used since a moment."""
     wanted = frozenset(kinds)
-    return _choose(inventory, lambda cache, _piece: cache.kind in wanted)
+    return _choose(inventory, lambda cache, piece: cache.kind in wanted and piece.used_at <= before)
 
 
 def unneeded(inventory: Inventory, before: float = float("inf")) -> Choice:

@@ -192,10 +192,12 @@ def _same(layer: OwnedLayer, record: CacheRecord) -> bool:
 
 
 def _each_once(steps: Iterable[RanStep]) -> Iterator[RanStep]:
-    """One of each: two targets of a build tell of one step."""
+    """One of each: several targets, and two builds side by side, tell of one step."""
     seen = set()
     for step in steps:
-        key = (step.project, step.name, step.started_at)
+        head, _, text = step.name.partition("]")
+        place = " ".join(head.split()[-2:])  # without the bake target
+        key = (step.project, place, text, round(step.started_at, 2), round(step.ended_at, 2))
         if key not in seen:
             seen.add(key)
             yield step

@@ -20,8 +20,8 @@ PURPOSES: tuple[Purpose, ...] = ("dev", "prod", "ci")
     words=("action", "show (the default), clean build|images|volumes|all, prune, refresh"),
     after={"clean": WHAT},
     flags={
-        "older_than": "for prune: drop what was not used for so long: 12h, 7d",
-        "max_size": "for prune: drop until the rest is no larger: 10GB",
+        "older_than": "for prune and clean: only what nothing has used for so long: 12h, 7d",
+        "max_size": "for prune: until the rest is no larger: 10GB",
         "yes": "do not ask",
     },
 )
@@ -36,14 +36,17 @@ def refresh_cache(
     from rebake.tasks import caches_flow
 
     word, what = _words(action)
-    if word != "prune" and (older_than or max_size):
-        raise UsageError("--older-than and --max-size belong to prune", "refresh-cache prune")
+    if max_size and word != "prune":
+        raise UsageError("--max-size belongs to prune", "invoke refresh-cache prune --max-size ...")
+    if older_than and word not in {"prune", "clean"}:
+        raise UsageError("--older-than belongs to prune and clean")
     limits = caches_flow.limits(session, older_than, max_size)
     match word:
         case "show":
             return caches_flow.show(session)
         case "clean":
-            return caches_flow.clean(session, what, yes=yes)
+            age = limits.max_age_s if older_than else None
+            return caches_flow.clean(session, what, age, yes=yes)
         case "prune":
             return caches_flow.prune(session, limits, yes=yes)
         case _:

@@ -21,7 +21,7 @@ _PATIENCE_S = 0.8  # for the volumes' sizes: `show` answers in under 1.5 s
 _ROOM = 0.9  # of a ceiling of rebake.toml stays, once it is reached: not each build must clear up
 _NEAR = 0.5  # of a ceiling: then the engine is asked after each build
 _LOOK_EVERY_S = 86_400.0
-_LOOK_EVERY_BUILDS = 10
+_LOOK_EVERY_BUILDS = 25
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,14 @@ def show(session: Session) -> dict[str, object]:
     return inventory.document(ceiling)
 
 
-def clean(session: Session, what: str, *, yes: bool) -> dict[str, object]:
-    """Remove all caches of a kind."""
+def clean(session: Session, what: str, max_age_s: float | None, *, yes: bool) -> dict[str, object]:
+    """Remove the caches of a kind, or those of them that nothing used for so many seconds."""
     from rebake.cache import plan
 
+    since = float("inf") if max_age_s is None else time.time() - max_age_s
     with opened(session) as caches:
         before = caches.look()
-        choice = plan.clean(before, plan.WORDS[what])
+        choice = plan.clean(before, plan.WORDS[what], since)
         return _carry_out(session, caches, before, choice, f"clean {what}", yes=yes)
 
 

@@ -66,7 +66,10 @@ def warm(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
         jobs.append(lambda: _production(session, before))
     if "dev" in modes:
         jobs.append(lambda: _development(session))
-    with stopping_children("warm-cache"), ThreadPoolExecutor(max_workers=len(jobs)) as pool:
+    with (
+        ThreadPoolExecutor(max_workers=len(jobs)) as pool,
+        stopping_children("warm-cache", lambda: pool.shutdown(wait=False, cancel_futures=True)),
+    ):
         changed = [job.result() for job in [pool.submit(job) for job in jobs]]
     after = _look(session) if any(changed) else before
     found = [*_bases(bases), *warmth(before, after, expected(session, modes), modes)]

@@ -123,7 +123,8 @@ def test_builds_one_after_another_claim_each_its_own() -> None:
 
 
 def test_one_step_of_two_targets_is_one() -> None:
-    steps = [step(target="api"), step(target="worker")]
+    other = BUILD.replace("[api build", "[worker build")
+    steps = [step(target="api"), step(target="worker"), step(other, start=100.000001)]
     assert claimed(*claim(steps, [record("a", 100.1)])) == {"a": "shop-1"}
 
 
