@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +29,8 @@ class Bench:
 
     def __init__(self) -> None:
         self.root, self.state = FOLDER / "e2e-warm" / "tiny", FOLDER / "e2e-warm" / "state"
-        self.root.mkdir(parents=True, exist_ok=True)
-        write_tiny_project(self.root) if not (self.root / "docker").exists() else None
+        shutil.rmtree(self.root, ignore_errors=True)
+        write_tiny_project(self.root)
 
     def rebake(self, *words: str) -> dict[str, Any]:
         done = subprocess.run(
