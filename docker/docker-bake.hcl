@@ -23,6 +23,15 @@ variable "BUN_IMAGE" {
   default = "oven/bun:1.4.5-slim"
 }
 
+variable "NODE_IMAGE" {
+  default = "node:24.21.0-slim"
+}
+
+variable "UI_MANAGER" {
+  description = "What installs the UI's packages: bun, or npm from NODE_IMAGE"
+  default     = "bun"
+}
+
 variable "REBUILD" {
   description = "Any new text makes the compiling steps run again; the cache mounts stay warm"
   default     = ""
@@ -106,6 +115,8 @@ target "_common" {
     "id=npmrc,\"src=${REBAKE_HOST_SETTINGS}/npmrc\"",
     "id=apt-sources,\"src=${REBAKE_HOST_SETTINGS}/apt-sources.sources\"",
     "id=apt-config,\"src=${REBAKE_HOST_SETTINGS}/apt.conf\"",
+    // "refuse" where there is a dependency layer; no secret, but what is one changes no layer's key.
+    "id=empty-mount,env=REBAKE_EMPTY_MOUNT",
   ]
   // A local image needs no attestation: it would give each build a new digest.
   attest = ["type=provenance,disabled=true"]
@@ -131,7 +142,9 @@ target "_ui" {
     BUN_IMAGE         = BUN_IMAGE
     CACHE_ID          = CACHE_ID
     EXPECTED_BUILD_ID = UI_BUILD_ID
+    NODE_IMAGE        = NODE_IMAGE
     REBUILD           = REBUILD
+    UI_MANAGER        = UI_MANAGER
   }
 }
 

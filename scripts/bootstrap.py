@@ -275,6 +275,7 @@ def set_up(root: str, venv: str) -> None:
             except SetupError:  # pip and uv change nothing before all is downloaded
                 lock.note("")
                 raise
+        compile_all(root, venv)
         write_stamp(root, venv)
         lock.note("")
 
@@ -357,6 +358,20 @@ def ways_to_make(venv: str) -> Iterator[tuple[str, list[str]]]:
 def install(root: str, venv: str, title: str, lock: Lock) -> None:
     """Install the toolkit, editable, with what its development needs."""
     step(title, installer(venv) + what_to_install(root), root, lock)
+
+
+def compile_all(root: str, venv: str) -> None:
+    """Compile what was installed, where Python was told not to keep what it compiles by itself.
+
+    Container images often set that variable. Each task would then compile the toolkit anew, which
+    takes longer than a build with nothing to do.
+    """
+    if not os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        return
+    folders = [os.path.join(root, "src", "rebake"), os.path.join(venv, "lib")]
+    there = [folder for folder in folders if os.path.isdir(folder)]
+    with contextlib.suppress(SetupError):  # some packages carry files that can't be compiled
+        capture([python_of(venv), "-m", "compileall", "-q", "-j0", *there], root)
 
 
 def installer(venv: str) -> list[str]:

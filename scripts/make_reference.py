@@ -426,6 +426,9 @@ def sessions() -> str:
         "same.",
         "Where this machine has no cargo of the wanted version, or no bun, and an engine runs, the "
         "parts use those of the base images.",
+        "Where `ui.manager` is `npm`, the parts of the UI install with `npm ci --dry-run`, which "
+        "holds `package-lock.json` to `package.json`, and `npm install --no-save`, and run the "
+        "scripts with `npm run`; the tests are run by Bun with either manager.",
     )
 
 
@@ -448,7 +451,13 @@ def command_of(part: Part) -> str:
     """Say what a part runs."""
     if part.action == "sqlx":
         return "compares `.sqlx` with the queries and the migrations"
-    lead = {"toolkit": (), "bun": ("bun",), "compose": ("docker",), "engine": ("docker",)}
+    lead = {
+        "toolkit": (),
+        "bun": ("bun",),
+        "npm": ("npm",),
+        "compose": ("docker",),
+        "engine": ("docker",),
+    }
     words = [*lead.get(part.need, ("cargo",)), *part.argv]
     if part.name in LISTS_OF_FILES:
         words = [word for word in words if word not in the_tree().files + the_tree().shell]
@@ -465,6 +474,7 @@ def needs(part: Part) -> str:
         "cargo-clippy": "cargo with clippy",
         "cargo-deny": "cargo, and cargo-deny of the toolkit",
         "bun": "bun",
+        "npm": "npm",
         "compose": "Compose",
         "engine": "an engine",
     }[part.need]

@@ -18,13 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NoReturn, Self
 
-import psutil
-
 from rebake.errors import Interrupted, ProgramMissing, TimedOut
 from rebake.process_command import Command, OnLine, Outcome, which
 from rebake.process_signals import (
     GRACE_S,
     descendants_of,
+    sleep_until_end,
     stop_all,
     terminate_as_interrupt,
     wait_for_group,
@@ -64,11 +63,11 @@ def run(
             for collector, stream in ((out, child.stdout), (err, child.stderr))
             if stream is not None
         ]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             _feed(child, command.stdin)
-            returncode = child.wait(timeout=command.timeout_s)
+            returncode = _wait(child, command.timeout_s)
             # A grandchild that lives on (a daemon) may keep the pipes open: do not wait for it.
             limit = time.monotonic() + _PIPE_WAIT_S
             for thread in threads:
@@ -120,7 +119,7 @@ class Running:
             TimedOut: it still runs after `timeout_s`; it goes on.
         """
         try:
-            returncode = self._child.wait(timeout=timeout_s)
+            returncode = _wait(self._child, timeout_s)
         except subprocess.TimeoutExpired:
             raise TimedOut(_name(self.command), timeout_s or 0.0) from None
         self._end_reading()
@@ -228,14 +227,16 @@ def replace(command: Command) -> NoReturn:
 
 def stop(child: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
     """Stop a child and all its descendants: interrupt first, kill after `grace_s` seconds."""
+    import psutil
+
     descendants = descendants_of(child.pid)
     _signal_group(child, interrupt=True)
     try:
-        child.wait(timeout=grace_s)
+        _wait(child, grace_s)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):  # a second Ctrl-C means: now
         _signal_group(child, interrupt=False)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=grace_s)
+            _wait(child, grace_s)
     _, alive = psutil.wait_procs(descendants, timeout=0.5)
     for process in alive:
         with contextlib.suppress(psutil.Error):
@@ -264,6 +265,8 @@ def stopping_children(what: str = "", before: Callable[[], None] | None = None) 
         except KeyboardInterrupt:
             if before is not None:
                 before()
+            import psutil
+
             stop_all(psutil.Process().children(recursive=True))
             raise Interrupted(what) from None
 
@@ -340,6 +343,14 @@ def _feed(child: subprocess.Popen[bytes], text: str | None) -> None:
     with contextlib.suppress(BrokenPipeError):  # it ended before it read all: its code tells
         child.stdin.write(text.encode())
         child.stdin.close()
+
+
+def _wait(child: subprocess.Popen[bytes], timeout_s: float | None) -> int:
+    started = time.monotonic()
+    if child.poll() is None:
+        sleep_until_end(child.pid, timeout_s)
+    left = None if timeout_s is None else max(0.0, started + timeout_s - time.monotonic())
+    return child.wait(timeout=left)
 
 
 def _close(child: subprocess.Popen[bytes], threads: Sequence[threading.Thread]) -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
 
 GRACE_S = 5.0  # between the interrupt and the kill of a child
 
 
 def stop_all(processes: Sequence[psutil.Process], grace_s: float = GRACE_S) -> None:
     """Stop processes: interrupt first (on Windows: end at once), kill after `grace_s` seconds."""
+    import psutil  # not free to import, and most calls stop nothing
+
     for process in processes:
         with contextlib.suppress(psutil.Error):
             if sys.platform == "win32":
@@ -32,6 +37,8 @@ def stop_all(processes: Sequence[psutil.Process], grace_s: float = GRACE_S) -> N
 
 def descendants_of(pid: int) -> list[psutil.Process]:
     """Return what a process started, and what that started; empty when it is gone."""
+    import psutil
+
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:
@@ -46,6 +53,26 @@ def wait_for_group(group: int, timeout_s: float) -> None:
             while time.monotonic() < deadline:
                 os.killpg(group, 0)
                 time.sleep(0.01)
+
+
+def sleep_until_end(pid: int, timeout_s: float | None) -> None:
+    """Sleep until a child that nobody has waited for ends, at most `timeout_s` seconds.
+
+    `Popen.wait` with a time limit looks every 50 ms instead, which is what a short program takes.
+    Without a limit, or where the system can't tell (all but Linux), this returns at once.
+    """
+    if timeout_s is None or sys.platform != "linux":
+        return
+    try:
+        end = os.pidfd_open(pid)
+    except OSError:  # an old kernel, a sandbox
+        return
+    try:
+        told = select.poll()
+        told.register(end, select.POLLIN)
+        told.poll(max(0.0, timeout_s) * 1000)
+    finally:
+        os.close(end)
 
 
 @contextlib.contextmanager

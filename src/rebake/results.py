@@ -9,6 +9,7 @@ from typing import Literal
 SCHEMA_VERSION = 1
 
 Mode = Literal["dev", "prod"]
+Manager = Literal["bun", "npm"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class StepUsage:
         crates_reused: packages of which it compiled nothing.
         crates_needed: those of both that come from a registry.
         crates_downloaded: packages that were not in cargo's registry folder yet.
-        packages_needed: packages that Bun installed or found installed.
-        packages_downloaded: those that its cache did not have.
+        packages_needed: packages of the UI that were installed or found installed.
+        packages_downloaded: those that the package manager did not have in its cache.
     """
 
     cpu_s: float | None = None
@@ -208,20 +209,21 @@ Level = Literal["error", "warning", "ok"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check of `invoke doctor` found, and how to mend it."""
+    """What one check of `invoke doctor` found, why it matters, and how to mend it."""
 
     check: str
     level: Level
     message: str
     fix: str = ""
     fixable: bool = False
+    why: str = ""
 
     def document(self) -> dict[str, object]:
         """The part of `doctor --json` for this check."""
         return {
             "check": self.check,
             "level": self.level,
-            "message": self.message,
+            "message": f"{self.message}; {self.why}" if self.why else self.message,
             "fix": self.fix,
             "fixable": self.fixable,
         }

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -195,9 +195,13 @@ class Check:
     @cached_property
     def tree(self) -> Tree:
         """Its files."""
+        from rebake.project.packages import install_words
+
         config = self.project.config
         compose = (config.docker.compose_prod, config.docker.compose_dev)
-        return read_tree(self.root, config.backend.path, config.ui.path, compose)
+        tree = read_tree(self.root, config.backend.path, config.ui.path, compose)
+        manager = config.ui.manager
+        return replace(tree, manager=manager, install=install_words(manager))
 
     def tool(self, need: Need, part: Part) -> Tool | str:
         """Return the tool for a part, or why there is none."""
@@ -221,6 +225,8 @@ class Check:
                 return self._deny()
             case "bun":
                 return self._bun()
+            case "npm":
+                return self._npm()
             case "compose":
                 return self._compose()
             case "engine":
@@ -255,7 +261,7 @@ class Check:
 
         config = self.project.config
         package = javascript.read_package(self.project.ui)
-        wanted = javascript.wanted_bun(package, config.base_images.bun)
+        wanted = javascript.wanted_bun(package, config.base_images.bun, config.ui.manager)
         try:
             found = javascript.find_bun(wanted, say=say)
         except RebakeError as error:
@@ -265,6 +271,17 @@ class Check:
             return tools.bun_in_container(engine, image, self.root, self.project.name)
         linked = found.parents[2] / ".bin" / "bun"  # from npm: under its own name there
         return Program(linked if linked.exists() else found)
+
+    def _npm(self) -> Tool | str:
+        from rebake.project import javascript
+
+        try:
+            return Program(javascript.find_npm())
+        except RebakeError as error:
+            engine, image = self._endpoint, self.project.config.base_images.node
+            if isinstance(engine, str) or not self._has_image(engine, image):
+                return error.what
+            return tools.npm_in_container(engine, image, self.root, self.project.name)
 
     def _compose(self) -> Tool | str:
         # The client alone can read compose files; no engine has to run.
@@ -324,12 +341,12 @@ def images_of(project: Project, endpoint: Endpoint, *, make: bool) -> set[str]:
     from rebake.engine import base_images
     from rebake.engine.base_images import BaseImage
 
-    table = project.config.base_images
+    table, wanted = project.config.base_images, project.base_images
     if not make:
-        return set(base_images.survey(endpoint, [table.rust, table.bun]))
+        return set(base_images.survey(endpoint, list(wanted.values())))
     found = base_images.ensure(
         endpoint,
-        [BaseImage("rust", table.rust), BaseImage("bun", table.bun)],
+        [BaseImage(key, ref) for key, ref in wanted.items()],
         lock_file=project.bake_file.parent / "base-images.lock.json",
         source=table.source,
         retries=table.retries,

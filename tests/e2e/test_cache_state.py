@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from e2e import small_project
 from e2e.small_project import Bench
 from rebake.engine import build_cache
 from rebake.engine.endpoint import Endpoint
+from rebake.project.project import open_project
 
 pytestmark = pytest.mark.engine
 
@@ -34,13 +36,24 @@ def build(bench: Bench, *words: str, **env: str) -> tuple[dict[str, Any], str]:
 
 
 def lose_mount(bench: Bench) -> None:
-    """Take away the cache mount that the project compiles in, as a prune would."""
-    endpoint = Endpoint("private", bench.docker.env["DOCKER_HOST"], Path(bench.docker.program))
-    start = f"{bench.one.cache_id}-target-release-"
-    found = [r.id for r in build_cache.records(endpoint) or () if r.mount_id.startswith(start)]
-    assert found
-    build_cache.remove(endpoint, found)
-    assert not [m for m in build_cache.mounts(endpoint) or () if m.startswith(start)]
+    """Empty all cache mounts of the project, as the engine's garbage collection would."""
+    endpoint = Endpoint(
+        "private",
+        bench.docker.env["DOCKER_HOST"],
+        Path(bench.docker.program),
+        {name: value for name, value in bench.docker.env.items() if name != "DOCKER_HOST"},
+    )
+    start = f"{bench.one.cache_id}-"
+    mounts = build_cache.mounts(endpoint)
+    assert mounts is not None
+    found = [mount for mount in mounts if mount.startswith(start)]
+    assert [mount for mount in found if "-target-release-" in mount]
+    build_cache.empty(endpoint, found, open_project(bench.one.root).config.base_images.rust)
+
+
+def forget_layer(bench: Bench) -> None:
+    """Give what dependencies are made of another digest, so that the layer is none of these."""
+    bench.one.write("Cargo.toml", (bench.one.backend / "Cargo.toml").read_text() + "\n")
 
 
 def test_with_nothing_to_do_nothing_is_done(bench: Bench) -> None:
@@ -76,6 +89,8 @@ def test_a_lost_mount_is_filled_from_the_dependency_layer(bench: Bench) -> None:
     crates = document["caches"]["crates"]
     assert crates["compiled"] == MEMBERS
     assert crates["reused"] >= 1  # itoa
+    # The layer itself was found, not made once more.
+    assert not re.search(r"Compiling itoa", shown)
     told = bench.ask(document["images"]["api"]["ref"])
     assert (told.build_id, told.text) == (bench.one.id, text)
 
@@ -84,8 +99,7 @@ def test_without_the_layer_a_lost_mount_is_compiled_anew(bench: Bench) -> None:
     build(bench)
     lose_mount(bench)
     bench.one.write_text(f"no layer {time.time_ns()}")
-    # Another digest of what dependencies are made of: the layer that is there is none of these.
-    bench.one.write("Cargo.toml", (bench.one.backend / "Cargo.toml").read_text() + "\n")
+    forget_layer(bench)
     document, shown = build(bench, REBAKE_BUILD_DEPENDENCY_LAYER="false")
     assert "filling it" not in shown
     assert document["caches"]["crates"]["reused"] == 0
@@ -97,6 +111,7 @@ def test_sccache_is_an_option_that_never_breaks_a_build(bench: Bench) -> None:
     assert bench.ask(document["images"]["api"]["ref"]).build_id == bench.one.id
     lose_mount(bench)
     bench.one.write_text(f"sccache {time.time_ns()}")
+    forget_layer(bench)
     lost, shown = build(
         bench, REBAKE_BUILD_COMPILER_CACHE="sccache", REBAKE_BUILD_DEPENDENCY_LAYER="false"
     )

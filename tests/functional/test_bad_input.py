@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -159,6 +160,43 @@ def test_a_manifest_that_does_not_parse(bench: Bench, task: str) -> None:
     refused(bench, task, code=2, says=(f"{manifest}:1: does not parse",))
 
 
+@pytest.mark.parametrize("task", ["dev", "prod", "build", "dev --native"])
+def test_a_lock_file_of_another_manager(bench: Bench, task: str) -> None:
+    lock = bench.root / "ui" / "package-lock.json"
+    lock.write_text('{"packages": {}}')
+    (bench.root / "ui" / "package.json").write_text('{"scripts": {"dev": "x"}}')
+    said = f"{lock.parent / 'bun.lock'}: is not there, but package-lock.json is, and ui.manager is"
+    refused(bench, *task.split(), code=2, says=(f"{said} bun", 'set ui.manager = "npm"'))
+
+
+def test_a_manager_that_is_none(bench: Bench) -> None:
+    file = bench.root / "rebake.toml"
+    file.write_text('[ui]\nmanager = "npn"\n')
+    said = f"{file}:2: ui.manager: 'npn' can't be used"
+    refused(bench, "build", code=2, says=(said, '"bun" or "npm"', 'did you mean "npm"?'))
+    file.write_text("")
+    refused(bench, "build", code=2, says=("REBAKE_UI_MANAGER",), REBAKE_UI_MANAGER="yarn")
+
+
+def test_the_doctor_looks_at_the_lock_files(bench: Bench) -> None:
+    ui = bench.root / "ui"
+    (ui / ".npmrc").write_text("save-exact=true\n")
+    (ui / "package.json").write_text('{"dependencies": {"a": "1.0.0"}}')
+    (ui / "bun.lock").write_text('    "a": ["a@2.0.0", "",\n')
+    packages = {"": {"dependencies": {"a": "1.0.0"}}, "node_modules/a": {"version": "1.0.0"}}
+    lock = {"lockfileVersion": 3, "packages": packages}
+    (ui / "package-lock.json").write_text(json.dumps(lock))
+    told = bench.run("doctor").stdout
+    assert "name other versions of a" in told
+    assert "delete package-lock.json, or make it again with npm" in told
+    assert ".npmrc" not in told
+    (ui / ".npmrc").write_text("//registry.invalid/:_authToken=x\n")
+    (ui / "package.json").write_text('{"dependencies": {"b": "1.0.0"}}')
+    told = bench.run("doctor", REBAKE_UI_MANAGER="npm").stdout
+    assert "ui/package-lock.json is out of date: package.json" in told
+    assert "ui/.npmrc:1 looks like a registry's password or token" in told
+
+
 def test_a_service_without_a_binary(bench: Bench) -> None:
     (bench.root / "rebake.toml").write_text('[backend]\nservices = ["api", "mailer"]\n')
     refused(bench, "dev", code=2, says=("'mailer' is no binary", "its binaries are api, worker"))
@@ -218,6 +256,8 @@ DRY = {
     "ps": (),
     "config": ("project.name",),
     "doctor": ("context",),
+    "doctor --fix": ("context",),
+    "history": (),
     "report": (),
     "benchmark": (),
     "refresh-cache": (),
@@ -238,10 +278,27 @@ def test_a_dry_run_shows_the_commands_and_writes_nothing_anywhere(bench: Bench, 
 
     before = everything()
     done = bench.run(*line.split(" "), "--dry-run")
-    assert done.returncode == (1 if line == "doctor" else 0), done.stderr  # files are missing here
+    assert done.returncode == (1 if line.startswith("doctor") else 0), (
+        done.stderr
+    )  # files are missing here
     for text in DRY[line]:
         assert text in done.stdout
     assert everything() == before
+
+
+def test_a_dry_run_with_npm(bench: Bench) -> None:
+    bench.root.joinpath("rebake.toml").write_text('[ui]\nmanager = "npm"\n')
+    dry = {
+        "dev": ("UI_MANAGER=npm",),
+        "prod": ("UI_MANAGER=npm", "NODE_IMAGE=node:"),
+        "dev --native": ("npm install --no-save", "bun run dev"),
+        "base-images": ("docker pull rust:", "docker pull oven/bun:", "docker pull node:"),
+    }
+    for line, texts in dry.items():
+        done = bench.run(*line.split(" "), "--dry-run")
+        assert done.returncode == 0, done.stderr
+        for text in texts:
+            assert text in done.stdout, line
 
 
 def test_every_task_has_a_dry_run_that_is_tried() -> None:

@@ -23,23 +23,30 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fake uv is 
 
 # `uv venv` makes a real, empty environment; `uv pip install` puts an `invoke` and a `nox` in it
 # that print what they were called with.
-FAKE_UV = f"""#!{PYTHON}
-import os, pathlib, subprocess, sys, time
-log = pathlib.Path(os.environ["FAKE_LOG"])
-with log.open("a") as file:
+FAKE_UV = f"""#!{PYTHON} -IS
+import os, sys, time
+with open(os.environ["FAKE_LOG"], "a") as file:
     file.write(" ".join(sys.argv[1:3]) + "\\n")
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        file.write(text)
+packages = "lib/python%d.%d/site-packages" % sys.version_info[:2]
 if sys.argv[1] == "venv":
-    subprocess.run([{PYTHON!r}, "-m", "venv", "--without-pip", sys.argv[-1]], check=True)
+    venv = sys.argv[-1]
+    write(venv + "/bin/activate", "VIRTUAL_ENV=" + venv)
+    write(venv + "/pyvenv.cfg", "home = " + os.path.dirname({PYTHON!r}))
+    os.makedirs(os.path.join(venv, packages))
+    for name in ("python", "python3"):
+        os.symlink({PYTHON!r}, os.path.join(venv, "bin", name))
 else:
     time.sleep(float(os.environ.get("FAKE_SLEEP", "0")))
     if os.environ.get("FAKE_FAIL"):
         sys.exit("connection refused, are you offline?")
-    version = f"python{{sys.version_info[0]}}.{{sys.version_info[1]}}"
     for name in ("invoke", "nox"):
-        package = pathlib.Path(".venv/lib") / version / "site-packages" / name
-        package.mkdir(exist_ok=True)
-        (package / "__init__.py").touch()
-        (package / "__main__.py").write_text(os.environ["FAKE_MAIN"].replace("NAME", name))
+        package = os.path.join(".venv", packages, name)
+        write(os.path.join(package, "__init__.py"), "")
+        write(os.path.join(package, "__main__.py"), os.environ["FAKE_MAIN"].replace("NAME", name))
 """
 FAKE_MAIN = """
 import os, sys
@@ -174,6 +181,15 @@ def test_foreign_environments_do_not_get_in(project: Project, tmp_path: Path) ->
         UV_SYSTEM_PYTHON="1",
     )
     assert result.stdout == "invoke dev\n"
+
+
+def test_the_toolkit_is_compiled_where_python_keeps_nothing_by_itself(project: Project) -> None:
+    package = project.folder / "src" / "rebake"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    assert project.run("dev", PYTHONDONTWRITEBYTECODE="1").returncode == 0
+    assert len(list(package.glob("__pycache__/*.pyc"))) == 1
+    assert len(list(project.folder.glob(".venv/lib/*/*/invoke/__pycache__/*.pyc"))) == 2
 
 
 def test_a_changed_lint_rule_installs_nothing_and_a_new_dependency_does(project: Project) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from rebake.cli import main
 from rebake.errors import ProjectError, UsageError
 from rebake.history.records import BuildRecord, FileDigest, ImageRecord, StepRecord
 from rebake.history.store import History
@@ -23,7 +23,11 @@ EVIL = "<script>alert(1)</script>"
 class Shop:
     """A project, its history, and the task run in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
         self.root, self.state = folder / "a b,ü", folder / "state"
         self.root.mkdir()
         (self.root / "rebake.toml").write_text('[project]\nname = "shop"\n')
@@ -56,24 +60,30 @@ class Shop:
         return file
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "rebake.cli", "report", *words],
-            cwd=self.root,
-            env=os.environ | {"NO_COLOR": "1", "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        """Run `rebake report` with these words; that a process does the same is tried elsewhere."""
+        code: object = 0
+        self._capsys.readouterr()
+        with self._monkeypatch.context() as patch:
+            patch.setenv("NO_COLOR", "1")
+            patch.setenv("COLUMNS", "200")
+            patch.chdir(self.root)
+            patch.setattr("sys.argv", ["rebake", "report", *words])
+            try:
+                main()
+            except SystemExit as error:
+                code = error.code
+        return subprocess.CompletedProcess(words, code, *self._capsys.readouterr())
 
     def gather(self, asked: str = "") -> report_flow.ReportView:
         return report_flow.gather(Session("report", folder=self.root), asked)
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shop:
     monkeypatch.setenv("REBAKE_STATE_HOME", str(tmp_path / "state"))
-    return Shop(tmp_path)
+    return Shop(tmp_path, monkeypatch, capsys)
 
 
 RESULT = {

@@ -252,19 +252,15 @@ def volume(bench: Bench, key: str, at: float = 1.0) -> StoredVolume:
 
 def filling(bench: Bench) -> list[str]:
     """What was run in which service."""
-    found = []
-    for words in bench.calls:
-        if "run" in words:
-            start = words.index("with-host-settings")
-            found.append(" ".join(words[start + 1 :]))
-    return sorted(found)
+    runs = [words for words in bench.calls if "run" in words]
+    return sorted(" ".join(words[words.index("--entrypoint") + 1 :]) for words in runs)
 
 
 def test_both_halves_are_filled_once(bench: Bench) -> None:
     assert warm_volumes.fill(session(bench))
     assert filling(bench) == [
-        "api cargo build --locked --bin api --bin worker",
-        "ui bun install --frozen-lockfile",
+        "install-packages ui",
+        "with-host-settings api cargo build --locked --bin api --bin worker",
     ]
     (words,) = [w for w in bench.calls if "cargo" in w]
     assert words[:3] == ["compose", "--project-name", stack(bench)]

@@ -236,7 +236,7 @@ def test_packages_are_counted_in_buns_store(took: Took) -> None:
     for name in ("react", "vue", "@types/node", "vue/node_modules/react", "react/dist", ".bin"):
         (modules / name).mkdir(parents=True, exist_ok=True)
         (modules / name / "package.json").write_text("{}")
-    took.environment |= {"BUN_STORE": str(took.bun), "BUN_INSTALL_CACHE_DIR": str(cache)}
+    took.environment |= {"UI_STORE": str(took.bun), "BUN_INSTALL_CACHE_DIR": str(cache)}
     usage = took.step('mkdir "$BUN_INSTALL_CACHE_DIR/vue@3.0.0@@@1"')
     assert usage is not None
     assert (usage.packages_needed, usage.packages_downloaded) == (4, 1)
@@ -245,18 +245,35 @@ def test_packages_are_counted_in_buns_store(took: Took) -> None:
 
 def test_the_first_build_of_an_empty_store(took: Took) -> None:
     cache = took.bun / "cache"
-    took.environment |= {"BUN_STORE": str(took.bun), "BUN_INSTALL_CACHE_DIR": str(cache)}
+    took.environment |= {"UI_STORE": str(took.bun), "BUN_INSTALL_CACHE_DIR": str(cache)}
     usage = took.step(
-        'mkdir -p "$BUN_INSTALL_CACHE_DIR/react@19.0.0@@@1" "$BUN_STORE/app/node_modules/react"; '
-        '>"$BUN_STORE/app/node_modules/react/package.json"'
+        'mkdir -p "$BUN_INSTALL_CACHE_DIR/react@19.0.0@@@1" "$UI_STORE/app/node_modules/react"; '
+        '>"$UI_STORE/app/node_modules/react/package.json"'
     )
+    assert usage is not None
+    assert (usage.packages_needed, usage.packages_downloaded) == (1, 1)
+
+
+def test_packages_are_counted_in_npms_cache_by_their_archives(took: Took) -> None:
+    index = took.bun / "npm" / "_cacache" / "index-v5" / "a"
+    index.mkdir(parents=True)
+    key = '{"key":"make-fetch-happen:request-cache:https://r.invalid/%s"}\n'
+    (index / "one").write_text(key % "react" + key % "react/-/react-1.0.0.tgz" * 2)
+    (took.bun / "app" / "node_modules" / "react").mkdir(parents=True)
+    (took.bun / "app" / "node_modules" / "react" / "package.json").write_text("{}")
+    (index.parent / "more").write_text(key % "vue/-/vue-1.0.0.tgz")
+    (index.parent / "more").rename(took.bun / "more")
+    took.environment |= {
+        "UI_STORE": str(took.bun), "npm_config_cache": str(took.bun / "npm"),
+    }  # fmt: skip
+    usage = took.step('mv "$UI_STORE/more" "$npm_config_cache/_cacache/index-v5/b"')
     assert usage is not None
     assert (usage.packages_needed, usage.packages_downloaded) == (1, 1)
 
 
 @pytest.mark.parametrize("code", [0, 7])
 def test_notes_that_are_lost_change_no_exit_code(took: Took, code: int) -> None:
-    took.environment["BUN_STORE"] = str(took.bun)
+    took.environment["UI_STORE"] = str(took.bun)
     (took.bun / "app" / "node_modules").mkdir(parents=True)
     took.step(f'rm -r "${{NOTES%/*}}"; exit {code}', code)
     took.step(f'printf "\\377\\000{{\\n" >"$NOTES.cargo"; exit {code}', code)
@@ -395,24 +412,43 @@ def test_a_list_that_was_cut_off_makes_all_new(mount: Mount, keep: int) -> None:
     assert mount.state.read_text() != text[:keep]
 
 
+# Noted when the lock-file was read: then the test may write the next one.
 FAKE_BUN = """#!/bin/sh
-echo "$1" >>"$BUN_LOG"
 case $1 in
     install) ! grep -q broken bun.lock ;;
-    *) exec sleep 60 ;;
+esac
+code=$?
+echo "$1" >>"$BUN_LOG"
+[ "$1" = install ] || exec sleep 60
+exit $code
+"""
+# It looks at a new lock-file before it touches what is installed.
+FAKE_NPM = """#!/bin/sh
+case "$*" in
+    *--dry-run*) ! grep -q broken package-lock.json; code=$?; echo look >>"$BUN_LOG"; exit $code ;;
+    *) echo install >>"$BUN_LOG" ;;
 esac
 """
 
 
-def test_the_ui_is_installed_and_served_again_when_the_lock_file_changes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("manager", "lock"), [("bun", "bun.lock"), ("npm", "package-lock.json")])
+def test_the_ui_is_installed_and_served_again_when_the_lock_file_changes(
+    tmp_path: Path, manager: str, lock: str
+) -> None:
     programs, app, log = tmp_path / "bin", tmp_path / "app", tmp_path / "log"
     for folder in (programs, app):
         folder.mkdir()
-    for name, text in (("bun", FAKE_BUN), ("with-host-settings", '#!/bin/sh\nexec "$@"\n')):
+    for name, text in (("bun", FAKE_BUN), ("npm", FAKE_NPM), ("node", "#!/bin/sh\necho v24\n")):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     (app / "package.json").write_text("{}")
-    (app / "bun.lock").write_text("one")
+
+    def locked(text: str) -> None:
+        """Put another lock-file there, at once: a half one would be installed too."""
+        (tmp_path / "new").write_text(text)
+        (tmp_path / "new").replace(app / lock)
+
+    locked("one")
 
     def seen(*words: str) -> None:
         deadline = time.monotonic() + 30
@@ -421,6 +457,7 @@ def test_the_ui_is_installed_and_served_again_when_the_lock_file_changes(tmp_pat
             time.sleep(0.02)
 
     environ = {"PATH": f"{programs}:{os.environ['PATH']}", "BUN_LOG": str(log)}
+    environ["UI_MANAGER"] = manager
     child = subprocess.Popen(
         [TOOLS / "dev-ui"],
         cwd=app,
@@ -428,13 +465,18 @@ def test_the_ui_is_installed_and_served_again_when_the_lock_file_changes(tmp_pat
         stderr=subprocess.DEVNULL,
     )
     try:
-        seen("install", "server.ts")
-        (app / "bun.lock").write_text("two")
-        seen("install", "server.ts", "install", "server.ts")
-        (app / "bun.lock").write_text("broken")
-        seen("install", "server.ts", "install", "server.ts", "install")
-        (app / "bun.lock").write_text("three")
-        seen("install", "server.ts", "install", "server.ts", "install", "install", "server.ts")
+        again = ["install"] if manager == "bun" else ["look", "install"]
+        words = ["install", "server.ts"]
+        seen(*words)
+        locked("two")
+        words += [*again, "server.ts"]
+        seen(*words)
+        locked("broken")
+        words += again[:1]
+        seen(*words)
+        locked("three")
+        words += [*again, "server.ts"]
+        seen(*words)
         child.send_signal(signal.SIGTERM)
         assert child.wait(5) == 0
     finally:

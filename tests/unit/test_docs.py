@@ -21,6 +21,7 @@ from rebake.engine.endpoint import Endpoint
 from rebake.engine.home import Home
 from rebake.engine.private import Status
 from rebake.engine.versions import Versions
+from rebake.history.records import BuildSummary
 from rebake.results import (
     BuildResult,
     CacheCount,
@@ -31,6 +32,8 @@ from rebake.results import (
     StackResult,
     StoreUse,
 )
+from rebake.tasks import history_flow
+from rebake.tasks.history_cause import Cause
 
 ROOT = Path(__file__).parents[2]
 SKIPPED = {".venv", ".nox", "node_modules", "target", ".rebake", ".git"}
@@ -272,6 +275,9 @@ ENGINES = (
 BASE = BaseImageResult("rust", "r", "made", "d", 1, 1.0)
 COUNT = CacheCount(1, 1)
 CACHES = CacheUse(COUNT, COUNT, StoreUse(1, 1), StoreUse(1, 1))
+SUMMARY = BuildSummary(
+    1, "p", "/w", "prod", ("api",), 0.0, 1.0, "done", "", 2, 1, 0, 0, "f", False, "d"
+)
 DOCUMENTS = {
     "dev, prod, up": (STACK.document(), STACK.document()["services"]["api"]),  # type: ignore[index]
     "build, rebuild": (
@@ -281,6 +287,10 @@ DOCUMENTS = {
         CACHES.document(),
     ),
     "doctor": (Finding("disk", "ok", "m").document(),),
+    "history": (
+        history_flow.summary_document(SUMMARY),
+        Cause("file").document(),
+    ),
     "engine status, start, stop, install, remove": ENGINES,
     "base-images": (BASE.document(), base_images.document([BASE], 1.0)),
 }
@@ -295,7 +305,8 @@ def test_the_keys_of_json_documents_are_described(heading: str) -> None:
     told = {key for document in DOCUMENTS[heading] for key in document} - {"schema_version"}
     assert told <= described
     # Keys that the tasks add to what the rooms tell.
-    added = {"findings", "problem"}
+    added = {"findings", "fixed", "problem", "cause", "builds", "shown", "total", "before", "after"}
+    added |= {"files", "values", "images", "dry_run"}
     assert described - told <= added
 
 

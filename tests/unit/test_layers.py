@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import os
 import subprocess
@@ -18,12 +19,17 @@ FLOORS = (
     ("process", "config", "history", "report"),
     ("engine", "project", "scan", "checks"),
     ("build", "stack", "cache", "scaffold"),
-    ("benchmark",),
+    ("benchmark", "doctor"),
     ("tasks", "sessions"),
     ("cli", "testing", "__main__"),
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}
 HEAVY = ("jinja2", "pydantic", "python_on_whales", "rich")
+
+
+@functools.cache
+def nodes(file: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
 
 
 def room(name: str) -> str:
@@ -41,7 +47,7 @@ def rooms() -> set[str]:
 def imports_of(file: Path) -> Iterator[tuple[int, str]]:
     """Yield the line and the room of each import from rebake, those inside functions too."""
     package = file.relative_to(PACKAGE.parent).with_suffix("").parts[:-1]
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes(file):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -76,7 +82,7 @@ def test_imports_run_downwards_and_never_sideways() -> None:
 def test_one_module_alone_imports_subprocess_and_one_the_docker_library() -> None:
     users: dict[str, set[str]] = {"subprocess": set(), "python_on_whales": set()}
     for file in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in nodes(file):
             names = (
                 [alias.name for alias in node.names]
                 if isinstance(node, ast.Import)

@@ -110,12 +110,37 @@ def test_the_time_limit_stops_the_child_and_its_children() -> None:
     assert pids == [1]
 
 
-def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_us() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="pidfd is Linux's")
+def test_the_end_of_a_child_with_a_time_limit_is_not_polled_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    assert run(python("import time; time.sleep(0.2)", timeout_s=60)).ok
+    assert slept == []
+
+
+def test_where_the_system_cannot_tell_the_end_it_is_polled_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(_pid: int) -> int:
+        raise OSError
+
+    monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
+    assert run(python("pass", timeout_s=60)).ok
+    with pytest.raises(TimedOut):
+        run(python("import time; time.sleep(60)", timeout_s=0.1))
+
+
+def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_us(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     code = (
         "import subprocess, sys\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(20)'])\n"
         "print(child.pid, flush=True)"
     )
+    monkeypatch.setattr(process, "_PIPE_WAIT_S", 0.5)
     started = time.monotonic()
     outcome = run(python(code))
     assert time.monotonic() - started < 10
@@ -127,9 +152,13 @@ def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_us() -> None:
 def test_a_signal_ends_the_child_and_its_children(number: signal.Signals) -> None:
     pids: list[int] = []
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
-    threading.Timer(1.0, lambda: os.kill(os.getpid(), number)).start()
+
+    def told(line: str) -> None:
+        pids.append(int(line))
+        os.kill(os.getpid(), number)
+
     with pytest.raises(Interrupted, match="interrupted during the work"):
-        run(python(code, what="the work"), on_stdout=lambda line: pids.append(int(line)))
+        run(python(code, what="the work"), on_stdout=told)
     wait_until_gone(pids[0])
 
 
@@ -150,9 +179,13 @@ def test_what_threads_run_is_stopped_too() -> None:
     pids: list[int] = []
     ended = threading.Event()
 
+    def running(line: str) -> None:
+        pids.append(int(line))
+        os.kill(os.getpid(), signal.SIGINT)
+
     def work() -> None:
         code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
-        run(python(code), on_stdout=lambda line: pids.append(int(line)))
+        run(python(code), on_stdout=running)
         ended.set()
 
     def wait_for_ever() -> None:
@@ -162,7 +195,6 @@ def test_what_threads_run_is_stopped_too() -> None:
                 time.sleep(0.05)
 
     told: list[str] = []
-    threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(Interrupted, match="during all"):
         wait_for_ever()
     wait_until_gone(pids[0])

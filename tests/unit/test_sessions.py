@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from rebake import sessions
 from rebake.checks import plan
 from rebake.checks.plan import Part
 from rebake.checks.run import Finished
-from rebake.checks.tools import Program
+from rebake.checks.tools import InContainer, Program
+from rebake.engine.endpoint import Endpoint
 from rebake.sessions import Check, Ledger, Options, report
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +77,33 @@ def test_a_tool_is_looked_for_once() -> None:
     assert check.tool("toolkit", Part("x", "python", ("no-such",))) == (
         f"no-such is not in {Path(sys.executable).parent}"
     )
+
+
+def test_npm_of_this_machine_or_of_the_base_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rebake.toml").write_text(
+        '[ui]\nmanager = "npm"\n[base_images]\nnode = "node:7"\n[engine]\nkind = "native"\n'
+    )
+    if sys.platform == "win32":
+        pytest.skip("the fake is a shell script")
+    (tmp_path / "npm").write_text("#!/bin/sh\n")
+    (tmp_path / "npm").chmod(0o755)
+    part = Part("tsc", "typescript", ("run", "typecheck"), "npm")
+
+    def tool() -> object:
+        return Check(tmp_path, Options(strict=False)).tool("npm", part)
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert tool() == Program(tmp_path / "npm")
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert tool() == "npm (ui.manager is npm) was not found"
+    endpoint = Endpoint("private", "unix:///s", Path("docker"))
+    monkeypatch.setattr(sessions, "find_engine", lambda *_, **__: endpoint)
+    monkeypatch.setattr(sessions, "images_of", lambda *_, **__: {"node:7"})
+    found = tool()
+    assert isinstance(found, InContainer)
+    assert (found.image, found.words) == ("node:7", ("npm",))
 
 
 def nox(*args: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -21,9 +21,12 @@ from rebake.benchmark.rendering import tools_folder
 from rebake.benchmark.subject import Sample, Site, failure
 from rebake.errors import BuildFailed
 from rebake.process import Command, Outcome, run, start
+from rebake.project.packages import install_words
+from rebake.results import Manager
 
 _STAGE = "rust"  # what the build stage of backend/Dockerfile stands on
 _MADE_FOR = "build"
+_UI_STAGE = "manager"  # what the build stage of ui/Dockerfile stands on
 _SOURCES = "/src"
 _TARGET = "/target"
 _UI = "/app"
@@ -78,13 +81,14 @@ class FloorSubject:
         self._exec(self._cargo, "rm", "-rf", "/cargo/registry", "/cargo/git").check()
         if self._bun:
             self._exec(self._bun, "find", f"{_UI}/node_modules", "-mindepth", "1", "-delete")
-            self._exec(self._bun, "rm", "-rf", f"{_UI}/dist", "/root/.bun").check()
+            stores = ("/root/.bun", "/root/.npm")
+            self._exec(self._bun, "rm", "-rf", f"{_UI}/dist", *stores).check()
 
     def lose_mounts(self) -> None:
         """It has none."""
 
     def build(self, edit: str) -> Sample:
-        """Run cargo, bun, or both side by side (`all`): whatever the edit concerns.
+        """Run cargo, the UI's build, or both side by side (`all`): whatever the edit concerns.
 
         Raises:
             BuildFailed, EngineLost: it did not end well.
@@ -164,8 +168,7 @@ class FloorSubject:
         )
 
     def _ui_command(self) -> Command:
-        script = "sh /tools/with-host-settings bun install --frozen-lockfile && bun run build"
-        return self._command(self._bun, "sh", "-c", script)
+        return self._command(self._bun, "sh", "-c", ui_script(self._site.ui_manager))
 
     def _command(self, container: str, *words: str) -> Command:
         environment = [f"--env={name}={value}" for name, value in self._environment.items()]
@@ -193,12 +196,16 @@ class FloorSubject:
         )
 
     def _start_bun(self) -> str:
-        site = self._site
+        site, image = self._site, self._site.bun_image
         ui = self.copy.root / site.layout.ui
         (ui / "node_modules").mkdir(exist_ok=True)
+        if site.ui_manager == "npm":
+            image = f"{self._id}-ui:latest"
+            words = ui_stage_words(site, self.copy, image)
+            run(site.endpoint.command(*words, what="the floor")).check()
         return self._start(
             "bun",
-            site.bun_image,
+            image,
             _UI,
             f'type=bind,"src={ui}",dst={_UI}',
             f"type=volume,src={self._id}-modules,dst={_UI}/node_modules,volume-label={self._mark}",
@@ -256,3 +263,24 @@ def stage_words(site: Site, copy: Copy, image: str) -> Sequence[str]:
         *("--build-context", f"tools={copy.root / 'docker' / 'tools'}", *words),
         *("--tag", image, "--file", str(backend / "Dockerfile"), str(backend)),
     ]
+
+
+def ui_stage_words(site: Site, copy: Copy, image: str) -> Sequence[str]:
+    """The words after `docker` that make an image of what the UI's build stage stands on."""
+    ui = copy.root / site.layout.ui
+    arguments = {
+        "BUN_IMAGE": site.bun_image,
+        "NODE_IMAGE": site.node_image,
+        "UI_MANAGER": site.ui_manager,
+    }
+    return [
+        *("buildx", "build", "--quiet", "--load", "--provenance=false", "--target", _UI_STAGE),
+        *(word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")),
+        *("--tag", image, "--file", str(ui / "Dockerfile"), str(ui)),
+    ]
+
+
+def ui_script(manager: Manager) -> str:
+    """What a shell in the container runs: install what has changed, and build."""
+    install = " ".join(install_words(manager))
+    return f"sh /tools/with-host-settings {manager} {install} && {manager} run build"

@@ -159,9 +159,8 @@ def _sample(
 
 def _save_base_images(site: Site) -> Path:
     archive = site.made.folder / "base-images.tar"
-    names = dict.fromkeys((site.rust_image, site.bun_image, site.runtime_image))
     run_command(
-        site.endpoint.command("save", "--output", archive, *names, timeout_s=_TIMEOUT_S)
+        site.endpoint.command("save", "--output", archive, *site.images, timeout_s=_TIMEOUT_S)
     ).check()
     return archive
 

@@ -143,6 +143,17 @@ class Made:
         build_cache.remove(self.endpoint, found)
         return len(found)
 
+    def empty_mounts(self, prefix: str, image: str) -> None:
+        """Empty the cache mounts whose id begins so; the layers stay as they are.
+
+        Raises:
+            ValueError: the prefix is not this run's.
+        """
+        if self.run not in prefix:
+            raise ValueError(prefix)
+        found = [r.mount_id for r in self.cache().values() if r.mount_id.startswith(prefix)]
+        build_cache.empty(self.endpoint, sorted(set(found)), image)
+
     def remove_images(self, prefix: str) -> int:
         """Remove the images whose name begins so; return how many there were."""
         if self.run not in prefix:

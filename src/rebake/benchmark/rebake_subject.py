@@ -77,8 +77,8 @@ class RebakeSubject:
         self._refs, self._ids = {}, {}
 
     def lose_mounts(self) -> None:
-        """Remove the cache mounts of its present name."""
-        self._site.made.remove_mounts(self.prefix)
+        """Empty the cache mounts of its present name."""
+        self._site.made.empty_mounts(self.prefix, self._site.rust_image)
 
     def build(self, _edit: str) -> Sample:
         """Run `rebake build --json`.

@@ -77,8 +77,8 @@ class RecipeSubject:
         self._ids = {}
 
     def lose_mounts(self) -> None:
-        """Remove its cache mounts, where it has any."""
-        self._site.made.remove_mounts(self.prefix)
+        """Empty its cache mounts, where it has any."""
+        self._site.made.empty_mounts(self.prefix, self._site.rust_image)
 
     def recipe(self, *, export: bool = False) -> RecipeBuild:
         """What decides its build now."""
@@ -98,6 +98,8 @@ class RecipeSubject:
             cache_from="" if export else self._cache,
             cache_to=self._cache if export else "",
             proxies=site.proxies,
+            ui_manager=site.ui_manager,
+            node_image=site.node_image,
         )
 
     def build(self, _edit: str, *, export: bool = False) -> Sample:

@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from rebake.benchmark.edits import LABEL
 from rebake.benchmark.layout import Crate, Layout
+from rebake.results import Manager
 
 _TOOLS = "--mount=type=bind,from=tools,target=/tools --mount=type=secret,id=ca"
 CARGO_SETTINGS = f"{_TOOLS} --mount=type=secret,id=cargo-config,target=/cargo/config.toml"
-BUN_SETTINGS = f"{_TOOLS} --mount=type=secret,id=npmrc,target=/root/.npmrc"
+UI_SETTINGS = f"{_TOOLS} --mount=type=secret,id=npmrc,target=/root/.npmrc"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class RecipeBuild:
         cold: a new text makes every step but the base images (and cargo-chef itself) run again.
         label: of the last stage; none when empty.
         host_settings: the folder with the host's settings, given as secrets.
+        ui_manager: what installs the UI's packages; npm comes from `node_image`.
         cache_from: registry references to import from and to export to; none when empty.
     """
 
@@ -45,6 +47,8 @@ class RecipeBuild:
     cache_from: str = ""
     cache_to: str = ""
     proxies: Mapping[str, str] | None = None
+    ui_manager: Manager = "bun"
+    node_image: str = ""
 
     def ref(self, image: str) -> str:
         """The name of an image."""
@@ -56,7 +60,9 @@ def tools_folder() -> Path:
     return Path(str(resources.files("rebake.benchmark") / "recipes" / "tools"))
 
 
-def dockerfile(recipe: str, layout: Layout, *, cache_id: str, label: str = "") -> str:
+def dockerfile(
+    recipe: str, layout: Layout, *, cache_id: str, label: str = "", ui_manager: Manager = "bun"
+) -> str:
     """Return the Dockerfile of a recipe (or of `ui`) for a workspace."""
     from jinja2 import Environment, StrictUndefined
 
@@ -66,7 +72,8 @@ def dockerfile(recipe: str, layout: Layout, *, cache_id: str, label: str = "") -
     )
     text = environment.from_string(place.read_text(encoding="utf-8")).render(
         cargo_settings=CARGO_SETTINGS,
-        bun_settings=BUN_SETTINGS,
+        ui_settings=UI_SETTINGS,
+        ui_manager=ui_manager,
         cache_id=cache_id,
         configuration=layout.configuration,
         crates=[crate for crate in layout.crates if crate.folder != "."],
@@ -105,6 +112,7 @@ def bake_document(build: RecipeBuild, layout: Layout) -> dict[str, object]:
         "RUST_IMAGE": build.rust_image,
         "BUN_IMAGE": build.bun_image,
         "RUNTIME_IMAGE": build.runtime_image,
+        **({"NODE_IMAGE": build.node_image} if build.ui_manager == "npm" else {}),
         "COLD": build.cold,
         **(build.proxies or {}),
     }
@@ -135,7 +143,13 @@ def write(build: RecipeBuild, layout: Layout) -> Path:
     """Write the Dockerfiles and the bake file; return the bake file."""
     build.rendered.mkdir(parents=True, exist_ok=True)
     for half in (build.recipe, *(["ui"] if layout.ui else [])):
-        text = dockerfile(half, layout, cache_id=build.cache_id, label=build.label)
+        text = dockerfile(
+            half,
+            layout,
+            cache_id=build.cache_id,
+            label=build.label,
+            ui_manager=build.ui_manager,
+        )
         (build.rendered / f"{half}.Dockerfile").write_text(text, encoding="utf-8", newline="\n")
     file = build.rendered / "bake.json"
     file.write_text(json.dumps(bake_document(build, layout), indent=2), encoding="utf-8")

@@ -18,6 +18,7 @@ from rebake.engine.ping import ping
 from rebake.errors import BuildFailed, EngineLost, RebakeError
 from rebake.process import Outcome, run
 from rebake.redact import Redactor
+from rebake.results import Manager
 
 _LOOK_TIMEOUT_S = 120.0
 _UI_FOLDER = "/srv/www"
@@ -34,6 +35,7 @@ class Site:
         files: what of it is copied.
         host_settings: the folder with the host's settings.
         runtime_image: what the other recipes' images stand on.
+        ui_manager: what installs the UI's packages; npm comes from `node_image`.
         local: whether the engine's work is seen in this machine's numbers.
     """
 
@@ -48,6 +50,14 @@ class Site:
     runtime_image: str
     local: bool
     proxies: Mapping[str, str] = field(default_factory=dict)
+    ui_manager: Manager = "bun"
+    node_image: str = ""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """All that the subjects' images stand on, each once."""
+        npm = (self.node_image,) if self.ui_manager == "npm" else ()
+        return tuple(dict.fromkeys((self.rust_image, self.bun_image, *npm, self.runtime_image)))
 
     @property
     def run(self) -> str:

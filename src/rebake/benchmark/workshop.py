@@ -47,6 +47,8 @@ def make_site(
         runtime_image=runtime_image,
         local=engine_is_here(made.endpoint),
         proxies=proxies,
+        ui_manager=project.config.ui.manager,
+        node_image=table.node,
     )
 
 

@@ -7,11 +7,9 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rebake.build.plan import DEPENDENCIES, BuildPlan, bake_words, dependency_words
-from rebake.build.progress import ProgressReader
-from rebake.build.progress_state import BuildProgress
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.ping import ping
 from rebake.errors import BuildFailed, EngineLost, Interrupted
@@ -19,8 +17,12 @@ from rebake.process import Command, run
 from rebake.redact import Redactor
 from rebake.report.events import OnEvent
 
-# buildx asks the engine once more for each target to put a provenance into the metadata file.
-_QUIET = {"BUILDX_METADATA_PROVENANCE": "disabled"}
+if TYPE_CHECKING:  # a build with nothing to do reads no progress
+    from rebake.build.progress_state import BuildProgress
+
+# buildx asks the engine once more for each target to put a provenance into the metadata file, and
+# starts git several times for each target to describe the commit in it. These images have none.
+_QUIET = {"BUILDX_METADATA_PROVENANCE": "disabled", "BUILDX_GIT_INFO": "false"}
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class BakeStopped(Exception):
 
 def command(plan: BuildPlan, endpoint: Endpoint, metadata: Path) -> Command:
     """The exact command for a plan."""
-    return endpoint.command(
-        *bake_words(plan, metadata),
+    return endpoint.buildx_command(
+        *bake_words(plan, metadata)[1:],
         cwd=plan.root,
         env=plan.all_variables | _QUIET,
         what="the build",
@@ -60,6 +62,8 @@ def bake(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> BakeResult:
     Raises:
         BakeStopped: a step failed, the engine went away, or the user interrupted it.
     """
+    from rebake.build.progress import ProgressReader
+
     redactor = Redactor.from_environment()
     reader = ProgressReader(on_event, targets=plan.targets, redactor=redactor)
     with tempfile.TemporaryDirectory(prefix="rebake-") as folder:
@@ -85,12 +89,14 @@ def make_dependency_layer(
     Raises:
         Interrupted: the user interrupted it.
     """
+    from rebake.build.progress import ProgressReader
+
     reader = ProgressReader(on_event, targets=(DEPENDENCIES,))
     outcome = run(
-        endpoint.command(
-            *dependency_words(plan),
+        endpoint.buildx_command(
+            *dependency_words(plan)[1:],
             cwd=plan.root,
-            env=plan.all_variables,
+            env=plan.all_variables | _QUIET,
             what="the dependency layer",
         ),
         on_stderr=reader.feed,

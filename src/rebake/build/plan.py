@@ -12,8 +12,12 @@ from rebake.results import Mode
 
 Half = Literal["backend", "ui"]
 Seed = Literal["none", "deps"]
-# What `--load` means, with zstd instead of gzip, which takes less time to pack.
-EXPORT = "type=docker,compression=zstd,compression-level=1"
+# What `--load` means, with a choice of how layers are packed.
+EXPORTS: Mapping[str, str] = {
+    "none": "type=docker,compression=uncompressed",
+    "zstd": "type=docker,compression=zstd,compression-level=1",
+    "gzip": "type=docker,compression=gzip",
+}
 # The bake target of the dependency layer, and the name of the folder's table in the inputs.
 DEPENDENCIES = "backend-deps"
 RECIPE = "recipe"
@@ -67,6 +71,8 @@ class BuildPlan:
         recipe: the files that say how images are made: Dockerfiles, their ignore files, the bake
             file, the tools.
         seed: what an empty cache mount is filled from, and why.
+        refuse_empty: whether the compiling step shall stop at an empty cache mount.
+        export: the output of each image, in bake's words.
         forced: build even where nothing changed.
         build_ids: the id that each half's sources must have.
         contexts: other names of folders, see `build.resend`.
@@ -82,7 +88,9 @@ class BuildPlan:
     recipe: tuple[Path, ...] = ()
     seed: Seed = "none"
     seed_reason: str = ""
+    refuse_empty: bool = False
     remote: RemoteCache | None = None
+    export: str = EXPORTS["none"]
     forced: bool = False
     build_ids: Mapping[Half, str] = field(default_factory=dict)
     contexts: Mapping[Half, Path] = field(default_factory=dict)
@@ -102,11 +110,12 @@ class BuildPlan:
         """What bake is given: the variables, the seed, and the ids that the sources must have."""
         ids = {f"{half.upper()}_BUILD_ID": value for half, value in self.build_ids.items()}
         names = {f"REBAKE_{h.upper()}_CONTEXT": str(path) for h, path in self.contexts.items()}
-        return {**self.variables, "SEED": self.seed, **ids, **names}
+        refuse = {"REBAKE_EMPTY_MOUNT": "refuse"} if self.refuse_empty else {}
+        return {**self.variables, "SEED": self.seed, **ids, **names, **refuse}
 
-    def seeded(self, seed: Seed, reason: str) -> BuildPlan:
+    def seeded(self, seed: Seed, reason: str, *, refuse_empty: bool = False) -> BuildPlan:
         """The same plan with a choice of what an empty mount is filled from."""
-        return replace(self, seed=seed, seed_reason=reason)
+        return replace(self, seed=seed, seed_reason=reason, refuse_empty=refuse_empty)
 
     def expecting(self, build_ids: Mapping[Half, str]) -> BuildPlan:
         """The same plan for sources with these ids."""
@@ -151,6 +160,7 @@ def plan_build(
         "CACHE_ID": project.cache_id,
         "RUST_IMAGE": project.config.base_images.rust,
         "BUN_IMAGE": project.config.base_images.bun,
+        **_of_npm(project),
         "COMPILER_CACHE": project.config.build.compiler_cache,
         "REBAKE_HOST_SETTINGS": str(host_settings),
         **(proxies or {}),
@@ -165,10 +175,18 @@ def plan_build(
         {"backend": project.backend, "ui": project.ui},
         variables,
         no_cache=no_cache,
+        export=EXPORTS[project.config.build.compression],
         recipe=recipe_files(project),
         remote=RemoteCache(cache.remote, cache.export) if cache.remote else None,
         forced=no_cache or bool(again),
     )
+
+
+def _of_npm(project: Project) -> dict[str, str]:
+    """What the build of the UI is told where npm is its package manager; nothing where Bun is."""
+    if project.config.ui.manager != "npm":
+        return {}
+    return {"UI_MANAGER": "npm", "NODE_IMAGE": project.config.base_images.node}
 
 
 def recipe_files(project: Project) -> tuple[Path, ...]:
@@ -185,16 +203,6 @@ def recipe_files(project: Project) -> tuple[Path, ...]:
 _OF_A_HALF = ("Dockerfile", ".dockerignore", "Dockerfile.dockerignore")
 
 
-def target_mount(project: Project, mounts: frozenset[str]) -> str:
-    """Return the cache mount that release builds compile in; empty when there is none yet.
-
-    Its name holds the engine's architecture, which the builder fills in.
-    """
-    start = f"{project.cache_id}-target-release-"
-    end = f"-{project.config.base_images.rust}"
-    return next((m for m in sorted(mounts) if m.startswith(start) and m.endswith(end)), "")
-
-
 def bake_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:
     """The words after `docker` for this plan; exact, since tests and --dry-run show them."""
     words = [
@@ -206,7 +214,7 @@ def bake_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:
         "--allow", f"fs.read={plan.variables['REBAKE_HOST_SETTINGS']}",
     ]  # fmt: skip
     for target in plan.targets:
-        words += ["--set", f"{target}.output={EXPORT}"]
+        words += ["--set", f"{target}.output={plan.export}"]
     if plan.no_cache:
         words.append("--no-cache")
     if plan.remote is not None:

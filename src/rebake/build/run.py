@@ -5,28 +5,29 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rebake import __version__
 from rebake.build import gate, resend, seed, skip
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
 from rebake.build.inputs import build_id, digest_of, read_inputs
 from rebake.build.layers import LayersMeanwhile
-from rebake.build.plan import RECIPE, BuildPlan, PlannedImage, target_mount
-from rebake.build.progress_state import BuildProgress
-from rebake.engine import build_cache
+from rebake.build.plan import RECIPE, BuildPlan, PlannedImage
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, Interrupted, WrongImage
 from rebake.history.records import BuildRecord, ImageRecord, LayerRecord, Outcome, StoredBuild
 from rebake.history.store import History
-from rebake.project.git import read_state
+from rebake.project.git import GitState, read_state
 from rebake.project.project import Project
 from rebake.report.events import OnEvent
 from rebake.results import BuildResult, ImageResult
+
+if TYPE_CHECKING:
+    from rebake.build.progress_state import BuildProgress
 
 Say = Callable[[str], None]
 LayersOf = Callable[[ImageResult, History], tuple[LayerRecord, ...]]
@@ -109,11 +110,13 @@ class _Build:
 
     def __post_init__(self) -> None:
         self.started, self.began = time.time(), time.monotonic()
+        self.git: Future[GitState | None] | None = None
         self.inputs = read_inputs(self.plan)
         self.plan = resend.with_names(self.project, self.plan).expecting(
             {half: build_id(self.inputs[half]) for half in self.plan.halves}
         )
         self.before: Mapping[str, ImageInfo | None] = {}
+        self.caches = seed.CacheState(layer=False, remote=False, built=False)
         digests = {name: digest_of(files) for name, files in self.inputs.items()}
         around = {
             "engine": self.endpoint.docker_host,
@@ -125,7 +128,7 @@ class _Build:
                 inputs={n: digests[n] for n in (RECIPE, *image.needs)},
                 arguments=self.plan.variables,
                 base_images=self.surroundings.base_images,
-                surroundings=around,
+                surroundings={**around, "export": self.plan.export},
             )
             for image in self.plan.images
         }
@@ -145,12 +148,7 @@ class _Build:
             )
             self.plan = resend.renew(self.project, self.plan)
         try:
-            try:
-                result, made, layers = self._bake()
-            except (BakeStopped, WrongImage) as error:
-                if not self._without_seed(error) and not self._send_again(error):
-                    raise
-                result, made, layers = self._bake()
+            result, made, layers = self._bake_until_right()
         except BakeStopped as stopped:
             ended: Outcome = "interrupted" if isinstance(stopped.error, Interrupted) else "failed"
             self._record(ended, stopped.progress, {})
@@ -171,6 +169,18 @@ class _Build:
             caches=result.progress.caches(),
         )
 
+    def _bake_until_right(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
+        """Bake; again, for each reason once, where something is amiss that another bake mends."""
+        mends = [self._with_seed, self._without_seed, self._send_again]
+        while True:
+            try:
+                return self._bake()
+            except (BakeStopped, WrongImage) as error:
+                mend = next((mend for mend in mends if mend(error)), None)
+                if mend is None:
+                    raise
+                mends.remove(mend)
+
     def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
         result = bake(self.plan, self.endpoint, self.on_event)
         now = self._ask_images()
@@ -188,6 +198,14 @@ class _Build:
                 self.images.remove_image(made[error.service].ref, force=True)
                 raise
         return result, made, layers
+
+    def _with_seed(self, error: BakeStopped | WrongImage) -> bool:
+        """After a build that found the cache mount empty: fill it from the dependency layer."""
+        failure = error.progress.failure if isinstance(error, BakeStopped) else None
+        if not self.plan.refuse_empty or failure is None or not seed.was_empty(failure.error):
+            return False
+        self._take(seed.after_refusal(self.caches))
+        return True
 
     def _without_seed(self, error: BakeStopped | WrongImage) -> bool:
         """After a dependency layer that could not be made: whether to try once more without it."""
@@ -270,29 +288,31 @@ class _Build:
     # the dependency layer
 
     def _look_around(self) -> None:
-        """Before a build: what is there of the images and of the cache mounts, asked at once."""
-        seeds = bool(self.layer_key) and not self.plan.no_cache
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            mounts = pool.submit(build_cache.mounts, self.endpoint) if seeds else None
-            self.before = self.before or self._ask_images()
-            if mounts is not None:
-                self._choose_seed(mounts.result())
+        """Before a build: what is there of the images, and what is known of the caches."""
+        pool = ThreadPoolExecutor(max_workers=1)
+        self.git = pool.submit(read_state, self.project.root)  # awaited by the record alone
+        pool.shutdown(wait=False)
+        self.before = self.before or self._ask_images()
+        if self.layer_key and not self.plan.no_cache:
+            self.caches = seed.CacheState(
+                layer=self._known_layer() == self.layer_key,
+                remote=self.plan.remote is not None,
+                built=self._last_prod() is not None,
+            )
+            self._take(seed.choose(self.caches))
 
-    def _choose_seed(self, mounts: frozenset[str] | None) -> None:
-        state = seed.CacheState(
-            mount=None if mounts is None else target_mount(self.project, mounts),
-            layer=self._known_layer() == self.layer_key,
-            remote=self.plan.remote is not None,
-        )
-        choice, reason = seed.choose(state)
-        self.plan = self.plan.seeded(choice, reason)
-        if choice == "deps":
-            self.say(reason)
+    def _take(self, choice: seed.Choice) -> None:
+        self.plan = self.plan.seeded(choice.seed, choice.reason, refuse_empty=choice.refuse_empty)
+        if choice.seed == "deps":
+            self.say(choice.reason)
 
     def _known_layer(self) -> str:
         """The key of the dependency layer that the last build left on this engine."""
-        last = self.store.last(self.project.cache_id, "prod", outcome="done")
+        last = self._last_prod()
         return last.record.settings.get(seed.SETTING, "") if last else ""
+
+    def _last_prod(self) -> StoredBuild | None:
+        return self.store.last(self.project.cache_id, "prod", outcome="done")
 
     def _dependency_layer(self) -> str:
         """Bring the dependency layer up to date where that is due; return its key."""
@@ -333,7 +353,7 @@ class _Build:
         skipped: str = "",
         layer: str = "",
     ) -> None:
-        state = read_state(self.project.root) if not skipped else None
+        state = self.git.result() if self.git is not None else None
         record = BuildRecord(
             project=self.project.cache_id,
             worktree=str(self.project.root),
@@ -349,9 +369,7 @@ class _Build:
             skipped=skipped,
             images=tuple(_record_of(image, layers(image, self.store)) for image in made.values()),
             inputs=self.inputs,
-            arguments={
-                n: v for n, v in self.plan.all_variables.items() if not n.startswith("REBAKE_")
-            },
+            arguments=_arguments(self.plan),
             settings={
                 **skip.settings_of(self.keys if outcome == "done" else {}),
                 seed.SETTING: layer or self._known_layer(),
@@ -372,6 +390,10 @@ class _Build:
             keep = self.project.config.history.keep
             if self.store.count() > keep * 1.1:
                 self.store.prune(keep)
+
+
+def _arguments(plan: BuildPlan) -> dict[str, str]:
+    return {k: v for k, v in plan.all_variables.items() if not k.startswith("REBAKE_")}
 
 
 def _record_of(image: ImageResult, layers: tuple[LayerRecord, ...]) -> ImageRecord:

@@ -4,11 +4,16 @@ While the mount lives, the dependency layer is not even looked at. Where the mou
 layer saves the compilation of all dependencies, if there is one: on this engine, or in the remote
 cache. Where there is none, compiling into the mount at once is the shortest way, and the layer is
 made from the mount afterwards.
+
+Nobody but the step that has it mounted knows for certain whether a mount is empty, and asking the
+engine for all its caches takes as long as an edit takes to compile. So where there is something to
+fill it from, the step is told to refuse an empty mount at once, and the build begins again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +21,8 @@ from rebake.build.plan import Seed
 from rebake.history.records import FileDigest
 
 SETTING = "dependency layer"
+# What `docker/tools/build-workspace` ends with, as BuildKit tells it.
+_EMPTY = re.compile(r"exit code: 66\b")
 
 
 @dataclass(frozen=True)
@@ -23,28 +30,54 @@ class CacheState:
     """What is known of the caches before a build.
 
     Attributes:
-        mount: the cache mount that would be compiled in; empty when it does not exist, None when
-            the engine can't be asked.
         layer: whether this engine made the dependency layer of these very dependencies.
         remote: whether a remote cache may have it.
+        built: whether this project was built before, so that its mount is to be expected.
     """
 
-    mount: str | None
     layer: bool
     remote: bool
+    built: bool
 
 
-def choose(state: CacheState) -> tuple[Seed, str]:
-    """Return the choice, and why, in words for a person."""
-    if state.mount is None:
-        return "none", "the engine does not tell which cache mounts it has"
-    if state.mount:
-        return "none", "the cache mount is there"
-    if state.layer:
-        return "deps", "the cache mount is gone: filling it from the dependency layer"
-    if state.remote:
-        return "deps", "there is no cache mount: filling it from the remote cache, if that has it"
-    return "none", "nothing is compiled yet"
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        seed: what an empty cache mount is filled from.
+        refuse_empty: whether the build shall stop where it finds the mount empty.
+        reason: why, in words for a person.
+    """
+
+    seed: Seed
+    refuse_empty: bool
+    reason: str
+
+
+def choose(state: CacheState) -> Choice:
+    """Choose before a build."""
+    if not state.layer and not state.remote:
+        return Choice("none", refuse_empty=False, reason="there is no dependency layer")
+    if state.built:
+        return Choice("none", refuse_empty=True, reason="the cache mount is there")
+    return Choice(
+        "deps",
+        refuse_empty=False,
+        reason="the first build: filling the cache mount from the remote cache, if that has it",
+    )
+
+
+def after_refusal(state: CacheState) -> Choice:
+    """Choose after a build that found the mount empty."""
+    where = "the dependency layer" if state.layer else "the remote cache, if that has it"
+    reason = f"the cache mount is gone: filling it from {where}"
+    return Choice("deps", refuse_empty=False, reason=reason)
+
+
+def was_empty(error: str) -> bool:
+    """Whether a step failed since it found the mount empty."""
+    return _EMPTY.search(error) is not None
 
 
 def layer_key(

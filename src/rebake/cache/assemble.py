@@ -220,14 +220,7 @@ def volume_caches(
         used_at = max([volume.created_at, *(holder.created_at for holder in holders)])
         if not remark:
             used_at = max(used_at, past.stacks.get(mode, 0.0))
-        packages = f"_{owner.packages}" if owner.packages else ""
-        current = (
-            volume.key != "node_modules"
-            or volume.name == f"{volume.project}_{volume.key}{packages}"
-        )
-        words = [mode, CACHE_VOLUMES[volume.key], "volume"]
-        if not current:
-            words.append(f"of another lock-file ({volume.name.rpartition('_')[2]})")
+        name, current = owner.volume_name(volume.project, volume.key, volume.name)
         piece = Piece(
             volume.name,
             volume.bytes or 0,
@@ -239,7 +232,7 @@ def volume_caches(
         at, seconds = fills.get(volume.name, (0.0, 0.0))
         caches.append(
             NamedCache(
-                " ".join([*words, *([remark] if remark else [])]),
+                " ".join(word for word in (mode, name, remark) if word),
                 "volume",
                 (piece,),
                 seconds if seconds and at >= volume.created_at else None,

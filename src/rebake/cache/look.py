@@ -50,7 +50,7 @@ def look(
         listed = pool.submit(stock.images, endpoint)
         running = pool.submit(stock.containers, endpoint)
         named = pool.submit(stock.volumes, endpoint)
-        records = build_cache.records(endpoint, _LIMIT_S)
+        records = build_cache.records(endpoint)
         stored, containers, volumes = listed.result(), running.result(), named.result()
         if records is None or stored is None or containers is None or volumes is None:
             raise _silence(endpoint)

@@ -11,9 +11,9 @@ CACHE_VOLUMES: Mapping[str, str] = {
     "target": "target debug",
     "cargo": "cargo registry",
     "node_modules": "packages",
-    "bun": "bun store",
-    "npm": "npm store",
+    "bun": "store",  # of the package manager that its name ends with
 }
+_MANAGERS = frozenset({"bun", "npm"})
 _MOUNTS: Mapping[str, str] = {
     "cargo": "cargo registry",
     "cargo-tools": "cargo tools",
@@ -48,6 +48,7 @@ class Owner:
         stacks: the Compose project of each mode, of this folder.
         gone: the folders that are not there any more.
         rust: the base image that release builds compile with.
+        manager: the package manager of the UI.
         packages: what names the volume of the packages that the UI's lock-file names now.
         mounts: ids of cache mounts in the project's Dockerfiles, after `${CACHE_ID}-`.
         refs: names of the images that the next build makes.
@@ -58,6 +59,7 @@ class Owner:
     stacks: Mapping[str, str]
     gone: tuple[Gone, ...] = ()
     rust: str = ""
+    manager: str = ""
     packages: str = ""
     mounts: tuple[re.Pattern[str], ...] = field(default=())
     refs: frozenset[str] = frozenset()
@@ -83,9 +85,22 @@ class Owner:
         return name if target["image"] == self.rust else f"{name} ({target['image']})"
 
     def needs_mount(self, suffix: str) -> bool:
-        """Whether the next build compiles in it: a target of another toolchain is an old one."""
+        """Whether the next build uses it: another toolchain's or manager's is an old one."""
+        if suffix in _MANAGERS:
+            return suffix == self.manager
         target = _TARGET.fullmatch(suffix)
         return target is None or target["image"] == self.rust
+
+    def volume_name(self, project: str, key: str, name: str) -> tuple[str, bool]:
+        """A volume's name for people, and whether the dev stack would use it as it is now."""
+        own = name.removeprefix(f"{project}_")
+        if key == "bun":
+            return f"{own} store volume", own == self.manager
+        told = f"{CACHE_VOLUMES[key]} volume"
+        wanted = f"{key}_{self.packages}" if key == "node_modules" and self.packages else key
+        if own == wanted:
+            return told, True
+        return f"{told} of another lock-file ({own.rpartition('_')[2]})", False
 
     def stack(self, project: str) -> tuple[str, str] | None:
         """Mode and remark of a Compose project that is ours; None for all others."""

@@ -22,7 +22,7 @@ def read_tree(root: Path, backend: str, ui: str, compose: tuple[str, ...]) -> Tr
     files = tuple(sorted(_from_git(root) or _from_disk(root)))
     shell = tuple(name for name in files if _is_shell(root / name))
     present = tuple(name for name in compose if (root / name).is_file())
-    return Tree(files, shell, backend, ui, present)
+    return Tree(files, shell, backend, ui, compose=present)
 
 
 def _from_git(root: Path) -> list[str]:

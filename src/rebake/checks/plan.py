@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
+from rebake.results import Manager
+
 Need = Literal[
-    "toolkit", "cargo", "cargo-fmt", "cargo-clippy", "cargo-deny", "bun", "compose", "engine"
+    "toolkit", "cargo", "cargo-fmt", "cargo-clippy", "cargo-deny", "bun", "npm", "compose", "engine"
 ]
 LINT_GROUPS = ("python", "rust", "typescript", "dockerfiles", "shell", "compose", "workflows")
 TEST_GROUPS = ("toolkit", "backend", "ui")
@@ -77,6 +79,8 @@ class Tree:
         shell: those of them that a shell runs.
         backend: the cargo workspace's folder.
         ui: the UI's folder.
+        manager: what installs its packages.
+        install: what the manager is called with to do so.
         compose: the compose files.
     """
 
@@ -84,6 +88,8 @@ class Tree:
     shell: tuple[str, ...] = ()
     backend: str = "backend"
     ui: str = "ui"
+    manager: Manager = "bun"
+    install: tuple[str, ...] = ("install", "--frozen-lockfile")
     compose: tuple[str, ...] = ()
 
     def has(self, path: str) -> bool:
@@ -188,17 +194,18 @@ def _rust(tree: Tree) -> list[Part]:
 def _typescript(tree: Tree) -> list[Part]:
     if not tree.has(f"{tree.ui}/package.json"):
         return []
-    ready = bun_install(tree, "typescript")
+    install = parts_of_install(tree, "typescript")
+    ready = install[-1].name
     return [
-        ready,
+        *install,
         Part(
-            *("tsc", "typescript", ("run", "typecheck"), "bun", tree.ui),
-            after=ready.name,
+            *("tsc", "typescript", ("run", "typecheck"), tree.manager, tree.ui),
+            after=ready,
             count=re.compile(r"error TS\d+"),
         ),
         Part(
-            *("biome", "typescript", ("run", "lint"), "bun", tree.ui),
-            after=ready.name,
+            *("biome", "typescript", ("run", "lint"), tree.manager, tree.ui),
+            after=ready,
             count=re.compile(r"^Found (\d+) error", re.MULTILINE),
         ),
     ]
@@ -276,16 +283,17 @@ def parts_of_test(tree: Tree, pytest_args: Sequence[str] = ()) -> list[Part]:
         count=_CARGO_FAILED,
         keep=_CARGO_SUMMARY,
     )
-    ready = bun_install(tree, "ui")
+    install = parts_of_install(tree, "ui")
     ui = Part(
+        # Bun's runner, with either manager.
         *("ui tests", "ui", ("test",), "bun", tree.ui),
-        after=ready.name,
+        after=install[-1].name,
         count=_BUN_FAILED,
         keep=_BUN_SUMMARY,
     )
     return [
         *_if(tree.has(f"{tree.backend}/Cargo.toml"), backend),
-        *_if(tree.has(f"{tree.ui}/package.json"), ready, ui),
+        *_if(tree.has(f"{tree.ui}/package.json"), *install, ui),
         *toolkit,
     ]
 
@@ -299,16 +307,28 @@ def parts_of_e2e(tree: Tree, pytest_args: Sequence[str] = ()) -> list[Part]:
     return _if(any(_is_test(name) for name in tree.files), part)
 
 
-def bun_install(tree: Tree, group: str) -> Part:
-    """Return the part that brings the UI's packages."""
-    return Part(
-        *("bun install", group, ("install", "--frozen-lockfile"), "bun", tree.ui), lane="bun"
+def parts_of_install(tree: Tree, group: str) -> list[Part]:
+    """Return the parts that bring the UI's packages; the last one makes them ready."""
+    manager = tree.manager
+    install = Part(*(f"{manager} install", group, tree.install, manager, tree.ui), lane=manager)
+    if manager == "bun":  # it holds its lock-file to package.json by itself
+        return [install]
+    flags = [word for word in tree.install if word.startswith("-") and word != "--no-save"]
+    ci = ("ci", "--dry-run", *flags)
+    lock = Part(
+        *("npm lock-file", group, ci, manager, tree.ui),
+        lane=manager,
+        count=re.compile(r"^npm error (?:Missing|Invalid): ", re.MULTILINE),
     )
+    return [lock, replace(install, after=lock.name)]
 
 
 def _pytest(name: str, group: str, args: Sequence[str], ok: tuple[int, ...] = (0,)) -> Part:
     return Part(
         *(name, group, ("python", "-P", "-m", "pytest", "-q", *args)),
+        # Containers often forbid Python to keep what it has compiled. Without it, each of the
+        # processes that tests start compiles the toolkit anew, which takes longer than its work.
+        env={"PYTHONDONTWRITEBYTECODE": ""},
         count=_PYTEST_FAILED,
         keep=_PYTEST_SUMMARY,
         ok=ok,

@@ -155,13 +155,24 @@ def with_deny(cargo: Tool, deny: Path) -> Tool | str:
 
 def bun_in_container(docker: Docker, image: str, root: Path, project: str) -> InContainer:
     """Return the bun of a base image."""
+    return _javascript_in_container(docker, image, "bun", root, project)
+
+
+def npm_in_container(docker: Docker, image: str, root: Path, project: str) -> InContainer:
+    """Return the npm of a base image."""
+    return _javascript_in_container(docker, image, "npm", root, project)
+
+
+def _javascript_in_container(
+    docker: Docker, image: str, program: str, root: Path, project: str
+) -> InContainer:
     settings = Path.home() / ".npmrc"
     files = {settings: "/tmp/.npmrc"} if settings.is_file() else {}  # noqa: S108 - in the container
     bundle, env = _certificates()
     if bundle:
         env["NODE_EXTRA_CA_CERTS"] = env["SSL_CERT_FILE"]
     return InContainer(
-        *(docker, image, ("bun",), root, project),
+        *(docker, image, (program,), root, project),
         files={**files, **bundle},
         env={"HOME": "/tmp", **env},  # noqa: S108 - in the container
         as_user=True,

@@ -10,14 +10,16 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import platformdirs
 
+from rebake.config import kept
+from rebake.config.values import FREE_TABLES, Tree, table_of, tree_of
 from rebake.errors import ConfigError, NotAProject, Problem, ProjectError
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 FILE_NAME = "rebake.toml"
 _ENVIRONMENT = Path("environment")  # stands where a file's name would
 _ENV_PREFIX = "REBAKE_"
+_SERVICES = "services"  # the model's property
 # REBAKE_* variables that belong to other parts: no keys of rebake.toml.
 _ENV_RESERVED = frozenset(
     {
@@ -37,15 +40,11 @@ _ENV_RESERVED = frozenset(
         "REBAKE_STATE_HOME",
     }
 )
-# Tables whose keys are names of the user's choice.
-_FREE_TABLES = frozenset({"dev.ports", "prod.ports", "aliases"})
-
-Tree = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The configuration and, for each key (`engine.kind`), where its value came from."""
+    """The configuration (plain values: see `values.py`) and the source of each key's value."""
 
     config: Config
     sources: Mapping[str, str]
@@ -53,7 +52,9 @@ class Loaded:
 
     def values(self) -> dict[str, object]:
         """All effective values by key."""
-        return dict(_flatten(self.config.model_dump(mode="json")))
+        tree = tree_of(self.config)
+        del tree[_SERVICES]  # worked out, no key
+        return dict(_flatten(tree))
 
 
 def find_root(start: Path) -> Path:
@@ -84,6 +85,8 @@ def load(
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, object] | None = None,
     user: Path | None = None,
+    keep_in: Path | None = None,
+    read_only: bool = False,
 ) -> Loaded:
     """Load the configuration of the project in `root`.
 
@@ -92,12 +95,34 @@ def load(
         environ: the environment; ours when None.
         flags: values of flags by key (`{"engine.kind": "native"}`).
         user: the user's settings file; the platform's own place when None.
+        keep_in: a file that keeps what was found good, for the next time; none when None.
+        read_only: use what is kept, but write nothing.
 
     Raises:
         ConfigError: anything is wrong in any of the sources; all problems at once.
         ProjectError: a file can't be read or is not TOML.
     """
     env = os.environ if environ is None else environ
+    files = [
+        (file, _read(file))
+        for file in (user_file() if user is None else user, root / FILE_NAME)
+        if file.is_file()
+    ]
+    digest = kept.digest_of(files, dict(_variables(env)), flags or {}) if keep_in else ""
+    found = kept.read(keep_in, digest) if keep_in else None
+    if found is None:
+        found = _check(files, env, flags or {})
+        if keep_in and not read_only:
+            kept.write(keep_in, digest, found)
+    return Loaded(cast("Config", table_of(found.values)), found.sources, root)
+
+
+def _check(
+    files: Sequence[tuple[Path, str]],
+    env: Mapping[str, str],
+    flags: Mapping[str, object],
+) -> kept.Kept:
+    """Put the settings of all sources together; raise `ConfigError` with all that is wrong."""
     defaults = tomllib.loads(defaults_text())
     known = dict(_flatten(defaults))
     merged: Tree = {}
@@ -115,12 +140,10 @@ def load(
             sources[key], places[key] = source, place
 
     add(defaults, "default", _Place(Path("defaults.toml"), ""))
-    for file in (user_file() if user is None else user, root / FILE_NAME):
-        if file.is_file():
-            text = _read(file)
-            add(_parse(file, text), str(file), _Place(file, text))
+    for file, text in files:
+        add(_parse(file, text), str(file), _Place(file, text))
     add(_from_environment(env, known, problems), "environment", _Place(_ENVIRONMENT, ""))
-    for key, value in (flags or {}).items():
+    for key, value in flags.items():
         _put(merged, key, value)
         sources[key], places[key] = "flag", _Place(Path("flags"), "")
 
@@ -129,7 +152,8 @@ def load(
         problems += _cross_check(config, places)
     if problems or config is None:
         raise ConfigError(problems)
-    return Loaded(config, sources, root)
+    values = config.model_dump(mode="json") | {_SERVICES: list(config.services)}
+    return kept.Kept(values, sources)
 
 
 @dataclass(frozen=True)
@@ -190,7 +214,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
         key = f"{prefix}{name}"
         if isinstance(value, dict):
             # A free table stays visible when it is empty, so that its name is known.
-            if key in _FREE_TABLES and not value:
+            if key in FREE_TABLES and not value:
                 yield key, value
             yield from _flatten(value, key + ".")
         else:
@@ -208,7 +232,7 @@ def _put(tree: Tree, key: str, value: object) -> None:
 
 def _unknown(key: str, known: Mapping[str, object], place: _Place) -> Problem | None:
     table, _, _name = key.rpartition(".")
-    if key in known or table in _FREE_TABLES or key in _FREE_TABLES:
+    if key in known or table in FREE_TABLES or key in FREE_TABLES:
         return None
     tables = {".".join(k.split(".")[:n]) for k in known for n in range(1, k.count(".") + 1)}
     if key in tables:
@@ -226,9 +250,7 @@ def _from_environment(
 ) -> Tree:
     tree: Tree = {}
     names = {_variable(key): key for key in known}
-    for variable, text in sorted(env.items()):
-        if not variable.startswith(_ENV_PREFIX) or variable in _ENV_RESERVED:
-            continue
+    for variable, text in sorted(_variables(env)):
         key = names.get(variable)
         if key is None:
             match = difflib.get_close_matches(variable, list(names), n=1, cutoff=0.6)
@@ -243,6 +265,13 @@ def _from_environment(
             continue
         _put(tree, key, _convert(text, known[key]))
     return tree
+
+
+def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the variables that set keys, or mean to."""
+    for variable, text in env.items():
+        if variable.startswith(_ENV_PREFIX) and variable not in _ENV_RESERVED:
+            yield variable, text
 
 
 def _variable(key: str) -> str:
@@ -281,16 +310,24 @@ def _validate(tree: Tree, places: Mapping[str, _Place], problems: list[Problem])
                 continue
             seen.add(key)
             place = places.get(key, _Place(Path(FILE_NAME), ""))
+            expected = _expected(item["type"], item.get("ctx", {}), item["msg"])
             problems.append(
                 Problem(
                     place.file,
                     place.shown(key),
                     f"{item['input']!r} can't be used",
-                    _expected(item["type"], item.get("ctx", {}), item["msg"]),
+                    expected,
                     place.line(key),
+                    _nearest(item["input"], expected) if item["type"] == "literal_error" else "",
                 )
             )
         return None
+
+
+def _nearest(given: object, expected: str) -> str:
+    """What of the words that may stand there was probably meant."""
+    match = difflib.get_close_matches(str(given).lower(), re.findall(r'"([^"]*)"', expected), n=1)
+    return f'did you mean "{match[0]}"?' if match else ""
 
 
 def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:

@@ -62,6 +62,7 @@ class BaseImagesTable(Table):
 
     rust: ImageRef
     bun: ImageRef
+    node: ImageRef
     source: Literal["auto", "pull", "make"]
     retries: Annotated[int, Field(ge=0, le=20)]
 
@@ -77,7 +78,7 @@ class UiTable(Table):
     """`[ui]`."""
 
     path: RelativePath
-    manager: Literal["bun"]
+    manager: Literal["bun", "npm"]
 
 
 class DockerTable(Table):
@@ -94,6 +95,7 @@ class BuildTable(Table):
     min_free_bytes: Annotated[int, Field(ge=0)]
     dependency_layer: bool
     compiler_cache: Literal["none", "sccache"]
+    compression: Literal["none", "zstd", "gzip"]
 
 
 class CacheTable(Table):

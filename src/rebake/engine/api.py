@@ -58,13 +58,28 @@ def ask(
     Returns:
         The answer, or None where the engine can't be asked without the client or did not answer.
     """
+    target = f"/{version}{path}" + (f"?{urlencode(query)}" if query else "")
+    return _exchange(docker_host, method, target, timeout_s)
+
+
+def send(docker_host: str, path: str, document: object) -> Answer | None:
+    """Post a document; the arguments and the result are those of `ask`."""
+    body = json.dumps(document).encode()
+    return _exchange(docker_host, "POST", f"/{VERSION}{path}", TIMEOUT_S, body)
+
+
+def _exchange(
+    docker_host: str, method: str, target: str, timeout_s: float, content: bytes | None = None
+) -> Answer | None:
     connection = _connection(docker_host, timeout_s)
     if connection is None:
         return None
-    target = f"/{version}{path}" + (f"?{urlencode(query)}" if query else "")
+    headers = {"Connection": "close"}
+    if content is not None:
+        headers["Content-Type"] = "application/json"
     try:
         with contextlib.closing(connection):
-            connection.request(method, target, headers={"Connection": "close"})
+            connection.request(method, target, content, headers)
             answer = connection.getresponse()
             body = answer.read()
     except (OSError, http.client.HTTPException):

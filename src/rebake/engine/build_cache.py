@@ -16,8 +16,10 @@ from typing import Any, Literal
 
 from rebake.engine import api
 from rebake.engine.endpoint import Endpoint
+from rebake.process import run
 
 Kind = Literal["mount", "layer", "source"]
+_LIST_TIMEOUT_S = 60.0
 _PRUNE_TIMEOUT_S = 120.0
 _AT_ONCE = 200  # ids in one call: their pattern is a part of its address
 _ID = re.compile(r"[A-Za-z0-9]+")
@@ -56,10 +58,12 @@ class CacheRecord:
         return moment(self.last_used) or self.created_at
 
 
-def records(endpoint: Endpoint, timeout_s: float = api.TIMEOUT_S) -> tuple[CacheRecord, ...] | None:
+def records(endpoint: Endpoint) -> tuple[CacheRecord, ...] | None:
     """Return all records of the builder's cache; None where the engine can't be asked."""
-    query = {"type": "build-cache"}
-    answer = api.ask(endpoint.docker_host, "/system/df", query, timeout_s=timeout_s)
+    # The engine measures every mount anew that was written to: seconds on a busy machine.
+    answer = api.ask(
+        endpoint.docker_host, "/system/df", {"type": "build-cache"}, timeout_s=_LIST_TIMEOUT_S
+    )
     return parse(answer.document) if answer is not None and answer.ok else None
 
 
@@ -79,7 +83,8 @@ def remove(endpoint: Endpoint, ids: Iterable[str]) -> int:
 
     A record that is gone or in use is left out, and so is one that others stand on. The engine
     takes one id a call, and matches it as a pattern: many are given as one that matches them whole
-    and nothing else. An engine that does not take a pattern is told each id by itself.
+    and nothing else. An engine that does not take a pattern is told each id by itself. `empty` says
+    what a removal costs other builds, and so why one call is better than many.
     """
     names = [name for name in ids if _ID.fullmatch(name)]
     freed = 0
@@ -120,6 +125,35 @@ def moment(text: str) -> float:
         return max(0.0, datetime.fromisoformat(text).timestamp())
     except ValueError:
         return 0.0
+
+
+def empty(endpoint: Endpoint, mounts: Iterable[str], image: str) -> None:
+    """Empty cache mounts, as the engine's garbage collection would, and leave all else as it is.
+
+    A step that runs with `--no-cache` gets its mounts anew. `remove` would not do: after every
+    prune that frees something, engines with the containerd image store (seen on 28.5, BuildKit
+    0.25) take the steps of all builds on a base image for new ones once, whatever was pruned:
+    `Controller.Prune` asks which results are still there with a context that has ended.
+
+    Args:
+        endpoint: the engine.
+        mounts: their ids.
+        image: an image with a shell.
+
+    Raises:
+        CommandFailed: the step could not be run.
+    """
+    words = [f"--mount=type=cache,id={mount},target=/m{n}" for n, mount in enumerate(mounts)]
+    if not words:
+        return
+    command = endpoint.buildx_command(
+        *("build", "--no-cache", "--provenance=false", "--progress", "plain"),
+        *("--output", "type=cacheonly", "-"),
+        stdin=f"FROM {image}\nRUN {' '.join(words)} :\n",
+        timeout_s=_PRUNE_TIMEOUT_S,
+        what="emptying cache mounts",
+    )
+    run(command).check()
 
 
 def _record(entry: dict[str, Any]) -> CacheRecord:

@@ -11,28 +11,24 @@ import hashlib
 import json
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import platformdirs
 
 from rebake import process
-from rebake.engine import versions
+from rebake.engine import detect_memory, versions
 from rebake.engine.endpoint import Endpoint, Kind
 from rebake.engine.home import Home
 from rebake.engine.ping import ping
 from rebake.engine.versions import Versions
-from rebake.errors import NoEngine, ProgramMissing, RebakeError, TimedOut
+from rebake.errors import NoEngine, ProgramMissing, TimedOut
 from rebake.process import Command
 
 ASK_LIMIT_S = 5.0
 _PING_LIMIT_S = 1.0
-_CACHE_AGE_S = 24 * 3600.0
-_CACHE_FORMAT = 2
 _WINDOWS = sys.platform == "win32"
 
 
@@ -85,7 +81,7 @@ class Surroundings:
             environ=os.environ,
             user_home=Path.home(),
             home=Home.default(),
-            cache=platformdirs.user_cache_path("rebake") / "engine.json",
+            cache=platformdirs.user_cache_path("rebake") / "engines.json",
         )
 
     @property
@@ -109,8 +105,8 @@ def detect(
     """
     around = surroundings or Surroundings.here()
     places = candidates(around)
-    if not fresh and (known := _remembered(around, places)) is not None:
-        return known
+    if not fresh and (known := detect_memory.recall(around, places)) is not None:
+        return Detected(*known)
     tried: list[str] = []
     fault = ""
     for place in places:
@@ -118,7 +114,7 @@ def detect(
         if found is not None:
             result = replace(found, tried=tuple(tried))
             if remember:
-                _remember(around, place, result)
+                detect_memory.remember(around, place, result)
             return result
         tried.append(f"{place.kind}: {place.docker_host}: {word}")
         if not word.startswith(_SILENT) and not fault:
@@ -193,6 +189,7 @@ def clients(around: Surroundings) -> list[Endpoint]:
 
 
 _SILENT = "no answer"
+_INFO = "{{.Driver}}{{range .ClientInfo.Plugins}}{{println}}{{.Name}} {{.Path}}{{end}}"
 
 
 def _ask(place: Candidate, around: Surroundings) -> tuple[Detected | None, str]:
@@ -223,10 +220,10 @@ def _ask_with(endpoint: Endpoint) -> tuple[Detected | None, str]:
         endpoint.command("version", "--format", "json", timeout_s=ASK_LIMIT_S),
         endpoint.command("buildx", "version", timeout_s=ASK_LIMIT_S),
         endpoint.command("compose", "version", "--short", timeout_s=ASK_LIMIT_S),
-        endpoint.command("system", "info", "--format", "{{.Driver}}", timeout_s=ASK_LIMIT_S),
+        endpoint.command("system", "info", "--format", _INFO, timeout_s=ASK_LIMIT_S),
     )
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
-        version, buildx, compose, driver = pool.map(_stdout, questions)
+        version, buildx, compose, info = pool.map(_stdout, questions)
     found = versions.parse_version_json(version)
     if found is None:
         return None, f"{_SILENT} to `docker version` within {ASK_LIMIT_S:.0f} s"
@@ -236,7 +233,17 @@ def _ask_with(endpoint: Endpoint) -> tuple[Detected | None, str]:
     faults = versions.faults(found, compose_v1=process.which("docker-compose") is not None)
     if faults:
         return None, f"engine {found.engine} answers, but " + "; ".join(faults)
-    return Detected(endpoint, found, driver.strip()), ""
+    driver, _, plugins = info.strip().partition("\n")
+    return Detected(replace(endpoint, buildx=_program("buildx", plugins)), found, driver), ""
+
+
+def _program(plugin: str, listed: str) -> Path | None:
+    """Return the program of a plugin of the client, from lines of name and path."""
+    for line in listed.splitlines():
+        name, _, path = line.partition(" ")
+        if name == plugin and path and Path(path).is_file():
+            return Path(path)
+    return None
 
 
 def _stdout(command: Command) -> str:
@@ -328,75 +335,3 @@ def _none(around: Surroundings, tried: Sequence[str], fault: str, *, named: bool
     except NoEngine as error:
         reason, next_step = error.reason, error.next_step
     return NoEngine(reason, next_step=next_step, tried=tuple(tried))
-
-
-def _fingerprint(around: Surroundings) -> dict[str, object]:
-    """What a remembered result depends on besides the engine itself."""
-    names = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "PATH")
-    return {
-        "format": _CACHE_FORMAT,
-        "environ": {name: around.environ.get(name, "") for name in names},
-        "engine_home": str(around.home.folder),
-        "config": _mtime(around.docker_config / "config.json"),
-    }
-
-
-def _remember(around: Surroundings, place: Candidate, found: Detected) -> None:
-    pong = ping(place.docker_host)
-    if pong is None:
-        return  # ssh and TLS addresses can't be checked cheaply: ask each time
-    document = {
-        "fingerprint": _fingerprint(around),
-        "saved_at": time.time(),
-        "server": [pong.api, pong.server],
-        "client_mtime": _mtime(found.endpoint.docker),
-        "kind": found.endpoint.kind,
-        "docker_host": found.endpoint.docker_host,
-        "docker": str(found.endpoint.docker),
-        "env": dict(found.endpoint.env),
-        "versions": asdict(found.versions),
-        "driver": found.driver,
-    }
-    try:
-        around.cache.parent.mkdir(parents=True, exist_ok=True)
-        temporary = around.cache.with_name(f"{around.cache.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(document), encoding="utf-8")
-        temporary.replace(around.cache)
-    except OSError:
-        return  # a cache that can't be written is none
-
-
-def _remembered(around: Surroundings, places: Sequence[Candidate]) -> Detected | None:
-    try:
-        saved = json.loads(around.cache.read_text(encoding="utf-8"))
-        endpoint = Endpoint(
-            cast("Kind", saved["kind"]), saved["docker_host"], Path(saved["docker"]), saved["env"]
-        )
-        found = Detected(endpoint, Versions(**saved["versions"]), str(saved["driver"]))
-        holds = (
-            saved["fingerprint"] == _fingerprint(around)
-            and 0 <= time.time() - saved["saved_at"] < _CACHE_AGE_S
-            and 0 != _mtime(endpoint.docker) == saved["client_mtime"]
-            and _still_first(endpoint.docker_host, saved["server"], places)
-        )
-    except (OSError, ValueError, KeyError, TypeError, RebakeError):
-        return None
-    return found if holds else None
-
-
-def _still_first(docker_host: str, server: object, places: Sequence[Candidate]) -> bool:
-    """Tell whether the engine answers as before, and none that comes before it has come up."""
-    for place in places:
-        pong = ping(place.docker_host, _PING_LIMIT_S)
-        if place.docker_host == docker_host:
-            return pong is not None and [pong.api, pong.server] == server
-        if pong is not None:
-            return False
-    return False
-
-
-def _mtime(file: Path) -> int:
-    try:
-        return file.stat().st_mtime_ns
-    except OSError:
-        return 0

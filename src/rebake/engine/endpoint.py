@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,12 +27,15 @@ class Endpoint:
         docker_host: its address, such as `unix:///var/run/docker.sock`.
         docker: the client program.
         env: the variables that the client needs besides DOCKER_HOST (its plugins' folder, PATH).
+        buildx: the program of the client's buildx plugin, as the client names it; None when it is
+            not known.
     """
 
     kind: Kind
     docker_host: str
     docker: Path
     env: Mapping[str, str] = field(default_factory=dict)
+    buildx: Path | None = None
 
     def command(self, *words: str | Path, **options: object) -> Command:
         """Return a command of the client: `endpoint.command("ps", "-q", timeout_s=5)`.
@@ -46,6 +49,18 @@ class Endpoint:
         if isinstance(extra, Mapping):
             env.update(extra)
         return Command.of(self.docker, *words, env=env, **options)
+
+    def buildx_command(self, *words: str | Path, **options: object) -> Command:
+        """Return a command of buildx: `endpoint.buildx_command("bake", "api")`.
+
+        The plugin is a whole program (https://github.com/docker/buildx, "Manual download"), which
+        reads the same variables and files. Called by itself, it saves what the client does first:
+        start every plugin that there is, to ask for its name.
+        """
+        command = self.command("buildx", *words, **options)
+        if self.buildx is None:
+            return command
+        return replace(command, argv=(str(self.buildx), *command.argv[2:]))
 
     def environment(self) -> dict[str, str]:
         """The variables that make plain `docker` commands use this engine."""

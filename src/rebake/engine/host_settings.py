@@ -7,7 +7,6 @@ bake files can name them; a file is rewritten only when its content changes.
 
 from __future__ import annotations
 
-import configparser
 import hashlib
 import io
 import os
@@ -85,7 +84,7 @@ def write(folder: Path | None = None, *, suite: str = "") -> Path:
         OSError: the folder can't be written.
     """
     target = folder or usual_folder()
-    write_files(target, read(suite=suite).contents)
+    write_files(target, read(suite=suite, keep_in=target.with_name("apt-settings")).contents)
     return target
 
 
@@ -116,8 +115,9 @@ def read(
     etc: Path = Path("/etc"),
     *,
     suite: str = "",
+    keep_in: Path | None = None,
 ) -> HostSettings:
-    """Read this machine's settings."""
+    """Read this machine's settings; `keep_in` names a file that keeps apt's answer."""
     env = os.environ if environ is None else environ
     user = home or Path.home()
     cargo_home = Path(env.get("CARGO_HOME") or user / ".cargo")
@@ -128,7 +128,7 @@ def read(
             "npmrc": npmrc(read_npmrc(user / ".npmrc", env), env),
             "pip.conf": pip_conf(_read(user / ".config/pip/pip.conf"), env),
             "apt-sources.sources": apt_sources_text(etc, suite),
-            "apt.conf": "".join(f"{line}\n" for line in apt_settings.host_settings()),
+            "apt.conf": "".join(f"{line}\n" for line in apt_settings.host_settings(keep_in)),
         },
         proxies=proxy_build_args(env),
     )
@@ -187,6 +187,10 @@ def npmrc(settings: Mapping[str, str], environ: Mapping[str, str]) -> str:
 
 def pip_conf(text: str, environ: Mapping[str, str]) -> str:
     """Return pip's index settings."""
+    if not text and not any(name.startswith("PIP_") for name in environ):
+        return ""  # nearly always: then the parser is not even imported
+    import configparser
+
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(text)

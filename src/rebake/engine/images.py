@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rebake import process
 from rebake.engine import image_size
+from rebake.engine.api import Answer
 from rebake.engine.client import EngineClient, ImageInfo
 from rebake.engine.endpoint import Endpoint
 
@@ -40,13 +42,24 @@ def inspect(endpoint: Endpoint, refs: Sequence[str]) -> dict[str, Mapping[str, A
     The form is that of `docker image inspect`, with the image's manifests where the engine tells.
     """
     found: dict[str, Mapping[str, Any]] = {}
-    for ref in refs:
-        answer = image_size.describe(endpoint.docker_host, ref)
+    for ref, answer in zip(refs, _answers(endpoint, refs), strict=True):
         if answer is None or not (answer.ok or answer.status == _NOT_FOUND):
             return _inspect_by_client(endpoint, refs)
         if answer.ok and isinstance(answer.document, dict):
             found[ref] = answer.document
     return found
+
+
+def _answers(endpoint: Endpoint, refs: Sequence[str]) -> Sequence[Answer | None]:
+    """What the engine answers for each image; all at once, since it takes its time for one."""
+
+    def describe(ref: str) -> Answer | None:
+        return image_size.describe(endpoint.docker_host, ref)
+
+    if len(refs) < 2:  # noqa: PLR2004 - nothing to do at once
+        return [describe(ref) for ref in refs]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(describe, refs))
 
 
 def _inspect_by_client(endpoint: Endpoint, refs: Sequence[str]) -> dict[str, Mapping[str, Any]]:

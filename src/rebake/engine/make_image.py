@@ -211,6 +211,8 @@ def debootstrap_command(
 def npm_package(recipe: Recipe, machine: str | None = None, cpu_flags: str | None = None) -> str:
     """Return the npm package that holds the binary for this processor."""
     architecture = oci.architecture(machine)
+    if recipe.name == "node":
+        return f"{recipe.npm}-{'arm64' if architecture == 'arm64' else 'x64'}"
     if architecture == "arm64":
         return f"{recipe.npm}-aarch64"
     flags = _cpu_flags() if cpu_flags is None else cpu_flags
@@ -232,12 +234,19 @@ def _specification(recipe: Recipe, folder: Path) -> Path:
         files.append(
             {"source": str(binary), "path": f"usr/local/bin/{recipe.name}", "mode": "0755"}
         )
+    trees = []
+    for number, (path, package) in enumerate(recipe.trees.items()):
+        name, _, version = package.rpartition("@")
+        source = folder / f"tree-{number}"
+        npm_registry.fetch_tree(npm_registry.find_registry(), name, version, source)
+        trees.append({"source": str(source), "path": path})
     file = folder / "specification.json"
     document = {
         "folders": dict(recipe.folders),
         "links": dict(recipe.links),
         "users": [dict(user) for user in recipe.users],
         "files": files,
+        "trees": trees,
     }
     file.write_text(json.dumps(document), encoding="utf-8")
     return file
@@ -251,6 +260,7 @@ def _check_version(
     )
     words = outcome.stdout.split()
     version = words[1] if len(words) > 1 and words[0] == "rustc" else outcome.stdout.strip()
+    version = version.removeprefix("v")  # as node writes it
     if not recipes.fits(version, recipe.version):
         raise CannotRun(
             f"{ref} names {recipe.name} {recipe.version}, but what was made has {version}",

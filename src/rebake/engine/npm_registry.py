@@ -1,4 +1,4 @@
-"""Fetches one file of an npm package from the registry that this machine is set up for.
+"""Fetches an npm package, or one file of it, from the registry that this machine is set up for.
 
 No registry's address is known here: it comes from the environment, from `.npmrc`, or from npm.
 """
@@ -6,23 +6,25 @@ No registry's address is known here: it comes from the environment, from `.npmrc
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import re
-import ssl
-import tarfile
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from rebake import process
 from rebake.engine import ca
 from rebake.errors import CannotRun, ProgramMissing, RebakeError, TimedOut
 from rebake.process import Command
+
+if TYPE_CHECKING:  # every build reads `.npmrc`, nearly none fetches anything
+    import tarfile
+    import urllib.request
 
 _TIMEOUT_S = 30.0
 _NPM_TIMEOUT_S = 20.0
@@ -41,6 +43,8 @@ class Registry:
         """Return a request; the token goes to the registry's own host only."""
         if not url.startswith(("https://", "http://")):
             raise CannotRun(f"the npm registry names an address of another kind: {url[:20]}", _HINT)
+        import urllib.request
+
         request = urllib.request.Request(url)  # noqa: S310 - the scheme was just checked
         if self.token and urlsplit(url).netloc == urlsplit(self.url).netloc:
             request.add_header("Authorization", f"Bearer {self.token}")
@@ -92,36 +96,62 @@ def fetch_file(registry: Registry, package: str, version: str, member: str, targ
     Raises:
         CannotRun: the package can't be had, or it is not what the registry's sum says.
     """
+    with _archive(registry, package, version, target.with_suffix(".tgz")) as packed:
+        source = packed.extractfile(member)
+        if source is None:
+            raise CannotRun(f"{package} {version} holds no {member}", _HINT)
+        with target.open("wb") as out:
+            while part := source.read(_CHUNK):
+                out.write(part)
+    target.chmod(0o755)
+
+
+def fetch_tree(registry: Registry, package: str, version: str, target: Path) -> None:
+    """Unpack a whole package into the new folder `target`, with its sha512 verified.
+
+    Raises:
+        CannotRun: the package can't be had, it is not what the registry's sum says, or a file in
+            it leads out of the folder.
+    """
+    with _archive(registry, package, version, target.with_suffix(".tgz")) as packed:
+        for entry in packed.getmembers():
+            # Archives of packages hold one folder, which mostly is named `package`.
+            entry.name = entry.name.partition("/")[2]
+            if entry.name:
+                packed.extract(entry, target, filter="data")
+
+
+@contextlib.contextmanager
+def _archive(
+    registry: Registry, package: str, version: str, file: Path
+) -> Iterator[tarfile.TarFile]:
+    """Fetch a package into `file`, verify and open it; the file is removed in the end."""
+    import tarfile
+    import urllib.error
+
     address = f"{registry.url}{quote(package, safe='@')}"
     try:
         document = json.loads(_get(registry, address).decode())
         dist = document["versions"][version]["dist"]
         tarball, integrity = str(dist["tarball"]), str(dist["integrity"])
-        archive = target.with_suffix(".tgz")
-        archive.write_bytes(_get(registry, tarball))
+        file.write_bytes(_get(registry, tarball))
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else repr(error)
         raise CannotRun(
             f"{package} {version} can't be had from the npm registry: {reason}", _HINT
         ) from None
     try:
-        if not is_intact(archive, integrity):
+        if not is_intact(file, integrity):
             raise CannotRun(
                 f"{package} {version} from the npm registry does not match its sha512",
                 "try again; if it stays, the registry or a proxy changes what it hands out",
             )
-        with tarfile.open(archive) as packed:
-            source = packed.extractfile(member)
-            if source is None:
-                raise CannotRun(f"{package} {version} holds no {member}", _HINT)
-            with target.open("wb") as out:
-                while part := source.read(_CHUNK):
-                    out.write(part)
-        target.chmod(0o755)
+        with tarfile.open(file) as packed:
+            yield packed
     except (tarfile.TarError, KeyError) as error:
         raise CannotRun(f"{package} {version} can't be unpacked: {error}", _HINT) from None
     finally:
-        archive.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
 
 def is_intact(file: Path, integrity: str) -> bool:
@@ -135,6 +165,9 @@ def is_intact(file: Path, integrity: str) -> bool:
 
 
 def _get(registry: Registry, url: str) -> bytes:
+    import ssl
+    import urllib.request
+
     bundle = ca.host_bundle()
     context = ssl.create_default_context(cafile=str(bundle) if bundle else None)
     with urllib.request.urlopen(  # noqa: S310 - `request` checks the scheme

@@ -14,6 +14,7 @@ LABEL_MADE = "dev.rebake.base-image"
 LABEL_RECIPE = "dev.rebake.base-image.recipe"
 _REVISION = 1  # raised when the way of making changes without a recipe changing
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NPM = "11.21.2"  # of the images of node that are made here; pulled ones bring their own
 NODE_FALLBACK = "/usr/local/bun-node-fallback-bin"
 
 
@@ -29,6 +30,7 @@ class Recipe:
         suites: suites to use, the best first; empty: any.
         check: the command in the image that prints the version.
         npm: the npm package (without architecture) whose binary goes into the image.
+        trees: whole npm packages (`npm@11.0.0`) by the folder that they become.
     """
 
     name: str
@@ -44,11 +46,15 @@ class Recipe:
     folders: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     users: tuple[Mapping[str, str], ...] = ()
+    trees: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """The recipe's fingerprint: an image with another one is made again."""
-        text = json.dumps([_REVISION, asdict(self)], sort_keys=True)
+        values = asdict(self)
+        if not self.trees:  # younger than the first images: theirs stay good
+            del values["trees"]
+        text = json.dumps([_REVISION, values], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -168,4 +174,30 @@ def _bun(version: str) -> Recipe:
     )
 
 
-_MAKERS: Mapping[str, Callable[[str], Recipe]] = {"library/rust": _rust, "oven/bun": _bun}
+def _node(version: str) -> Recipe:
+    modules = "usr/local/lib/node_modules"
+    return Recipe(
+        name="node",
+        version=version,
+        packages=("ca-certificates", "libstdc++6"),
+        suites=("trixie", "bookworm", "forky", "sid"),
+        # The packages of the npm package `node`: the binaries of nodejs.org, one for each machine.
+        npm="node-linux",
+        check=("/usr/local/bin/node", "--version"),
+        cmd=("node",),
+        env=(f"PATH={_PATH}",),
+        # Where the official images have them.
+        trees={f"{modules}/npm": f"npm@{NPM}"},
+        links={
+            "usr/local/bin/npm": "../lib/node_modules/npm/bin/npm-cli.js",
+            "usr/local/bin/npx": "../lib/node_modules/npm/bin/npx-cli.js",
+        },
+        users=({"name": "node", "uid": "1000", "home": "/home/node"},),
+    )
+
+
+_MAKERS: Mapping[str, Callable[[str], Recipe]] = {
+    "library/rust": _rust,
+    "library/node": _node,
+    "oven/bun": _bun,
+}

@@ -47,8 +47,8 @@ def finish(root: Path, specification: dict[str, object]) -> None:
 
     Args:
         root: the image's root.
-        specification: `folders` {path: mode}, `files` [{source, path, mode}], `links`
-            {path: target}, `users` [{name, uid, home}].
+        specification: `folders` {path: mode}, `files` [{source, path, mode}], `trees`
+            [{source, path}], `links` {path: target}, `users` [{name, uid, home}].
     """
     clean(root)
     for path, mode in _mapping(specification, "folders").items():
@@ -62,6 +62,11 @@ def finish(root: Path, specification: dict[str, object]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file["source"], target)
         target.chmod(int(file["mode"], 8))
+    for tree in _entries(specification, "trees"):
+        target = root / tree["path"]
+        shutil.copytree(tree["source"], target, symlinks=True)
+        for entry in (target, *target.rglob("*")):
+            os.chown(entry, 0, 0, follow_symlinks=False)
     for path, link in _mapping(specification, "links").items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).symlink_to(link)

@@ -174,6 +174,18 @@ def _summary(row: dict[str, Any]) -> BuildSummary:
     return BuildSummary(inputs_digest=bytes(row.pop("inputs")).hex(), **shared, **row)
 
 
+def newest_ids(
+    db: sqlite3.Connection, project: str, mode: Mode | None, limit: int, below: int | None
+) -> list[int]:
+    """Return the ids of a project's newest builds, newest first; None as a filter takes all."""
+    rows = db.execute(
+        "SELECT id FROM builds WHERE project = ?1 AND (?2 IS NULL OR mode = ?2)"
+        " AND (?3 IS NULL OR id < ?3) ORDER BY id DESC LIMIT ?4",
+        (project, mode, below, limit),
+    )
+    return [int(row[0]) for row in rows.fetchall()]
+
+
 def newest(
     db: sqlite3.Connection,
     project: str,

@@ -116,6 +116,25 @@ class History:
         """Return the newest builds, newest first; of all projects when `project` is None."""
         return self._mended(lambda: reading.summaries(self._db, project, mode, limit))
 
+    def light(
+        self, project: str, limit: int, *, mode: Mode | None = None, below: int | None = None
+    ) -> tuple[StoredBuild, ...]:
+        """Return a project's newest builds without their lists of files, newest first.
+
+        Args:
+            project: the project's id.
+            limit: how many.
+            mode: only builds of it.
+            below: only builds with a smaller id.
+        """
+
+        def find() -> tuple[StoredBuild, ...]:
+            ids = reading.newest_ids(self._db, project, mode, limit, below)
+            found = (reading.load(self._db, one, with_inputs=False) for one in ids)
+            return tuple(build for build in found if build is not None)
+
+        return self._mended(find)
+
     def changed_inputs(self, before: int, after: int) -> list[trees.Change]:
         """Return the input files that differ between two builds (by id)."""
 

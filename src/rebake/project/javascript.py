@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from rebake.errors import CommandFailed, ProgramMissing, ProjectError, TimedOut
 from rebake.process import Command, run, which
+from rebake.results import Manager
 
 _EXACT = re.compile(r"^\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?$")
 _INSTALL_TIMEOUT_S = 300.0
@@ -79,25 +80,31 @@ def read_package(folder: Path) -> Package:
     )
 
 
-def wanted_bun(package: Package, base_image: str) -> str | None:
+def wanted_bun(package: Package, base_image: str, manager: Manager = "bun") -> str | None:
     """The version of bun that the UI wants, or None when nothing names an exact one.
 
-    `packageManager` decides; without it, the tag of the configured base image does, so that
-    native mode and the containers run the same bun.
+    `packageManager` decides where it is bun; else the tag of the configured base image does, so
+    that native mode and the containers run the same bun.
+
+    Args:
+        package: the UI's package.json.
+        base_image: what the containers' bun comes from.
+        manager: what `ui.manager` says. What runs the UI's programs is bun with either.
 
     Raises:
         ProjectError: `packageManager` names another package manager.
     """
     if package.package_manager:
-        manager, _, version = package.package_manager.partition("@")
-        if manager != "bun":
+        name, _, version = package.package_manager.partition("@")
+        if name != manager:
             raise ProjectError(
                 package.path,
-                f"packageManager is {package.package_manager!r}, but ui.manager is bun",
-                "set packageManager to bun@<version>, or leave it out",
+                f"packageManager is {package.package_manager!r}, but ui.manager is {manager}",
+                f"set packageManager to {manager}@<version>, or leave it out",
             )
-        version = version.partition("+")[0]  # a checksum may follow
-        return version if _EXACT.match(version) else None
+        if name == "bun":
+            version = version.partition("+")[0]  # a checksum may follow
+            return version if _EXACT.match(version) else None
     found = re.search(r":v?(\d+\.\d+\.\d+)", base_image)
     return found[1] if found else None
 
@@ -139,6 +146,21 @@ def find_bun(
             say(f"installing bun {version or '(latest)'} from npm into {home}")
             program = _install(npm, version, home)
     return program
+
+
+def find_npm() -> Path:
+    """Return the npm of this machine.
+
+    Raises:
+        ProgramMissing: there is none.
+    """
+    npm = which("npm")
+    if npm is None:
+        raise ProgramMissing(
+            "npm (ui.manager is npm)",
+            "install Node.js, which brings it; containers have one of their own",
+        )
+    return npm
 
 
 def bun_version(program: Path) -> str | None:

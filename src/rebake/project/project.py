@@ -10,15 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from rebake.config.load import Loaded, find_root, load
-from rebake.config.model import Config
 from rebake.errors import ProjectError, UnknownName
 from rebake.project.cargo import Workspace, read_workspace
 from rebake.project.git import common_dir, worktrees
+from rebake.project.packages import lock_file, require_lock_file
 from rebake.results import Mode
+
+if TYPE_CHECKING:
+    from rebake.config.model import Config
 
 _STATE_HOME = "REBAKE_STATE_HOME"
 
@@ -90,6 +94,18 @@ class Project:
         """The UI's folder."""
         return self.root / self.config.ui.path
 
+    @property
+    def ui_lock_file(self) -> Path:
+        """The lock-file of the UI's packages, be it there or not."""
+        return lock_file(self.ui, self.config.ui.manager)
+
+    @property
+    def base_images(self) -> dict[str, str]:
+        """What the Dockerfiles start from, by the key in the configuration."""
+        table = self.config.base_images
+        images = {"rust": table.rust, "bun": table.bun}
+        return images | ({"node": table.node} if self.config.ui.manager == "npm" else {})
+
     @cached_property
     def workspace(self) -> Workspace:
         """The cargo workspace; read once.
@@ -107,6 +123,20 @@ class Project:
                     f"its binaries are {', '.join(names) or 'none'}",
                 )
         return workspace
+
+    def read_manifests(self, services: Sequence[str] | None = None) -> None:
+        """Read what a build can't do without, so that what is wrong with it is told early.
+
+        Args:
+            services: what will be built; everything when None.
+
+        Raises:
+            ProjectError: the cargo workspace can't be used, or the lock-file of the UI's packages
+                is not the one of `ui.manager`.
+        """
+        _ = self.workspace
+        if services is None or "ui" in services:
+            require_lock_file(self.ui, self.config.ui.manager)
 
     @property
     def state(self) -> Path:
@@ -131,8 +161,16 @@ class Project:
         return tuple(found)
 
 
-def open_project(start: Path | None = None, **flags: object) -> Project:
+def open_project(
+    start: Path | None = None, *, kept: bool = False, dry_run: bool = False, **flags: object
+) -> Project:
     """Find and load the project at or above `start` (the current folder by default).
+
+    Args:
+        start: where to begin.
+        kept: keep settings that are good, and don't check them again.
+        dry_run: use what is kept, but write nothing.
+        flags: values of flags by key.
 
     Raises:
         NotAProject: there is no rebake.toml.
@@ -140,7 +178,8 @@ def open_project(start: Path | None = None, **flags: object) -> Project:
     """
     root = find_root((start or Path.cwd()).resolve())
     given = {key: value for key, value in flags.items() if value is not None}
-    return Project(root, load(root, flags=given))
+    keep_in = state_home() / "settings" / f"{_digest(root)}.json" if kept else None
+    return Project(root, load(root, flags=given, keep_in=keep_in, read_only=dry_run))
 
 
 def worktree_name(slug: str, folder: Path) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from rebake.report import charts_benchmark, charts_build, charts_trend, svg
@@ -43,10 +45,29 @@ def render(
         clean: masks secrets in every text.
     """
     shown = cleaned(view, clean)
+    text = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            view=shown,
+            zone=zone,
+            mark=Markup(MARK),  # noqa: S704 - our own words
+            style=Markup(_style()),  # noqa: S704 - our own file
+            newest=shown.trend[: -_NEWEST - 1 : -1],
+            commit=_commit,
+            share=_share,
+            rows=charts_build.rows,
+            **_build(shown),
+            **_trend(shown, zone),
+            **_benchmark(shown.benchmark),
+        )
+    )
+    return text.strip() + "\n"
 
-    def when(value: float) -> str:
-        return f"{datetime.fromtimestamp(value, UTC).astimezone(zone):%Y-%m-%d %H:%M}"
 
+@cache
+def _environment() -> Environment:
+    """Return what holds the templates; one that is compiled already is used again."""
     environment = Environment(
         loader=FunctionLoader(_template),
         autoescape=True,
@@ -59,23 +80,15 @@ def render(
         "exact": exact,
         "size": fmt.size,
         "times": times,
-        "when": when,
+        "when": _when,
     }
-    text = environment.get_template(
-        "report.html.j2"
-    ).render(
-        view=shown,
-        mark=Markup(MARK),  # noqa: S704 - our own words
-        style=Markup(_style()),  # noqa: S704 - our own file
-        newest=shown.trend[: -_NEWEST - 1 : -1],
-        commit=_commit,
-        share=_share,
-        rows=charts_build.rows,
-        **_build(shown),
-        **_trend(shown, zone),
-        **_benchmark(shown.benchmark),
-    )
-    return text.strip() + "\n"
+    return environment
+
+
+@pass_context
+def _when(context: Context, value: float) -> str:
+    zone = context["zone"]
+    return f"{datetime.fromtimestamp(value, UTC).astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def _build(view: ReportView) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -93,11 +94,17 @@ class Reporter:
         order = {"ok": 0, "warning": 1, "error": 2}
         styles = {"ok": "green", "warning": "yellow", "error": "red"}
         printer = self._results
+        # What is said of several checks in the same words, such as "no engine runs", is said once.
+        groups: dict[Finding, list[str]] = {}
         for finding in sorted(findings, key=lambda f: order[f.level]):
-            message = f"  {finding.check}: {self._redact(finding.message)}"
+            groups.setdefault(replace(finding, check=""), []).append(finding.check)
+        for finding, checks in groups.items():
+            message = f"  {', '.join(dict.fromkeys(checks))}: {self._redact(finding.message)}"
             printer.pieces((f"{finding.level:8}", styles[finding.level]), (message, ""))
-            if finding.fix:
-                printer.pieces((" " * 10, ""), ("mend it: " + self._redact(finding.fix), "dim"))
+            mend = "mend it (--fix does)" if finding.fixable else "mend it"
+            for head, text in (("why", finding.why), (mend, finding.fix)):
+                if text:
+                    printer.pieces((" " * 10, ""), (f"{head}: {self._redact(text)}", "dim"))
 
     def built(self, result: BuildResult) -> None:
         """Close a build: each image with its size and build id, the time, the cached share."""

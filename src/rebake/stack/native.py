@@ -83,7 +83,8 @@ def up(
         find: finds the programs; for tests.
 
     Raises:
-        ProgramMissing: cargo, a C compiler or bun is missing, with the command that installs it.
+        ProgramMissing: cargo, a C compiler, bun or npm is missing; with the command that installs
+            it.
         BuildFailed: the backend does not compile; with all of the compiler's words.
         CommandFailed: the UI's packages could not be installed.
         ServiceUnhealthy: a service does not come up; everything was stopped again.

@@ -240,6 +240,6 @@ def sources(folder: Path) -> Iterator[Path]:
 
 
 def install_packages(plan: NativePlan, on_line: OnLine = lambda _line: None) -> Running:
-    """Start `bun install` beside us."""
+    """Start the install of the UI's packages beside us."""
     command: Command = plan.install_command()
     return start(command, on_stdout=on_line, on_stderr=on_line)

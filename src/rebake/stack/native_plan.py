@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rebake.process import Command
+from rebake.project.packages import LOCK_FILES, install_words
 
 if TYPE_CHECKING:
     from rebake.project.project import Project
@@ -34,6 +35,7 @@ class Tools:
 
     cargo: Path
     bun: Path
+    npm: Path | None = None  # where ui.manager is npm
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class NativePlan:
         build: the command that compiles all binaries at once.
         ui: the UI's folder.
         install: the command that installs the UI's packages.
+        lock: the name of their lock-file.
         polling: look at the files instead of waiting for events.
         owner: the process (id and start time) that the stack must not outlive; none when detached.
         programs: the binaries of the first build.
@@ -92,6 +95,7 @@ class NativePlan:
     build: tuple[str, ...]
     ui: Path
     install: tuple[str, ...]
+    lock: str = "bun.lock"
     polling: bool = False
     owner: tuple[int, float] | None = None
     programs: Mapping[str, Path] = field(default_factory=dict)
@@ -131,7 +135,10 @@ class NativePlan:
     def install_command(self) -> Command:
         """Install the UI's packages."""
         return Command(
-            self.install, cwd=self.ui, env={"NO_COLOR": "1", MARK: self.mark}, what="bun install"
+            self.install,
+            cwd=self.ui,
+            env={"NO_COLOR": "1", MARK: self.mark},
+            what="the install of the UI's packages",
         )
 
     def command(self, service: NativeService, program: Path | None = None) -> Command:
@@ -221,7 +228,8 @@ def make_plan(
             "--message-format", "json-render-diagnostics",
         ),
         ui=project.ui,
-        install=(str(tools.bun), "install", "--frozen-lockfile"),
+        install=(str(tools.npm or tools.bun), *install_words(config.ui.manager)),
+        lock=LOCK_FILES[config.ui.manager],
         polling=config.dev.watch == "polling",
         owner=owner,
     )  # fmt: skip
@@ -275,6 +283,7 @@ def from_json(text: str) -> NativePlan:
             build=tuple(document["build"]),
             ui=Path(document["ui"]),
             install=tuple(document["install"]),
+            lock=str(document.get("lock", "bun.lock")),
             polling=document["polling"],
             owner=None if owner is None else (int(owner[0]), float(owner[1])),
             programs={name: Path(path) for name, path in document["programs"].items()},

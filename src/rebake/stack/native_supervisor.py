@@ -42,7 +42,7 @@ _LONGEST_PAUSE_S = 15.0
 _STEADY_S = 10.0  # a process that lived this long starts again at once
 _OWNER_CHECK_S = 1.0
 _BACKLOG = 1024
-_UI_MANIFESTS = ("package.json", "bun.lock")
+_UI_MANIFEST = "package.json"
 
 
 @dataclass
@@ -81,10 +81,10 @@ class Supervisor:
 
     def run(self) -> None:
         """Run the stack until told to stop; nothing that it started is left."""
-        lock_file = self._plan.ui / _UI_MANIFESTS[1]
+        lock_file = self._plan.ui / self._plan.lock
         watcher = Watcher(
             self._plan.backend,
-            (self._plan.ui / _UI_MANIFESTS[0], lock_file),
+            (self._plan.ui / _UI_MANIFEST, lock_file),
             self._changes.put,
             polling=self._plan.polling,
             on_note=self._note,
@@ -128,8 +128,8 @@ class Supervisor:
             more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
             self._note(f"changed: {_short(sources[0], self._plan.backend)}{more}; compiling")
             self._rebuild()
-        if any(path.name == _UI_MANIFESTS[1] for path in manifests):
-            self._note("changed: bun.lock; installing the UI's packages")
+        if any(path.name == self._plan.lock for path in manifests):
+            self._note(f"changed: {self._plan.lock}; installing the UI's packages")
             self._reinstall()
 
     def _rebuild(self) -> None:
@@ -183,7 +183,7 @@ class Supervisor:
             return
         self._install = None
         if code != 0:
-            self._note(f"bun install ended with {code}; the UI goes on as it was")
+            self._note(f"the install of the packages ended with {code}; the UI goes on as it was")
         elif UI in self._services:
             self._note("restarting ui")
             self._swap(self._services[UI])

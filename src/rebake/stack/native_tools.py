@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rebake.errors import ProgramMissing
 from rebake.process import Command, run, which
 from rebake.project import javascript
+from rebake.project.packages import require_lock_file
 from rebake.stack.native_plan import Tools
 
 if TYPE_CHECKING:
@@ -25,16 +26,20 @@ def find_tools(project: Project, *, say: Callable[[str], None] = lambda _line: N
 
     Raises:
         ProgramMissing: cargo (or a C compiler for it) is missing or too old, or bun is missing
-            and there is no npm to install it with.
-        ProjectError: Cargo.toml or package.json can't be used.
+            and there is no npm to install it with, or npm is missing and ui.manager is npm.
+        ProjectError: Cargo.toml or package.json can't be used, or its lock-file is not the one of
+            ui.manager.
     """
     rust_version = project.workspace.rust_version
     package = javascript.read_package(project.ui)
     package.script("dev")
+    manager = project.config.ui.manager
+    require_lock_file(project.ui, manager)
     cargo = find_cargo(rust_version, project.backend)
     _require_c_compiler()
-    wanted = javascript.wanted_bun(package, project.config.base_images.bun)
-    return Tools(cargo, javascript.find_bun(wanted, say=say))
+    wanted = javascript.wanted_bun(package, project.config.base_images.bun, manager)
+    npm = javascript.find_npm() if manager == "npm" else None
+    return Tools(cargo, javascript.find_bun(wanted, say=say), npm)
 
 
 def find_cargo(rust_version: str | None, folder: Path) -> Path:

@@ -68,6 +68,8 @@ def plan_stack(
         variables["WATCH"] = watch
         if packages:
             variables["UI_PACKAGES"] = packages
+        if project.config.ui.manager != "bun":  # what the compose file says without a word
+            variables["UI_MANAGER"] = project.config.ui.manager
         if watch == "polling":
             variables["UI_POLLING"] = "1"
         if owner is not None:
@@ -85,7 +87,7 @@ def plan_stack(
 
 
 def packages_key(lock_file: bytes) -> str:
-    """Twelve hex digits of a bun.lock: what is installed for one never serves another."""
+    """Twelve hex digits of a lock-file: what is installed for one never serves another."""
     return hashlib.sha256(lock_file).hexdigest()[:12]
 
 
@@ -116,19 +118,19 @@ def seed_words(plan: StackPlan, service: str, sibling: str) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def fill_words(plan: StackPlan, half: Half, manager: str = "bun") -> tuple[str, ...]:
+def fill_words(plan: StackPlan, half: Half) -> tuple[str, ...]:
     """Fill the volumes of a half without starting its services: they are compiled, not run."""
     backend = [name for name in plan.services if name != "ui"]
     if half == "backend":
         binaries = [word for name in backend for word in ("--bin", name)]
-        command, service = ["cargo", "build", "--locked", *binaries], backend[0]
+        program, service = "with-host-settings", backend[0]
+        words = ["cargo", "build", "--locked", *binaries]
     else:
-        frozen = {"bun": ("bun", "install", "--frozen-lockfile"), "npm": ("npm", "ci")}
-        command, service = list(frozen[manager]), "ui"
+        program, service, words = "install-packages", "ui", []
     return compose_words(
         plan.name, plan.compose_file,
         "run", "--rm", "--no-deps", "--no-TTY", "--pull", "never",
-        "--entrypoint", "with-host-settings", service, *command,
+        "--entrypoint", program, service, *words,
     )  # fmt: skip
 
 

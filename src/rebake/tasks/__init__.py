@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+
 from invoke.collection import Collection
 
-from rebake.tasks import benchmark, build, caches, config, engine, report, stack
+from rebake.tasks import benchmark, build, caches, config, engine, history, report, stack
+
+# What is loaded now stays to the end, and most of what a task loads besides: look for garbage less
+# often than every 700 objects.
+gc.freeze()
+gc.set_threshold(10_000, 20, 20)
 
 namespace = Collection(
     stack.dev,
@@ -24,6 +31,7 @@ namespace = Collection(
     config.config,
     config.doctor,
     report.report,
+    history.history,
 )
 
 __all__ = ["namespace"]

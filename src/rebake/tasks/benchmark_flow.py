@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from rebake.config.values import tree_of
 from rebake.errors import LimitsMissed, UsageError
 from rebake.results import SCHEMA_VERSION
 from rebake.tasks.session import Session
@@ -54,7 +55,7 @@ def benchmark(
     started_at = time.time()
     findings = [_measure(session, project, wanted, size) for size in sizes or [0]]
     finding = _together(findings)
-    values: Mapping[str, float] = project.config.benchmark.limits.model_dump()
+    values: Mapping[str, float] = tree_of(project.config.benchmark.limits)
     detected = session.detected
     document = finding.document(
         values,

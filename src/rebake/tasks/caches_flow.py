@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 
 from rebake.errors import Interrupted, NoEngine, NotFreed, RebakeError, UsageError
 from rebake.results import SCHEMA_VERSION
-from rebake.tasks.caches_view import Caches, opened
+from rebake.tasks.caches_view import Caches, cache_log, opened
 from rebake.tasks.session import Session
 
 if TYPE_CHECKING:
     from rebake.cache.inventory import Inventory
     from rebake.cache.plan import Choice
     from rebake.engine.endpoint import Endpoint
+    from rebake.history.cache_log import CacheLog
 
 _PATIENCE_S = 0.8  # for the volumes' sizes: `show` answers in under 1.5 s
-_ROOM = 0.9  # of a ceiling of rebake.toml stays, once it is reached: not each build must clear up
+# The engine runs the steps of everybody's builds once more after layers were removed (see
+# `build_cache.empty`). So what goes by itself goes seldom, and then as far as that helps.
+_ROOM = 0.5  # of a ceiling: as much stays once it is reached
+_WORTH_BYTES = 1_000_000_000  # what is only old waits until it is so much
 _NEAR = 0.5  # of a ceiling: then the engine is asked after each build
 _LOOK_EVERY_S = 86_400.0
 _LOOK_EVERY_BUILDS = 25
@@ -197,8 +201,10 @@ def keep_ceilings(session: Session, endpoint: Endpoint) -> None:
     if ceilings.max_bytes is None and ceilings.max_age_s is None:
         return
     try:
-        with opened(session, endpoint) as caches:
-            if _due(caches, ceilings.max_bytes):
+        with cache_log(session, endpoint) as log:
+            due = _due(log, session.project.cache_id, ceilings.max_bytes)
+        if due:
+            with opened(session, endpoint) as caches:
                 _trim(session, caches, ceilings)
     except Interrupted:
         raise
@@ -206,13 +212,13 @@ def keep_ceilings(session: Session, endpoint: Endpoint) -> None:
         session.say(f"the caches' ceilings could not be looked after: {error.what}")
 
 
-def _due(caches: Caches, ceiling: int | None) -> bool:
-    known = [s for s in caches.log.newest_sizes(caches.owner.cache_id) if s.kind == "total"]
+def _due(log: CacheLog, project: str, ceiling: int | None) -> bool:
+    known = [s for s in log.newest_sizes(project) if s.kind == "total"]
     if not known or time.time() - known[0].at > _LOOK_EVERY_S:
         return True
     if ceiling is not None and known[0].bytes > _NEAR * ceiling:
         return True
-    return caches.log.builds_since(caches.owner.cache_id, known[0].at) >= _LOOK_EVERY_BUILDS
+    return log.builds_since(project, known[0].at) >= _LOOK_EVERY_BUILDS
 
 
 def _trim(session: Session, caches: Caches, ceilings: Limits) -> None:
@@ -221,8 +227,9 @@ def _trim(session: Session, caches: Caches, ceilings: Limits) -> None:
 
     before = caches.look(_PATIENCE_S)
     choice = over(before, ceilings)
+    above = ceilings.max_bytes is not None and before.bytes > ceilings.max_bytes
     after = before
-    if choice.removals:
+    if choice.removals and (above or choice.bytes >= _WORTH_BYTES):
         remove.remove(caches.endpoint, choice, caches.ours)
         after = caches.look(_PATIENCE_S)
         remove.note(caches.log, caches.owner.cache_id, choice, after, "a ceiling of [cache]")

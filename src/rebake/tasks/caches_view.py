@@ -69,11 +69,11 @@ def cache_log(session: Session, endpoint: Endpoint) -> CacheLog:
 
 def noting(session: Session, endpoint: Endpoint) -> Callable[[BuildProgress], None]:
     """A function that writes down which steps a build ran: layers have no other name."""
-    from rebake.engine import layer_claims
-
     builder = (session.project.cache_id, str(session.project.root))
 
     def note(progress: BuildProgress) -> None:
+        from rebake.engine import layer_claims
+
         layer_claims.note(
             _file(), endpoint.docker_host, builder, progress.records(), progress.started_at
         )
@@ -131,6 +131,7 @@ def owner_of(session: Session, past: Past) -> Owner:
         stacks={"prod": prod, "dev": dev},
         gone=gone,
         rust=project.config.base_images.rust,
+        manager=project.config.ui.manager,
         packages=packages_of_ui(session),
         mounts=mounts_of(dockerfiles),
         refs=frozenset(

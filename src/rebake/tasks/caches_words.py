@@ -63,6 +63,8 @@ def preview(choice: Choice) -> Iterator[str]:
     if choice.needed:
         cost = f", which took {seconds(choice.cost_s)}" if choice.cost_s else ""
         yield f"the next build makes anew: {', '.join(choice.needed)}{cost}"
+    if any(removal.kind in {"layers", "mount"} for removal in choice.removals):
+        yield "note: the engine may then run the steps of each build once more, other projects' too"
 
 
 def outcome(choice: Choice, freed: int, after: Inventory) -> str:

@@ -33,24 +33,15 @@ def config(session: Session, defaults: bool = False) -> dict[str, object] | None
     }
 
 
-@task("doctor")
-def doctor(session: Session) -> dict[str, object] | None:
-    """Check the engine, the project and its settings; say what to mend."""
-    from rebake.errors import ChecksFailed
-    from rebake.tasks.checkup import examine
+@task(
+    "doctor",
+    flags={
+        "check": "only these checks, by name, with commas",
+        "fix": "mend what is safe to mend; with --dry-run, only say what",
+    },
+)
+def doctor(session: Session, check: str = "", fix: bool = False) -> dict[str, object] | None:
+    """Check the engine, the project and its settings; say what to mend, and mend what is safe."""
+    from rebake.tasks import doctor_flow
 
-    findings = examine(session)
-    if not session.as_json:
-        session.reporter.findings(findings)
-    document: dict[str, object] = {
-        "schema_version": SCHEMA_VERSION,
-        "findings": [finding.document() for finding in findings],
-    }
-    errors = [finding for finding in findings if finding.level == "error"]
-    if errors:
-        if session.as_json:
-            from rebake.report.json import write_document
-
-            write_document(document)
-        raise ChecksFailed([finding.message for finding in errors])
-    return document
+    return doctor_flow.run(session, check, fix=fix)

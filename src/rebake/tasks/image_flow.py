@@ -25,12 +25,12 @@ def plan_images(
     no_cache: bool = False,
     again: bool = False,
 ) -> BuildPlan:
-    """Plan a build; reads the cargo workspace first, so that a broken manifest is found early."""
+    """Plan a build; reads the manifests first, so that a broken one is found early."""
     from rebake.build.plan import plan_build
     from rebake.build.resend import with_names
     from rebake.engine.host_settings import proxy_build_args
 
-    _ = session.project.workspace
+    session.project.read_manifests(services)
     plan = plan_build(
         session.project,
         mode,
@@ -55,7 +55,7 @@ def build(
     from rebake.build.run import Surroundings, build_images
     from rebake.engine.host_settings import digest
     from rebake.engine.images import Images
-    from rebake.tasks import caches_flow, caches_view
+    from rebake.tasks import caches_view
     from rebake.tasks.wiring import ensure_base_images
 
     plan = plan_images(session, mode, services, no_cache=no_cache, again=again)
@@ -81,6 +81,8 @@ def build(
     )
     session.reporter.built(result)
     if not result.skipped:
+        from rebake.tasks import caches_flow
+
         caches_flow.keep_ceilings(session, detected.endpoint)
     return result
 

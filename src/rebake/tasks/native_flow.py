@@ -49,8 +49,9 @@ def dry_dev(session: Session) -> list[Sequence[str]]:
 
     project = session.project
     home = native.home_of(project)
+    npm = Path("npm") if project.config.ui.manager == "npm" else None
     plan = make_plan(
-        project, project.config.dev.ports, Tools(Path("cargo"), Path("bun")),
+        project, project.config.dev.ports, Tools(Path("cargo"), Path("bun"), npm),
         data=home.data, mark=home.mark,
     )  # fmt: skip
     debug = plan.backend / "target" / "debug"

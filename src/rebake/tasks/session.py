@@ -62,7 +62,7 @@ class Session:
         """The project at or above the current folder."""
         from rebake.project.project import open_project
 
-        return open_project(self._folder)
+        return open_project(self._folder, kept=True, dry_run=self.dry_run)
 
     @cached_property
     def reporter(self) -> Reporter:

@@ -23,7 +23,7 @@ def dev(session: Session, detach: bool = False, native: bool = False) -> dict[st
     """Run all services with hot reload; Ctrl-C stops them."""
     from rebake.tasks import native_flow, stack_flow
 
-    _ = session.project.workspace  # a broken manifest is told before an engine is set up
+    session.project.read_manifests()  # a broken one is told before an engine is set up
     if session.dry_run:
         return stack_flow.dry_stack(session, "dev", native=native)
     if stack_flow.choose_native(session, asked=native):
@@ -40,7 +40,7 @@ def prod(session: Session, detach: bool = True) -> dict[str, object] | None:
     """Build the production images, run them, and return when they are healthy."""
     from rebake.tasks import stack_flow
 
-    _ = session.project.workspace
+    session.project.read_manifests()
     if session.dry_run:
         return stack_flow.dry_stack(session, "prod")
     return stack_flow.serve(session, "prod", detach=detach)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rebake.config.values import tree_of
 from rebake.errors import CannotRun, Interrupted, NoEngine, UsageError
 from rebake.process import run
 from rebake.results import SCHEMA_VERSION, Mode, ServiceState, StackResult
@@ -143,7 +144,7 @@ def stack_mark(session: Session, plan: StackPlan) -> str:
     ]
     values = {
         "variables": dict(plan.variables),
-        "base": project.config.base_images.model_dump(),
+        "base": tree_of(project.config.base_images),
         "engine": session.detected.endpoint.docker_host,
     }
     return fingerprint([file for file in files if file.is_file()], values)
@@ -351,7 +352,7 @@ def packages_of_ui(session: Session) -> str:
     from rebake.stack.plan import packages_key
 
     try:
-        return packages_key((session.project.ui / "bun.lock").read_bytes())
+        return packages_key(session.project.ui_lock_file.read_bytes())
     except FileNotFoundError:
         return ""
 

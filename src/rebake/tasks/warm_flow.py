@@ -102,7 +102,7 @@ def dry(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
         commands.append(wiring.shown_bake(image_flow.plan_images(session, "dev", config.services)))
         stack = plan_of(session, "dev", {})
         for half in ("backend", "ui"):
-            words = fill_words(stack, half, config.ui.manager)
+            words = fill_words(stack, half)
             commands.append(wiring.shown(stack.variables, "docker", *words))
     return session.show_commands(commands)
 

@@ -87,7 +87,7 @@ def _fill(session: Session, plan: StackPlan, half: Half) -> None:
 
     session.say(f"filling the dev volumes of the {half}")
     started = time.monotonic()
-    words = fill_words(plan, half, session.project.config.ui.manager)
+    words = fill_words(plan, half)
     command = compose(session.detected.endpoint, plan, words)
     log = session.reporter.log
     run(command, on_stdout=log, on_stderr=log).check("mend it, then invoke warm-cache again")
@@ -107,9 +107,8 @@ def _key(session: Session, half: Half) -> str:
         files += [member / "Cargo.toml" for member in project.workspace.members]
         base = project.config.base_images.rust
     else:
-        names = ("package.json", "bun.lock", "package-lock.json")
-        files = [project.ui / name for name in names]
-        base = project.config.base_images.bun
+        files = [project.ui / "package.json", project.ui / ".npmrc", project.ui_lock_file]
+        base = f"{project.config.base_images.bun} {project.config.base_images.node}"
     total = hashlib.sha256(base.encode())
     for file in dict.fromkeys(files):
         if file.is_file():

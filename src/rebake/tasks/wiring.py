@@ -75,8 +75,7 @@ def base_images(session: Session) -> list[BaseImage]:
     """The base images that the project's Dockerfiles start from."""
     from rebake.engine.base_images import BaseImage
 
-    table = session.project.config.base_images
-    return [BaseImage("rust", table.rust), BaseImage("bun", table.bun)]
+    return [BaseImage(key, ref) for key, ref in session.project.base_images.items()]
 
 
 def ensure_base_images(session: Session) -> dict[str, str]:

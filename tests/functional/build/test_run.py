@@ -16,7 +16,6 @@ from rebake.build.inputs import build_id, read_inputs
 from rebake.build.plan import plan_build
 from rebake.build.progress_state import BuildProgress
 from rebake.build.run import Surroundings, build_images
-from rebake.engine import build_cache
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, WrongImage
@@ -41,6 +40,8 @@ FAKE = """\
         with (folder / "contexts").open("a") as contexts:
             contexts.write(os.environ.get("REBAKE_BACKEND_CONTEXT", "") + "\\n")
         told = {{k: os.environ[k] for k in ("BACKEND_BUILD_ID", "SEED")}}
+        with (folder / "seeds").open("a") as seeds:
+            seeds.write(told["SEED"] + "\\n")
         (folder / "environment").write_text(json.dumps(told))
         metadata = pathlib.Path(words[words.index("--metadata-file") + 1])
         metadata.write_text(json.dumps({{"api": {{"containerimage.digest": "sha256:new"}}}}))
@@ -55,6 +56,16 @@ FAKE = """\
             print(json.dumps(item), file=sys.stderr)
         code = int((folder / "code").read_text())
         if code == 66:
+            if not os.environ.get("REBAKE_EMPTY_MOUNT"):
+                sys.exit(0)
+            vertex = {{
+                "digest": "sha256:3", "name": "[api build 1/1] RUN build-workspace",
+                "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
+                "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 66',
+            }}
+            print(json.dumps({{"vertexes": [vertex]}}), file=sys.stderr)
+            sys.exit(1)
+        if code == 101:
             if os.environ["SEED"] == "none":
                 sys.exit(0)
             vertex = {{
@@ -316,14 +327,36 @@ def test_each_bake_s_steps_are_told_for_the_names_of_layers(bench: Bench) -> Non
     assert len(told) == 3  # what a failed build made is there too
 
 
+def test_a_lost_mount_is_filled_from_the_layer_by_a_second_bake(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def seeds() -> list[str]:
+        return [seed for seed in (bench.folder / "seeds").read_text().split() if seed]
+
+    bench.build()
+    assert seeds() == ["none"]
+    (bench.folder / "code").write_text("66")  # what a step says that found the mount empty
+    (bench.folder / "backend" / "main.rs").write_text("fn main() { /* edited */ }\n")
+    bench.replan()
+    assert bench.build().images["api"].build_id == bench.id
+    assert seeds() == ["none", "none", "deps"]
+    told = "the cache mount is gone: filling it from the dependency layer"
+    assert told in capsys.readouterr().out
+
+
+def test_without_a_layer_an_empty_mount_is_not_refused(bench: Bench) -> None:
+    (bench.folder / "code").write_text("66")
+    assert bench.build().images["api"].build_id == bench.id
+    assert (bench.folder / "seeds").read_text().split() == ["none"]
+
+
 def test_a_dependency_layer_that_can_not_be_made_is_done_without(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("REBAKE_CACHE_REMOTE", "registry.example/shop")
-    monkeypatch.setattr(build_cache, "mounts", lambda _endpoint: frozenset())
     bench.project = open_project(bench.folder)
     bench.replan()
-    (bench.folder / "code").write_text("66")
+    (bench.folder / "code").write_text("101")
     assert bench.build().images["api"].build_id == bench.id
     seeds = [words for words in bench.calls if words[-1] == "api" and "bake" in words]
     assert ["registry.example/shop:backend-deps" in " ".join(words) for words in seeds] == [

@@ -1,9 +1,11 @@
 """Detection and pulls against a faked docker program and a faked engine socket."""
 
+import ast
 import json
 import socketserver
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,19 +19,22 @@ from rebake.errors import CommandFailed, NoEngine
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="unix sockets and scripts")
 
+# It imports next to nothing: that would cost more than all that it does.
 PROGRAM = """\
-#!{python}
-import json, pathlib, sys
-here = pathlib.Path(__file__).parent
+#!{python} -IS
+import os, sys
+here = os.path.dirname(os.path.abspath(__file__))
 words = " ".join(sys.argv[1:])
-with (here / "calls").open("a") as log:
-    log.write(json.dumps(sys.argv[1:]) + "\\n")
-answers = json.loads((here / "answers.json").read_text())
+with open(here + "/calls", "a") as log:
+    log.write(repr(sys.argv[1:]) + "\\n")
+with open(here + "/answers") as file:
+    answers = eval(file.read())
 for start, replies in answers.items():
     if words.startswith(start):
-        counter = here / ("count-" + start.replace(" ", "-").replace("/", "-"))
-        turn = int(counter.read_text()) if counter.exists() else 0
-        counter.write_text(str(turn + 1))
+        counter = here + "/count-" + start.replace(" ", "-").replace("/", "-")
+        turn = os.path.getsize(counter) if os.path.exists(counter) else 0
+        with open(counter, "a") as file:
+            file.write("x")
         out, err, code = replies[min(turn, len(replies) - 1)]
         sys.stdout.write(out)
         sys.stderr.write(err)
@@ -60,12 +65,14 @@ class Docker:
         self.answer({})
 
     def answer(self, answers: dict[str, list[list[object]]]) -> None:
-        (self.folder / "answers.json").write_text(json.dumps(answers))
+        (self.folder / "answers").write_text(repr(answers))
 
     @property
     def calls(self) -> list[list[str]]:
         log = self.folder / "calls"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        if not log.exists():
+            return []
+        return [ast.literal_eval(line) for line in log.read_text().splitlines()]
 
 
 class _Pong(socketserver.StreamRequestHandler):
@@ -139,6 +146,32 @@ def test_a_changed_client_or_a_broken_memory_is_asked_again(engine, docker, arou
     around.cache.write_text('{"fingerprint": 1')
     detect(around)
     assert len(docker.calls) == 12
+
+
+def test_shells_with_another_path_take_turns_and_ask_once_each(engine, docker, around):
+    docker.answer(GOOD)
+    other = replace(around, environ={**around.environ, "PATH": around.environ["PATH"] + ":/other"})
+    for _ in range(3):
+        assert detect(around).endpoint == detect(other).endpoint
+    assert len(docker.calls) == 8
+    for number in range(9):  # more than are kept: the oldest is forgotten
+        path = f"{around.environ['PATH']}:/{number}"
+        detect(replace(around, environ={**around.environ, "PATH": path}))
+    asked = len(docker.calls)
+    detect(replace(around, environ={**around.environ, "PATH": path}))
+    assert len(docker.calls) == asked
+    detect(around)
+    assert len(docker.calls) == asked + 4
+    assert len(json.loads(around.cache.read_text())["entries"]) == 8
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 3}', '{"format": 3, "entries": [1, {}]}'])
+def test_a_memory_of_another_form_is_none(engine, docker, around, text):
+    docker.answer(GOOD)
+    around.cache.parent.mkdir(exist_ok=True)
+    around.cache.write_text(text)
+    assert detect(around).endpoint.docker_host == engine
+    assert len(docker.calls) == 4
 
 
 @pytest.mark.parametrize(

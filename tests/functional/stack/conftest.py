@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -19,20 +20,26 @@ from rebake.project.project import Project, open_project
 from rebake.stack import native
 from rebake.stack.native_plan import Tools
 
+# The fakes are started two hundred times: they import only what is built into Python, and
+# Python itself starts without its site packages.
+
 # "Compiles" each crate: the binary is the server below with the text of src/main.rs in it.
 # `error` in a source is an error of the compiler's; `slow` takes a second.
-CARGO = """#!{python}
-import json, os, pathlib, sys, time
+CARGO = """#!{python} -IS
+import os, sys, time
 arguments = sys.argv[1:]
 if arguments == ["--version"]:
     print("cargo 1.99.0 (fake)"); sys.exit(0)
 assert arguments[:2] == ["build", "--locked"], arguments
 names = [arguments[n + 1] for n, word in enumerate(arguments) if word == "--bin"]
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 with open("cargo.calls.tmp", "a") as calls:
     calls.write("build\\n")
 sys.stderr.write("   Compiling libc v0.2.0\\n")
 for number, name in enumerate(names, 1):
-    source = pathlib.Path("crates", name, "src", "main.rs").read_text()
+    source = read("crates/" + name + "/src/main.rs")
     sys.stderr.write(f"    Building [=====>     ] {{number}}/{{len(names)}}: {{name}}\\r")
     sys.stderr.flush()
     if "slow" in source:
@@ -41,96 +48,135 @@ for number, name in enumerate(names, 1):
         sys.stderr.write("\\r\\x1b[Kerror[E0425]: cannot find value `x`\\n")
         sys.stderr.write(" --> crates/" + name + "/src/main.rs:1:1\\n\\n")
         sys.exit(101)
-    program = pathlib.Path("target", "debug", name).absolute()
-    program.parent.mkdir(parents=True, exist_ok=True)
-    text = pathlib.Path({server!r}).read_text().replace("@TEXT@", source.strip())
-    if not program.exists() or program.read_text() != text:
-        program.with_suffix(".new").write_text(text)
-        program.with_suffix(".new").chmod(0o755)
-        program.with_suffix(".new").replace(program)
-    print(json.dumps({{"reason": "compiler-artifact", "executable": str(program),
-                       "target": {{"name": name, "kind": ["bin"]}}, "fresh": False}}))
+    program = os.getcwd() + "/target/debug/" + name
+    os.makedirs(os.path.dirname(program), exist_ok=True)
+    text = read({server!r}).replace("@TEXT@", source.strip())
+    if not os.path.exists(program) or read(program) != text:
+        with open(program + ".new", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(program + ".new", 0o755)
+        os.replace(program + ".new", program)
+    line = (
+        '{{"reason": "compiler-artifact", "executable": "%s", '
+        '"target": {{"name": "%s", "kind": ["bin"]}}, "fresh": false}}\\n'
+    )
+    sys.stdout.buffer.write((line % (program, name)).encode())
 sys.stderr.write("    Finished `dev` profile\\n")
 """
 
+# Answers one request after another. An interrupt ends it when the one at hand is answered.
+SERVE = """
+import _signal, _socket, os, select, sys
+def bound(host, port):
+    made = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    made.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    made.bind((host, port))
+    made.listen(64)
+    return made
+def serve(listener, answer):
+    stopped = []
+    for number in (_signal.SIGINT, _signal.SIGTERM):
+        _signal.signal(number, lambda *_: stopped.append(1))
+    listener.settimeout(0)
+    ready = select.poll()
+    ready.register(listener.fileno(), select.POLLIN)
+    while not stopped:
+        if not ready.poll(20):
+            continue
+        try:
+            client = _socket.socket(fileno=listener._accept()[0])
+        except BlockingIOError:  # another process that has the same socket was faster
+            continue
+        client.settimeout(5)
+        try:
+            request = b""
+            while b"\\r\\n\\r\\n" not in request:
+                read = client.recv(65536)
+                if not read:
+                    break
+                request += read
+            else:
+                body = answer(request.split()[1].decode())
+                head = "HTTP/1.1 200 OK\\r\\nconnection: close\\r\\ncontent-length: "
+                client.sendall(head.encode() + str(len(body)).encode() + b"\\r\\n\\r\\n" + body)
+        except OSError:
+            pass
+        client.close()
+    listener.close()
+"""
+
 # Answers /healthz, and its text everywhere else; `crash` in the text ends it at once.
-SERVER = '''#!{python}
-import http.server, os, pathlib, signal, socket, sys, threading, time, urllib.parse
+SERVER = (
+    "#!{python} -IS"
+    + SERVE
+    + '''
 TEXT = """@TEXT@"""
-name = pathlib.Path(sys.argv[0]).name
+name = os.path.basename(sys.argv[0])
 print(f"{{name}} starts: {{TEXT}}", flush=True)
 if "crash" in TEXT:
     sys.exit(3)
-database = pathlib.Path(
-    urllib.parse.unquote(os.environ["DATABASE_URL"].removeprefix("sqlite://")))
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        if self.path == "/crash":
-            os._exit(4)
-        body = b"ok" if self.path == "/healthz" else TEXT.encode()
-        if self.path == "/pid":
-            body = str(os.getpid()).encode()
-        if self.path == "/write":
-            database.write_text("kept")
-        if self.path == "/read":
-            body = database.read_text().encode() if database.exists() else b"nothing"
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_):
-        pass
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = False
-    allow_reuse_address = True
-
+raw = os.environb[b"DATABASE_URL"].removeprefix(b"sqlite://").split(b"%")
+database = raw[0] + b"".join(bytes([int(part[:2], 16)]) + part[2:] for part in raw[1:])
+def answer(path):
+    if path == "/crash":
+        os._exit(4)
+    if path == "/healthz":
+        return b"ok"
+    if path == "/pid":
+        return str(os.getpid()).encode()
+    if path == "/write":
+        with open(database, "w") as file:
+            file.write("kept")
+    if path == "/read":
+        if not os.path.exists(database):
+            return b"nothing"
+        with open(database, "rb") as file:
+            return file.read()
+    return TEXT.encode()
 if os.environ.get("LISTEN_FDS"):
-    server = Server(("", 0), Handler, bind_and_activate=False)
-    server.socket.close()
-    server.socket = socket.socket(fileno=int(os.environ["LISTEN_FDS_FIRST_FD"]))
-    server.socket.setblocking(False)
+    listener = _socket.socket(fileno=int(os.environ["LISTEN_FDS_FIRST_FD"]))
 else:
     host, _, port = os.environ[name.upper() + "_ADDR"].rpartition(":")
-    server = Server((host.strip("[]"), int(port)), Handler)
-for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-server.serve_forever(poll_interval=0.02)
-server.server_close()
+    listener = bound(host.strip("[]"), int(port))
+serve(listener, answer)
 '''
+)
 
 # `bun run dev` starts the server as a child, like the real one.
-BUN = """#!{python}
-import http.server, os, pathlib, subprocess, sys
+BUN = (
+    "#!{python} -IS"
+    + SERVE
+    + """
 arguments = sys.argv[1:]
 if arguments == ["--version"]:
     print("1.4.5")
 elif arguments[0] == "install":
     assert arguments == ["install", "--frozen-lockfile"], arguments
-    lock = pathlib.Path("bun.lock").read_text()
-    if "broken" in lock:
+    with open("bun.lock") as lock:
+        broken = "broken" in lock.read()
+    if broken:
         print("error: lockfile had changes, but lockfile is frozen", file=sys.stderr); sys.exit(1)
     with open("installs", "a") as calls:
         calls.write("install\\n")
 elif arguments == ["run", "dev"]:
-    sys.exit(subprocess.run([sys.executable, __file__, "serve"]).returncode)
-elif arguments == ["serve"]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = os.environ["API_URL"].encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-        def log_message(self, *_):
-            pass
-    print("UI starts", flush=True)
+    child = os.spawnv(os.P_NOWAIT, __file__, [__file__, "serve"])
     try:
-        http.server.ThreadingHTTPServer(
-            (os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
-    except KeyboardInterrupt:
-        pass
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    except KeyboardInterrupt:  # the child had it too
+        os.waitpid(child, 0)
+elif arguments == ["serve"]:
+    listener = bound(os.environ["HOST"], int(os.environ["PORT"]))
+    print("UI starts", flush=True)
+    serve(listener, lambda path: os.environ["API_URL"].encode())
+"""
+)
+
+NPM = """#!{python}
+import pathlib, sys
+assert sys.argv[1:3] == ["install", "--no-save"], sys.argv
+assert pathlib.Path("package-lock.json").is_file()
+with open("installs", "a") as calls:
+    calls.write("npm install\\n")
 """
 
 
@@ -160,6 +206,13 @@ class Stack:
             find=lambda _project, **_options: self.tools,
             **options,
         )
+
+    def use_npm(self) -> None:
+        """Let npm be the UI's package manager."""
+        file = self.root / "rebake.toml"
+        file.write_text(file.read_text() + '[ui]\nmanager = "npm"\n')
+        (self.root / "ui" / "bun.lock").rename(self.root / "ui" / "package-lock.json")
+        self.tools = replace(self.tools, npm=self.tools.bun.parent / "npm")
 
     def down(self) -> bool:
         return native.down(self.project)
@@ -234,7 +287,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     programs.mkdir()
     server = programs / "server.py"
     server.write_text(SERVER.format(python=sys.executable))
-    for name, text in (("cargo", CARGO), ("bun", BUN)):
+    for name, text in (("cargo", CARGO), ("bun", BUN), ("npm", NPM)):
         program = programs / name
         program.write_text(text.format(python=sys.executable, server=str(server)))
         program.chmod(0o755)

@@ -130,6 +130,18 @@ def test_a_new_lock_file_installs_packages_and_restarts_the_ui(stack, get, event
     assert eventually(lambda: get(url))
 
 
+def test_npm_installs_and_does_so_again_for_a_new_lock_file(stack, get, eventually) -> None:
+    stack.use_npm()
+    url = stack.up().urls["ui"]
+    installs = stack.root / "ui" / "installs"
+    assert installs.read_text() == "npm install\n"
+    (stack.root / "ui" / "package-lock.json").write_text('{"new": 1}')
+    assert eventually(lambda: installs.read_text() == "npm install\n" * 2)
+    assert eventually(lambda: stack.log("ui").count("UI starts") == 2)
+    assert eventually(lambda: get(url))
+    assert "changed: package-lock.json" in stack.log("build")
+
+
 def test_polling_notices_edits_too(stack, get, eventually) -> None:
     settings = stack.root / "rebake.toml"
     settings.write_text(settings.read_text().replace("[dev]\n", '[dev]\nwatch = "polling"\n'))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 import textwrap
@@ -18,24 +19,28 @@ if sys.platform == "win32":
     pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
 
 FAKE = """\
-    #!{python}
-    import json, pathlib, sys, time
-    folder = pathlib.Path(__file__).parent
-    with (folder / "calls").open("a") as calls:
-        calls.write(json.dumps(sys.argv[1:]) + "\\n")
+    #!{python} -IS
+    import os, sys, time
+    folder = os.path.dirname(os.path.abspath(__file__)) + "/"
     words = sys.argv[1:]
+    def read(name):
+        with open(folder + name) as file:
+            return file.read()
+    with open(folder + "calls", "a") as calls:
+        calls.write(repr(words) + "\\n")
     if words[:2] == ["volume", "ls"]:
-        print((folder / "volumes").read_text())
+        print(read("volumes"))
     if "up" in words:
-        sys.exit(int((folder / "up").read_text()))
+        sys.exit(int(read("up")))
     if "ps" in words:
-        states = json.loads((folder / "states").read_text())
+        states = eval(read("states"))
         current = states[0] if len(states) == 1 else states.pop(0)
-        (folder / "states").write_text(json.dumps(states))
-        for name, (state, health) in current.items():
-            print(json.dumps({{"Service": name, "State": state, "Health": health}}))
+        with open(folder + "states", "w") as file:
+            file.write(repr(states))
+        for line in current:
+            print(line)
     if "logs" in words:
-        print((folder / "logs").read_text(), flush=True)
+        print(read("logs"), flush=True)
         if "--follow" in words:
             time.sleep(30)
 """
@@ -54,7 +59,14 @@ class Fake:
 
     def say(self, up: int = 0, states: list | None = None, logs: str = "") -> None:
         (self.folder / "up").write_text(str(up))
-        (self.folder / "states").write_text(json.dumps(states or [READY]))
+        told = [
+            [
+                json.dumps({"Service": name, "State": state, "Health": health})
+                for name, (state, health) in current.items()
+            ]
+            for current in states or [READY]
+        ]
+        (self.folder / "states").write_text(repr(told))
         (self.folder / "logs").write_text(logs)
 
     def volumes(self, *names: str) -> None:
@@ -62,7 +74,8 @@ class Fake:
 
     @property
     def calls(self) -> list[list[str]]:
-        return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+        lines = (self.folder / "calls").read_text().splitlines()
+        return [ast.literal_eval(line) for line in lines]
 
 
 @pytest.fixture

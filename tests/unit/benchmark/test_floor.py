@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rebake.benchmark.floor_subject import build_environment
+from rebake.benchmark.floor_subject import build_environment, ui_script
 
 ROOT = Path(__file__).parents[3]
 
@@ -45,3 +45,17 @@ def test_this_projects_own_build_is_incremental_and_links_with_mold() -> None:
     found = build_environment((ROOT / "backend/Dockerfile").read_text(encoding="utf-8"))
     assert found["CARGO_PROFILE_RELEASE_INCREMENTAL"] == "true"
     assert "mold" in found["RUSTFLAGS"]
+
+
+def test_the_ui_is_built_by_its_manager() -> None:
+    start = "sh /tools/with-host-settings"
+    assert ui_script("bun") == f"{start} bun install --frozen-lockfile && bun run build"
+    assert ui_script("npm") == (
+        f"{start} npm install --no-save --prefer-offline --no-audit --no-fund && npm run build"
+    )
+
+
+def test_the_stage_of_the_ui_that_it_stands_on_is_there() -> None:
+    text = (ROOT / "ui/Dockerfile").read_text(encoding="utf-8")
+    assert "FROM ${UI_MANAGER} AS manager\n" in text
+    assert "FROM manager AS build\n" in text

@@ -49,6 +49,24 @@ def test_every_recipe_renders(layout: Layout, recipe: str) -> None:
             assert "--mount=type=secret,id=ca" in line
 
 
+def test_the_usual_image_of_a_ui_with_either_manager(layout: Layout, tmp_path: Path) -> None:
+    bun = rendering.dockerfile("ui", layout, cache_id="c")
+    assert "node" not in bun
+    assert "COPY package.json bun.lock ./\n" in bun
+    assert bun.endswith(
+        "RUN bun run build\n\nFROM ${RUNTIME_IMAGE}\nCOPY --from=build /app/dist /srv/www\n"
+    )
+    npm = rendering.dockerfile("ui", layout, cache_id="c", ui_manager="npm")
+    assert "FROM ${NODE_IMAGE} AS node\n" in npm
+    assert "COPY package.json package-lock.json ./\n" in npm
+    assert "    sh /tools/with-host-settings npm ci\n" in npm
+    assert "RUN npm run build\n" in npm
+    for manager, image in (("bun", None), ("npm", "node:1")):
+        more = build(tmp_path, ui_manager=manager, node_image="node:1")
+        targets = json.loads(json.dumps(rendering.bake_document(more, layout)))["target"]
+        assert targets["ui"]["args"].get("NODE_IMAGE") == image
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_no_recipe_borrows_what_makes_ours_fast(layout: Layout, recipe: str) -> None:
     text = rendering.dockerfile(recipe, layout, cache_id="bench-x").lower()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rebake.build.plan import EXPORT, bake_words, dependency_words, plan_build, target_mount
+from rebake.build.plan import EXPORTS, bake_words, dependency_words, plan_build
 from rebake.project.project import open_project
 
 
@@ -25,8 +25,8 @@ def test_prod_builds_one_target_a_service(tmp_path: Path) -> None:
         "--progress", "rawjson",
         "--metadata-file", str(tmp_path / "meta.json"),
         "--allow", f"fs.read={settings}",
-        "--set", f"api.output={EXPORT}",
-        "--set", f"ui.output={EXPORT}",
+        "--set", f"api.output={EXPORTS['none']}",
+        "--set", f"ui.output={EXPORTS['none']}",
         "api", "ui",
     )  # fmt: skip
     assert [image.ref for image in plan.images] == [
@@ -35,6 +35,15 @@ def test_prod_builds_one_target_a_service(tmp_path: Path) -> None:
     ]
     assert plan.variables["PROJECT"] == project.name
     assert plan.variables["CACHE_ID"] == project.cache_id
+
+
+def test_npm_and_where_it_comes_from_are_told_and_of_bun_nothing(tmp_path: Path) -> None:
+    told = plan_build(project_in(tmp_path), "prod", ("ui",), tmp_path).variables
+    assert not {"UI_MANAGER", "NODE_IMAGE"} & told.keys()
+    text = '[ui]\nmanager = "npm"\n[base_images]\nnode = "node:26.1.0-slim"\n'
+    (tmp_path / "rebake.toml").write_text(text)
+    told = plan_build(open_project(tmp_path), "prod", ("ui",), tmp_path).variables
+    assert (told["UI_MANAGER"], told["NODE_IMAGE"]) == ("npm", "node:26.1.0-slim")
 
 
 def test_dev_builds_one_target_a_half(tmp_path: Path) -> None:
@@ -97,11 +106,3 @@ def test_a_remote_cache_is_written_when_asked(
         "--set", f"backend-deps.cache-to={place},{how}",
         "backend-deps",
     )  # fmt: skip
-
-
-def test_the_mount_of_release_builds_is_found_by_its_name(tmp_path: Path) -> None:
-    project = project_in(tmp_path)
-    mine = f"{project.cache_id}-target-release-amd64-rust:1.97-slim-trixie"
-    others = {f"{project.cache_id}-cargo", "other-target-release-amd64-rust:1.97-slim-trixie"}
-    assert target_mount(project, frozenset({*others, mine})) == mine
-    assert target_mount(project, frozenset(others)) == ""

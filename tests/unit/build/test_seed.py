@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import pytest
 
-from rebake.build.seed import CacheState, choose, layer_key
+from rebake.build.seed import CacheState, after_refusal, choose, layer_key, was_empty
 from rebake.history.records import FileDigest
 
 
 @pytest.mark.parametrize(
-    ("state", "seed"),
+    ("state", "seed", "refuse"),
     [
-        (CacheState(mount="shop-target", layer=True, remote=True), "none"),
-        (CacheState(mount=None, layer=True, remote=True), "none"),
-        (CacheState(mount="", layer=True, remote=False), "deps"),
-        (CacheState(mount="", layer=False, remote=True), "deps"),
-        (CacheState(mount="", layer=False, remote=False), "none"),
+        (CacheState(layer=True, remote=True, built=True), "none", True),
+        (CacheState(layer=True, remote=False, built=True), "none", True),
+        (CacheState(layer=False, remote=True, built=True), "none", True),
+        (CacheState(layer=False, remote=True, built=False), "deps", False),
+        (CacheState(layer=False, remote=False, built=False), "none", False),
+        (CacheState(layer=False, remote=False, built=True), "none", False),
     ],
 )
-def test_the_layer_is_used_only_where_the_mount_is_gone(state: CacheState, seed: str) -> None:
-    choice, reason = choose(state)
-    assert choice == seed
-    assert reason
+def test_an_empty_mount_is_refused_where_there_is_something_to_fill_it_from(
+    state: CacheState, seed: str, refuse: bool
+) -> None:
+    chosen = choose(state)
+    assert (chosen.seed, chosen.refuse_empty) == (seed, refuse)
+    assert chosen.reason
+
+
+def test_after_a_refusal_the_layer_is_used_and_nothing_is_refused_again() -> None:
+    chosen = after_refusal(CacheState(layer=True, remote=False, built=True))
+    assert (chosen.seed, chosen.refuse_empty) == ("deps", False)
+    assert chosen.reason == "the cache mount is gone: filling it from the dependency layer"
+
+
+def test_a_refusal_is_told_by_its_exit_code() -> None:
+    text = 'process "/bin/sh -c x" did not complete successfully: exit code: '
+    assert was_empty(f"{text}66")
+    assert not was_empty(f"{text}1")
+    assert not was_empty(f"{text}666")
 
 
 def key(path: str = "crates/api/src/main.rs", digest: str = "a", **more: object) -> str:

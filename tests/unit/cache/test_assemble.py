@@ -26,6 +26,7 @@ OWNER = Owner(
     stacks={"prod": "shop-w", "dev": "shop-w-dev"},
     gone=(Gone("/old", "shop-old"),),
     rust=RUST,
+    manager="bun",
     packages="0123456789ab",
     refs=frozenset({"shop-w-api:prod", "shop-w-ui:prod", "shop-w-dev-backend:dev"}),
 )

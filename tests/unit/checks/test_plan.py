@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,22 @@ def test_compose_and_shell() -> None:
 def test_typescript_waits_for_its_packages() -> None:
     parts = plan.parts_of_lint(TREE, "typescript")
     assert [part.after for part in parts] == ["", "bun install", "bun install"]
+    assert [part.argv for part in parts] == [
+        ("install", "--frozen-lockfile"), ("run", "typecheck"), ("run", "lint")
+    ]  # fmt: skip
+
+
+def test_npm_looks_at_its_lock_file_first() -> None:
+    install = ("install", "--no-save", "--prefer-offline", "--no-audit")
+    tree = replace(TREE, manager="npm", install=install)
+    lock, ready, *checks = plan.parts_of_lint(tree, "typescript")
+    assert lock.argv == ("ci", "--dry-run", "--prefer-offline", "--no-audit")
+    assert lock.findings("npm error Missing: a@1 from lock file\nnpm error Invalid: lock\n") == 2
+    assert (ready.argv, ready.after, ready.lane) == (install, lock.name, lock.lane)
+    assert [part.after for part in checks] == [ready.name, ready.name]
+    assert {part.need for part in (lock, ready, *checks)} == {"npm"}
+    *_, test = (part for part in plan.parts_of_test(tree) if part.group == "ui")
+    assert (test.argv, test.need, test.after) == (("test",), "bun", ready.name)
 
 
 @pytest.mark.parametrize("group", [name for name in LINT_GROUPS if name != "python"])
@@ -98,6 +115,12 @@ def test_the_tests_of_all_three() -> None:
     assert [part.group for part in parts] == ["backend", "ui", "ui", "toolkit"]
     cargo = ("test", "--quiet", "--locked", "--all-features", "--all-targets")
     assert argv_of(parts)["backend tests"] == cargo
+
+
+def test_what_tests_compile_of_python_is_kept_even_where_the_machine_says_not_to() -> None:
+    tree = Tree(files=("tests/unit/test_a.py", "tests/e2e/test_b.py"))
+    parts = [*plan.parts_of_test(tree), *plan.parts_of_e2e(tree)]
+    assert [part.env["PYTHONDONTWRITEBYTECODE"] for part in parts] == ["", ""]
 
 
 def test_arguments_for_pytest_mean_the_toolkit_alone() -> None:

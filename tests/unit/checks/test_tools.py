@@ -79,6 +79,11 @@ def test_bun_in_a_container_writes_as_the_user() -> None:
     assert argv[-3:] == ("bun:1", "bun", "install")
 
 
+def test_npm_in_a_container() -> None:
+    tool = tools.npm_in_container(FakeDocker(), "node:1", Path("/r"), "app")
+    assert tool.command(["ci"], Path("/r/ui"), {}).argv[-3:] == ("node:1", "npm", "ci")
+
+
 def test_programs_of_the_toolkit() -> None:
     python = tools.toolkit_program("python")
     assert python is not None

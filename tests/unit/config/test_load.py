@@ -73,7 +73,18 @@ def test_unknown_keys_and_wrong_types_all_at_once(tmp_path: Path) -> None:
         f"{file}:2: engine.kidn: unknown key; did you mean engine.kind?",
         f"{file}:3: engine.start_timeout_s: 'x' can't be used; expected a whole number",
         f"{file}:6: backend.services: [] can't be used; expected at least one entry",
-        f"{file}:8: ui.manager: 'yarn' can't be used; expected \"bun\"",
+        f'{file}:8: ui.manager: \'yarn\' can\'t be used; expected "bun" or "npm"',
+    ]
+
+
+def test_a_word_that_is_nearly_one_of_those_that_may_stand_there(tmp_path: Path) -> None:
+    folder = write(tmp_path, '[ui]\nmanager = "NMP"\n[engine]\nkind = "private-one"\n')
+    file = folder / "rebake.toml"
+    assert faults(folder) == [
+        f'{file}:4: engine.kind: \'private-one\' can\'t be used; expected "auto", "system", '
+        '"private" or "native"; did you mean "private"?',
+        f'{file}:2: ui.manager: \'NMP\' can\'t be used; expected "bun" or "npm"; '
+        'did you mean "npm"?',
     ]
 
 

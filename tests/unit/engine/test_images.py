@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from rebake.engine.images import info_of
+import threading
+from pathlib import Path
+
+import pytest
+
+from rebake.engine import image_size
+from rebake.engine.api import Answer
+from rebake.engine.endpoint import Endpoint
+from rebake.engine.images import info_of, inspect
 
 ENTRY = {
     "Id": "sha256:config",
@@ -26,3 +34,15 @@ def test_an_image_is_read() -> None:
 def test_what_an_engine_may_leave_out() -> None:
     info = info_of({"Id": "sha256:config", "Size": 3, "Config": {"Labels": None}})
     assert (info.digest, info.bytes, info.labels) == ("sha256:config", 3, {})
+
+
+def test_several_images_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(3, timeout=20)
+
+    def describe(_host: str, ref: str) -> Answer:
+        together.wait()  # broken, and so an error, when they come one after another
+        return Answer(404, {}) if ref == "gone" else Answer(200, {"Id": ref})
+
+    monkeypatch.setattr(image_size, "describe", describe)
+    endpoint = Endpoint("default", "unix:///nowhere", Path("docker"))
+    assert inspect(endpoint, ["a", "gone", "b"]) == {"a": {"Id": "a"}, "b": {"Id": "b"}}

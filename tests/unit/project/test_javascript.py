@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rebake.errors import CommandFailed, ProgramMissing, ProjectError
-from rebake.project.javascript import Package, find_bun, read_package, wanted_bun
+from rebake.project.javascript import Package, find_bun, find_npm, read_package, wanted_bun
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the fakes are shell scripts")
 IMAGE = "oven/bun:1.4.5-slim"
@@ -108,6 +108,22 @@ def test_wanted(manager: str | None, image: str, version: str | None) -> None:
 def test_another_manager() -> None:
     with pytest.raises(ProjectError, match=r"packageManager is 'pnpm@9\.0\.0'"):
         wanted_bun(package("pnpm@9.0.0"), IMAGE)
+    with pytest.raises(ProjectError, match=r"packageManager is 'bun@1\.4\.5', but .* is npm"):
+        wanted_bun(package("bun@1.4.5"), IMAGE, "npm")
+
+
+def test_with_npm_the_base_image_says_which_bun_runs_the_programs() -> None:
+    assert wanted_bun(package("npm@11.0.0"), IMAGE, "npm") == "1.4.5"
+    assert wanted_bun(package(), IMAGE, "npm") == "1.4.5"
+
+
+@posix
+def test_npm_of_this_machine(programs: Path) -> None:
+    with pytest.raises(ProgramMissing) as caught:
+        find_npm()
+    assert caught.value.what == "npm (ui.manager is npm) was not found"
+    program = npm(programs, "1.0.0")
+    assert find_npm() == program
 
 
 @posix

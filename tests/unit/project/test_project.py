@@ -28,6 +28,15 @@ def test_two_folders_of_one_name_never_share_a_name(tmp_path: Path) -> None:
     assert one.compose_name("dev") == f"{one.name}-dev"
 
 
+def test_what_the_images_start_from_and_the_lock_file_follow_the_manager(tmp_path: Path) -> None:
+    project = open_project(make(tmp_path))
+    assert list(project.base_images) == ["rust", "bun"]
+    assert project.ui_lock_file == tmp_path / "ui" / "bun.lock"
+    project = open_project(make(tmp_path, '[ui]\nmanager = "npm"\n'))
+    assert list(project.base_images) == ["rust", "bun", "node"]
+    assert project.ui_lock_file == tmp_path / "ui" / "package-lock.json"
+
+
 def test_worktrees_share_their_cache_mounts_but_no_containers(tmp_path: Path) -> None:
     main = make(tmp_path / "shop", '[project]\nname = "shop"\n')
     private = main / ".git" / "worktrees" / "fix"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rebake.config.values import table_of, tree_of
 from rebake.project.project import Project, open_project
 from rebake.stack import native_build, native_plan
 from rebake.stack.native_plan import Tools, from_json, make_plan, to_json
@@ -24,9 +25,9 @@ def project_with(root: Path, *services: str) -> Project:
     (root / "backend").mkdir()
     (root / "backend" / "Cargo.lock").write_text('[[package]]\nname = "listenfd"\n')
     loaded = open_project(root).loaded
-    backend = loaded.config.backend.model_copy(update={"services": services})
-    config = loaded.config.model_copy(update={"backend": backend})
-    return Project(root, replace(loaded, config=config))
+    tree = tree_of(loaded.config)
+    tree["backend"]["services"] = list(services)
+    return Project(root, replace(loaded, config=table_of(tree)))
 
 
 @pytest.fixture
@@ -44,6 +45,22 @@ def test_one_build_for_all_binaries(project: Project) -> None:
     assert plan.build_command().cwd == project.backend
     assert plan.install_command().cwd == project.ui
     assert plan.binaries == ("api", "mail-er")
+
+
+def test_npm_installs_and_bun_serves(project: Project) -> None:
+    tree = tree_of(project.config)
+    tree["ui"]["manager"] = "npm"
+    config = table_of(tree)
+    npm = Project(project.root, replace(project.loaded, config=config))
+    tools = replace(TOOLS, npm=Path("/tools/npm"))
+    plan = make_plan(npm, PORTS, tools, data=Path("/data"), mark="m")
+    assert plan.install == (
+        *("/tools/npm", "install", "--no-save"),
+        *("--prefer-offline", "--no-audit", "--no-fund"),
+    )
+    assert plan.lock == "package-lock.json"
+    assert plan.service("ui").argv == ("/tools/bun/bun", "run", "dev")
+    assert from_json(to_json(plan)) == plan
 
 
 @posix

@@ -42,6 +42,13 @@ def test_dev(tmp_path: Path) -> None:
     assert plan.urls["ui"] == "http://127.0.0.1:1"
 
 
+def test_the_compose_file_is_told_of_npm_and_nothing_of_bun(tmp_path: Path) -> None:
+    for manager, told in (("bun", None), ("npm", "npm")):
+        project = make(tmp_path, f'[ui]\nmanager = "{manager}"\n')
+        plan = plan_stack(project, "dev", PORTS, host_settings=Path("/s"), owner=None, watch="x")
+        assert plan.variables.get("UI_MANAGER") == told
+
+
 def test_another_lock_file_gets_another_volume_in_dev(tmp_path: Path) -> None:
     project = make(tmp_path)
     one, other = packages_key(b"react 1"), packages_key(b"react 2")

@@ -1,0 +1,100 @@
+"""Keeps settings that were found good, so that they are not checked again until something changed.
+
+What they were made from is a digest: the files' texts, the variables, the flags, and rebake's own
+rules. A file that is not whole, or is for something else, is as good as none. Other answers that
+take long to get are kept in the same way (`keep`, `recall`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rebake import __version__
+
+_FORMAT = 1
+_RULES = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Settings that were found good.
+
+    Attributes:
+        values: all of them, as the model writes them as JSON, with what it works out from them.
+        sources: where the value of each key came from.
+    """
+
+    values: dict[str, Any]
+    sources: dict[str, str]
+
+
+def digest_of(
+    files: Sequence[tuple[Path, str]], environ: Mapping[str, str], flags: Mapping[str, object]
+) -> str:
+    """Return a digest of all that settings are made from.
+
+    Args:
+        files: the files with their texts, in the order of their precedence.
+        environ: the variables that set keys; they end up in the digest alone.
+        flags: the flags that set keys.
+    """
+    rules = [
+        (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
+        for entry in os.scandir(_RULES)
+        if entry.is_file()
+    ]
+    made_from = [
+        [_FORMAT, __version__, sorted(rules)],
+        [(str(file), text) for file, text in files],
+        sorted(environ.items()),
+        sorted((name, repr(value)) for name, value in flags.items()),
+    ]
+    return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+
+
+def read(file: Path, digest: str) -> Kept | None:
+    """Return the settings in a file when they were made from the very same things."""
+    text = recall(file, digest)
+    if text is None:
+        return None
+    try:
+        document = json.loads(text)
+        return Kept(document["values"], document["sources"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def write(file: Path, digest: str, kept: Kept) -> None:
+    """Keep settings; where that can't be done, they are checked anew each time."""
+    keep(file, digest, json.dumps({"values": kept.values, "sources": kept.sources}))
+
+
+def recall(file: Path, digest: str) -> str | None:
+    """Return the text that a file keeps for a digest; None when it is another's, or not whole."""
+    try:
+        made_from, checksum, text = file.read_text(encoding="utf-8").split("\n", 2)
+    except (OSError, ValueError):
+        return None
+    return text if made_from == digest and checksum == _checksum(text) else None
+
+
+def keep(file: Path, digest: str, text: str) -> None:
+    """Keep a text for what it was made from, readable by this user alone; try to, at least."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(number, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(f"{digest}\n{_checksum(text)}\n{text}")
+        temporary.replace(file)
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
