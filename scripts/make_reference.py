@@ -100,6 +100,13 @@ SAMPLES: dict[str, dict[str, object]] = {
         "tail": ("the last lines of the step",),
         "message": "exit code: 101",
     },
+    "not-warm": {
+        "lines": (
+            "build 42 of api: 1 of 7 steps ran, 3.4 s",
+            "  build 1/1 RUN /tools/build-workspace release /out api worker web  2.9 s",
+            "      backend/crates/core/src/item.rs (+3 -1)",
+        ),
+    },
     "wrong-image": {
         "service": "api",
         "expected": "3f9c2b7a1d0e4c55",

@@ -273,6 +273,21 @@ class BuildFailed(_WithTail, RebakeError):
 
 
 @dataclass(eq=False)
+class NotWarm(RebakeError):
+    """A build that had to be fully cached ran a step."""
+
+    lines: Sequence[str]
+    code: ClassVar[str] = "not-warm"
+    says: ClassVar[str] = "the build was not fully cached"
+    advises: ClassVar[str] = "keep what is named here the same from build to build"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """What ran, and why."""
+        return self.lines
+
+
+@dataclass(eq=False)
 class WrongImage(RebakeError):
     """An image whose build id is not the one of the sources: it must not be used."""
 

@@ -19,6 +19,7 @@ import pytest
 from rebake.cli import main
 from rebake.engine.endpoint import Endpoint
 from rebake.history.cache_log import CacheLog, OwnedLayer, RanStep
+from rebake.history.evidence import Removal
 from rebake.history.records import BuildRecord, ImageRecord
 from rebake.history.store import History
 from rebake.project.project import Project, open_project
@@ -213,6 +214,10 @@ class Bench:
     def log(self) -> CacheLog:
         return CacheLog(self.state / "caches.sqlite3", self.endpoint.docker_host)
 
+    def removals(self) -> tuple[Removal, ...]:
+        with History(self.state / "history.sqlite3") as history:
+            return history.removals(self.id)
+
     def files(self) -> dict[str, bytes]:
         return {str(p): p.read_bytes() for p in self.state.rglob("*") if p.is_file()}
 
@@ -296,9 +301,10 @@ def test_each_word_removes_its_own_and_says_what_it_freed(
     assert {f"{bench.dev}_data", "somebody_target"} <= set(engine.volumes)
     assert "foreign" in {c["Id"] for c in engine.containers}
     assert document["freed_bytes"] == document["said_bytes"] > 0
-    with bench.log() as log:
-        assert {r.id for r in log.removed(bench.id)} == {r["id"] for r in document["removed"]}
-        assert {r.reason for r in log.removed(bench.id)} == {f"refresh-cache clean {word}"}
+    told = bench.removals()  # for `why`: what builds will miss
+    missed = {r["name"] for r in document["removed"] if r["kind"] in {"mount", "layers"}}
+    assert {name for removal in told for name in removal.names} == missed
+    assert {removal.by for removal in told} <= {f"refresh-cache clean {word}"}
 
 
 def test_only_a_stopped_container_of_our_own_goes_with_its_volume(bench: Bench) -> None:
@@ -327,8 +333,7 @@ def test_an_engine_that_keeps_what_it_should_drop_is_a_failure(bench: Bench) -> 
     assert done.code == 1
     assert "0.0 MB of 0.0 MB were freed" in done.err
     assert "target release" in done.err.partition("error:")[2]
-    with bench.log() as log:
-        assert log.removed(bench.id) == ()
+    assert bench.removals() == ()
 
 
 @pytest.mark.parametrize("words", [("clean", "all"), ("prune", "--max-size", "1kB"), ("refresh",)])
@@ -520,8 +525,9 @@ def test_after_a_build_the_ceiling_holds_and_what_is_needed_stays(
     caches_flow.keep_ceilings(session(bench), bench.endpoint)
     assert set(bench.engine.records) == {"m1", "m2", "l1", "l3"} | FOREIGN
     assert "caches: 550 B removed that no build needs; 1.5 kB stay" in capsys.readouterr().err
-    with bench.log() as log:
-        assert {r.reason for r in log.removed(bench.id)} == {"a ceiling of [cache]"}
+    (removal,) = bench.removals()
+    assert removal.by == "a ceiling of [cache]"
+    assert set(removal.names) == {"target release (rust:1.1)", "build layers"}
     ceiling(bench, "1000")
     bench.engine.changes.clear()
     caches_flow.keep_ceilings(session(bench), bench.endpoint)

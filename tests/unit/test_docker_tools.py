@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from rebake.build.inputs import build_id, manifest
-from rebake.build.usage import parse_usage
+from rebake.build.usage import parse_crates, parse_usage
 from rebake.project.ignore import IgnoreMatcher, walk
 from rebake.results import StepUsage
 
@@ -154,6 +154,7 @@ class Took:
     def __init__(self, folder: Path) -> None:
         mount = folder / "a b,ü"
         self.cargo, self.bun, self.notes = mount / "cargo", mount / "bun", mount / "new" / "notes"
+        self.crates: tuple[str, ...] | None = None
         self.environment = {"PATH": os.environ["PATH"], "F": str(folder), "NOTES": str(self.notes)}
 
     def step(self, work: str, code: int = 0, shell: str = "sh") -> StepUsage | None:
@@ -164,7 +165,8 @@ class Took:
             [shell, "-c", text], env=self.environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == code, done.stderr
-        *_, line = done.stdout.splitlines() or [""]
+        *lines, line = done.stdout.splitlines() or [""]
+        self.crates = parse_crates(lines[-1]) if lines else None
         return parse_usage(line)
 
 
@@ -213,6 +215,7 @@ def test_crates_are_counted_by_what_cargo_says(took: Took, tmp_path: Path, shell
     usage = took.step('cat "$F/messages" >"$NOTES.cargo"', shell=shell)
     assert usage is not None
     assert (usage.crates_compiled, usage.crates_reused) == (2, 1)
+    assert took.crates == ("new@1.0", "api@0.1.0")
     assert (usage.crates_needed, usage.crates_downloaded) == (2, 0)
     assert usage.packages_needed is None
     took.environment["CRATE"] = str(registry / "new-1.0.crate")

@@ -21,6 +21,8 @@ from rebake.engine.endpoint import Endpoint
 from rebake.engine.home import Home
 from rebake.engine.private import Status
 from rebake.engine.versions import Versions
+from rebake.explain.model import Cause as Why
+from rebake.explain.model import ExplainedBuild, ExplainedCrate, ExplainedStep
 from rebake.history.records import BuildSummary
 from rebake.results import (
     BuildResult,
@@ -287,6 +289,13 @@ DOCUMENTS = {
         CACHES.document(),
     ),
     "doctor": (Finding("disk", "ok", "m").document(),),
+    "why": (
+        {"builds": []},
+        ExplainedBuild("api", 1, None, "done").document(),
+        ExplainedStep("build 1/1", True, 1.0).document(),
+        ExplainedCrate("core", "0.1.0", "changed", "core").document(),
+        Why("file", "a").document(),
+    ),
     "history": (
         history_flow.summary_document(SUMMARY),
         Cause("file").document(),

@@ -21,7 +21,7 @@ from typing import Any
 
 from rebake.build.progress_state import BuildProgress, FailedStep, Vertex
 from rebake.build.rawjson import as_shown, count_of, document, moment, objects, text_of
-from rebake.build.usage import parse_usage
+from rebake.build.usage import parse_crates, parse_usage
 from rebake.redact import Redactor
 from rebake.report.events import (
     Event,
@@ -77,6 +77,7 @@ class ProgressReader:
         self._begun = 0
         self._context: dict[tuple[str, str], int] = {}
         self._blobs: dict[str, int] = {}
+        self._crates: tuple[str, ...] | None = None
 
     def feed(self, line: str) -> None:
         """Take one line of buildx's stderr, with or without its line end."""
@@ -117,6 +118,7 @@ class ProgressReader:
             warnings=tuple(self._warnings),
             started_at=zero or None,
             log_tails={v.digest: tuple(v.tail) for v in self._vertices.values() if v.tail},
+            crates=self._crates,
         )
 
     # one method for each kind of thing that a line can hold
@@ -212,6 +214,10 @@ class ProgressReader:
         usage = parse_usage(text)
         if usage is not None:  # for the record and not for people; the last one is the tools' own
             vertex.usage = usage
+            return
+        crates = parse_crates(text)
+        if crates is not None:
+            self._crates = crates
             return
         vertex.tail.append(text)
         self._emit(vertex, StepLog(vertex.name, text, seconds))

@@ -39,6 +39,8 @@ class BuildProgress:
         started_at: seconds since 1970 of the first start, by the engine's clock; None if nothing
             started.
         log_tails: the last log lines of each step that printed any, by digest.
+        crates: the packages of which cargo compiled something, as `name@version`; None where no
+            step told.
     """
 
     steps: tuple[Step, ...]
@@ -51,6 +53,7 @@ class BuildProgress:
     warnings: tuple[str, ...]
     started_at: float | None
     log_tails: Mapping[str, tuple[str, ...]]
+    crates: tuple[str, ...] | None = None
 
     @property
     def cached_share(self) -> tuple[int, int]:

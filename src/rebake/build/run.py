@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from rebake import __version__
 from rebake.build import gate, resend, seed, skip
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
+from rebake.build.evidence import Collector
 from rebake.build.inputs import build_id, digest_of, read_inputs
 from rebake.build.layers import LayersMeanwhile
 from rebake.build.plan import RECIPE, BuildPlan, PlannedImage
@@ -117,6 +118,7 @@ class _Build:
         )
         self.before: Mapping[str, ImageInfo | None] = {}
         self.caches = seed.CacheState(layer=False, remote=False, built=False)
+        self.evidence = Collector(self.project, self.endpoint, self.store, self.surroundings.engine)
         digests = {name: digest_of(files) for name, files in self.inputs.items()}
         around = {
             "engine": self.endpoint.docker_host,
@@ -205,6 +207,7 @@ class _Build:
         if not self.plan.refuse_empty or failure is None or not seed.was_empty(failure.error):
             return False
         self._take(seed.after_refusal(self.caches))
+        self.evidence.target_was_empty = True
         return True
 
     def _without_seed(self, error: BakeStopped | WrongImage) -> bool:
@@ -289,6 +292,7 @@ class _Build:
 
     def _look_around(self) -> None:
         """Before a build: what is there of the images, and what is known of the caches."""
+        self.evidence.begin(self.plan)
         pool = ThreadPoolExecutor(max_workers=1)
         self.git = pool.submit(read_state, self.project.root)  # awaited by the record alone
         pool.shutdown(wait=False)
@@ -384,6 +388,7 @@ class _Build:
                 context_bytes=progress.context_bytes,
                 downloaded_bytes=progress.downloaded_bytes,
                 steps=progress.records(),
+                evidence=self.evidence.gather(self.plan, self.inputs, progress.crates),
             )
         with contextlib.suppress(OSError):
             self.store.record(record)

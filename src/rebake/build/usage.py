@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import fields
 
 from rebake.results import CacheCount, CacheUse, StepUsage, StoreUse
 
 PREFIX = "rebake-usage "
+CRATES = "rebake-crates "  # the packages of which cargo compiled something
 _LONGEST = 512  # characters; ours is at most half of it
+_MOST_CRATES = 60_000  # characters; a crate takes some twenty
+_CRATE = re.compile(r"^[A-Za-z0-9_-]+@[0-9A-Za-z.+-]+$")
 _MOST = 2**53  # beyond any real count, within SQLite's and JSON's whole numbers
 _NAMES = frozenset(field.name for field in fields(StepUsage))
 _FRACTIONS = frozenset({"cpu_s"})
@@ -34,6 +38,14 @@ def parse_usage(line: str) -> StepUsage | None:
     if not all(_is_sound(name, value) for name, value in found.items()):
         return None
     return StepUsage(**found)
+
+
+def parse_crates(line: str) -> tuple[str, ...] | None:
+    """Return the packages that a log line tells of, as `name@version`; None for other lines."""
+    if not line.startswith(CRATES) or len(line) > _MOST_CRATES:
+        return None
+    words = tuple(line.removeprefix(CRATES).split())
+    return words if all(_CRATE.match(word) for word in words) else None
 
 
 def cache_use(layers: CacheCount, usages: Iterable[StepUsage]) -> CacheUse:

@@ -8,7 +8,6 @@ from rebake.cache.inventory import Inventory, Kind
 from rebake.cache.plan import Choice, Removal
 from rebake.engine import build_cache, stock
 from rebake.engine.endpoint import Endpoint
-from rebake.history.cache_log import CacheLog
 
 ENOUGH = 0.95  # of what was said must be gone
 
@@ -71,17 +70,14 @@ def _free(endpoint: Endpoint, held: set[str], ours: Callable[[str], bool]) -> No
             stock.remove_container(endpoint, container.id)
 
 
+def gone(choice: Choice, after: Inventory) -> list[Removal]:
+    """Return what is really gone of what was chosen. Pure."""
+    there = {(cache.kind, piece.id) for cache in after.caches for piece in cache.pieces}
+    return [r for r in choice.removals if (r.kind, r.piece.id) not in there]
+
+
 def freed(choice: Choice, after: Inventory) -> tuple[int, tuple[str, ...]]:
-    """Return the bytes of what is really gone, and the caches of which something stayed. Pure."""
-    there = {(cache.kind, piece.id) for cache in after.caches for piece in cache.pieces}
-    stayed = [r.cache for r in choice.removals if (r.kind, r.piece.id) in there]
-    gone = sum(r.piece.bytes for r in choice.removals if (r.kind, r.piece.id) not in there)
-    return gone, tuple(dict.fromkeys(stayed))
-
-
-def note(log: CacheLog, project: str, choice: Choice, after: Inventory, reason: str) -> None:
-    """Write down what went, so that it can be told later who took it."""
-    there = {(cache.kind, piece.id) for cache in after.caches for piece in cache.pieces}
-    gone = [r for r in choice.removals if (r.kind, r.piece.id) not in there]
-    log.note_removed(project, [(r.kind, r.cache, r.piece.id, r.piece.bytes, reason) for r in gone])
-    log.forget(r.piece.id for r in gone if r.kind == "layers")
+    """Return the bytes of what is gone, and the caches of which something stayed. Pure."""
+    went = gone(choice, after)
+    stayed = [removal.cache for removal in choice.removals if removal not in went]
+    return sum(removal.piece.bytes for removal in went), tuple(dict.fromkeys(stayed))

@@ -4,7 +4,7 @@ The engine keeps layers without a name and without an owner. Here stands which s
 project's builds ran, and when, to the microsecond and by the engine's clock; a layer that came
 while such a step ran, and that no other step can have made, is that project's
 (`engine.layer_claims`). Here stand too how long a cache mount took to fill, how large each cache
-was when it was looked at, and what we removed.
+was when it was looked at.
 
 It is a file of its own, beside the history of builds: losing it costs no more than names.
 """
@@ -27,7 +27,6 @@ _DAY_S = 86_400.0
 _HOUR_S = 3600.0
 _KEEP_STEPS_S = 30 * _DAY_S  # a layer of an older step that is gone does not come back
 _KEEP_SIZES_S = 90 * _DAY_S
-_KEEP_REMOVED_S = 365 * _DAY_S
 
 _SCHEMA_1 = (
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
@@ -54,11 +53,6 @@ _SCHEMA_1 = (
         bytes INTEGER NOT NULL
     )""",
     "CREATE INDEX sizes_project ON sizes(project, kind, name, at)",
-    """CREATE TABLE removed(
-        project TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
-        id TEXT NOT NULL, bytes INTEGER NOT NULL, reason TEXT NOT NULL
-    )""",
-    "CREATE INDEX removed_project ON removed(project, at)",
 )
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1,)
 _KIND = Kind("the list of caches", MIGRATIONS, "SELECT count(*) FROM ran", "new layers get no name")
@@ -104,18 +98,6 @@ class OwnedLayer:
     def seconds(self) -> float:
         """What it took to make it."""
         return self.step.ended_at - self.step.started_at
-
-
-@dataclass(frozen=True)
-class RemovedCache:
-    """A cache that rebake removed, and why."""
-
-    at: float
-    kind: str
-    name: str
-    id: str
-    bytes: int
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -278,26 +260,6 @@ class CacheLog:
             (project, self._engine, at),
         )
         return int(rows[0][0]) if rows else 0
-
-    def note_removed(self, project: str, removed: Iterable[tuple[str, str, str, int, str]]) -> None:
-        """Write down what was removed, as kind, name, id, bytes and reason."""
-        now = time.time()
-        rows = [(project, now, *entry) for entry in removed]
-
-        def write(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT INTO removed VALUES(?,?,?,?,?,?,?)", rows)
-            db.execute("DELETE FROM removed WHERE at < ?", (now - _KEEP_REMOVED_S,))
-
-        self._write(write)
-
-    def removed(self, project: str, since: float = 0.0) -> tuple[RemovedCache, ...]:
-        """What rebake removed of a project's caches since a moment, the newest first."""
-        rows = self._read(
-            "SELECT at, kind, name, id, bytes, reason FROM removed"
-            " WHERE project = ? AND at >= ? ORDER BY at DESC",
-            (project, since),
-        )
-        return tuple(RemovedCache(*row) for row in rows)
 
     def _sizes(self, which: str, project: str, since: float) -> tuple[SizeSample, ...]:
         rows = self._read(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from rebake.history.evidence import Evidence
 from rebake.history.records import BuildRecord, FileDigest, ImageRecord, keyed_digest
 from rebake.redact import Redactor
 
@@ -46,6 +47,25 @@ class Cleaner:
             ),
             images=tuple(self._image(image) for image in build.images),
             inputs={text(name): self._files(files) for name, files in build.inputs.items()},
+            evidence=None if build.evidence is None else self._evidence(build.evidence),
+        )
+
+    def _evidence(self, evidence: Evidence) -> Evidence:
+        return replace(
+            evidence,
+            settings=self._named(evidence.settings),
+            targets={
+                self._text(name): replace(
+                    target,
+                    arguments=self._named(target.arguments),
+                    contexts=self._plain(target.contexts),
+                )
+                for name, target in evidence.targets.items()
+            },
+            facts={
+                digest: facts if facts.text is None else replace(facts, text=self._text(facts.text))
+                for digest, facts in evidence.facts.items()
+            },
         )
 
     def _image(self, image: ImageRecord) -> ImageRecord:

@@ -76,8 +76,25 @@ _SCHEMA_2 = (
         PRIMARY KEY(build_id, ordinal)
     ) WITHOUT ROWID""",
 )
+_SCHEMA_3 = (
+    """CREATE TABLE evidence(            -- what builds were made from, see evidence.py
+        build_id INTEGER NOT NULL, part TEXT NOT NULL,
+        object BLOB NOT NULL,
+        PRIMARY KEY(build_id, part)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE file_facts(          -- what is known of a content, by its digest
+        sha256 BLOB NOT NULL, kind TEXT NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY(sha256, kind)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE removals(            -- caches that rebake itself removed
+        project TEXT NOT NULL, at REAL NOT NULL, command TEXT NOT NULL,
+        names TEXT NOT NULL               -- JSON list
+    )""",
+    "CREATE INDEX removals_project ON removals(project, at)",
+)
 # Append only: entry n brings a file from user_version n to n + 1.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1, _SCHEMA_2)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
 
 OnNote = Callable[[str], None]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from rebake.history import trees
+from rebake.history import evidence_tables, trees
 from rebake.history.records import (
     BuildRecord,
     BuildSummary,
@@ -61,6 +61,7 @@ def load(db: sqlite3.Connection, build_id: int, *, with_inputs: bool) -> StoredB
         steps=_steps(db, build_id),
         images=_images(db, build_id),
         inputs=inputs,
+        evidence=evidence_tables.load(db, build_id),
     )
     return StoredBuild(build_id, record, bytes(root).hex())
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rebake.history.evidence import Evidence
 from rebake.results import Mode, StepUsage
 
 Outcome = Literal["done", "failed", "interrupted"]
@@ -117,6 +118,7 @@ class BuildRecord:
             digest only, all others redacted.
         settings: whatever else decides the result (toolchain, linker, profile), by name.
         base_images: digest of each base image, by its reference.
+        evidence: what else tells the causes of its steps; None where nothing was kept.
     """
 
     project: str
@@ -139,6 +141,7 @@ class BuildRecord:
     arguments: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     base_images: Mapping[str, str] = field(default_factory=dict)
+    evidence: Evidence | None = None
 
     @property
     def network_bytes(self) -> int:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from rebake.history import reading, trees, writing
+from rebake.history import evidence_tables, reading, tracing, trees, writing
 from rebake.history.cleaning import Cleaner
 from rebake.history.database import Opened, is_corrupt, open_database
+from rebake.history.evidence import Evidence, FileFacts, Removal
 from rebake.history.image_use import ImageUse, LastBuild, image_uses, last_builds
 from rebake.history.records import BuildRecord, BuildSummary, ImageRecord, Outcome, StoredBuild
 from rebake.redact import Redactor
@@ -68,10 +69,14 @@ class History:
         """Whether records survive this process."""
         return self._open().persistent
 
+    def cleaned(self, build: BuildRecord) -> BuildRecord:
+        """Return a build as it would be stored: with its secrets masked."""
+        return Cleaner(self._redactor, self._key()).build(build)
+
     def record(self, build: BuildRecord) -> int:
         """Store one build and return its id; 0 when it could not be stored (a note says why)."""
         try:
-            clean = Cleaner(self._redactor, self._key()).build(build)
+            clean = self.cleaned(build)
             return self._mended(lambda: writing.insert(self._db, clean))
         except sqlite3.Error as error:  # locked for too long, disk full: the build itself is fine
             self._on_note(f"this build is not in the history: {error}")
@@ -154,6 +159,71 @@ class History:
     def last_builds(self, project: str) -> tuple[LastBuild, ...]:
         """Return the newest build of each worktree and mode that really built something."""
         return self._mended(lambda: last_builds(self._db, project))
+
+    # for the causes of steps
+
+    @property
+    def key(self) -> bytes:
+        """This database's own key, for digests that tell nothing without it."""
+        return self._key()
+
+    def unknown_files(self, digests: Iterable[str]) -> set[str]:
+        """Return those digests of files of which no facts are kept."""
+        return self._mended(lambda: evidence_tables.unknown(self._db, digests))
+
+    def facts(self, digests: Iterable[str]) -> dict[str, FileFacts]:
+        """Return what is known of files by the digests of their contents, where there is any."""
+        return self._mended(lambda: evidence_tables.load_facts(self._db, digests))
+
+    def last_evidence(self, project: str, mode: Mode) -> Evidence | None:
+        """Return the evidence of a project's newest build in a mode that has any."""
+        return self._mended(lambda: evidence_tables.newest(self._db, project, mode))
+
+    def newest_build(
+        self, project: str, worktree: str, mode: Mode | None = None, target: str | None = None
+    ) -> StoredBuild | None:
+        """Return a worktree's newest build with its files, or None; see `tracing`."""
+
+        def find() -> StoredBuild | None:
+            found = tracing.newest_of_worktree(
+                self._db, project, worktree, mode=mode, target=target
+            )
+            return None if found is None else reading.load(self._db, found, with_inputs=True)
+
+        return self._mended(find)
+
+    def built_before(
+        self, project: str, mode: Mode, service: str, *, ref: str | None, before: int
+    ) -> int | None:
+        """Return the id of the build that one is compared with, see `tracing.built_before`."""
+        return self._mended(
+            lambda: tracing.built_before(self._db, project, mode, service, ref=ref, before=before)
+        )
+
+    def same_files_before(self, build_id: int, service: str, but: int | None) -> int | None:
+        """Return the id of an older build of the same files, see `tracing.same_files_before`."""
+        return self._mended(lambda: tracing.same_files_before(self._db, build_id, service, but))
+
+    def times_beside_steps(self, project: str, mode: Mode, most: int) -> tuple[float, ...]:
+        """Return what builds took beside their steps, see `tracing.times_beside_steps`."""
+        return self._mended(lambda: tracing.times_beside_steps(self._db, project, mode, most))
+
+    def step_runs(
+        self, project: str, mode: Mode, stage: str, kind: str
+    ) -> tuple[tracing.StepRun, ...]:
+        """Return the newest times that steps of a stage ran, see `tracing.step_runs`."""
+        return self._mended(lambda: tracing.step_runs(self._db, project, mode, stage, kind))
+
+    def note_removal(self, project: str, removal: Removal) -> None:
+        """Write down that rebake removed caches of a project; a failure is only noted."""
+        try:
+            self._mended(lambda: evidence_tables.note_removal(self._db, project, removal))
+        except sqlite3.Error as error:
+            self._on_note(f"what was removed is not in the history: {error}")
+
+    def removals(self, project: str, since: float = 0.0) -> tuple[Removal, ...]:
+        """Return what rebake removed of a project since a moment, the newest first."""
+        return self._mended(lambda: evidence_tables.removals(self._db, project, since))
 
     def count(self, project: str | None = None) -> int:
         """How many builds are stored; of all projects when `project` is None."""

@@ -111,6 +111,11 @@ def children_of_text(text: bytes) -> list[bytes]:
     return [bytes.fromhex(digest) for _, _, kind, digest in json.loads(text) if kind == "tree"]
 
 
+def files_of_text(text: bytes) -> list[bytes]:
+    """Return the digests of the contents of the files that a tree object's text names."""
+    return [bytes.fromhex(digest) for _, _, kind, digest in json.loads(text) if kind != "tree"]
+
+
 def _store(node: Mapping[str, Any], objects: dict[bytes, bytes]) -> bytes:
     entries = []
     for name, value in node.items():

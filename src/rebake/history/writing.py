@@ -6,7 +6,7 @@ import json
 import sqlite3
 from dataclasses import astuple, fields
 
-from rebake.history import trees
+from rebake.history import evidence_tables, trees
 from rebake.history.database import transaction
 from rebake.history.reading import load_object
 from rebake.history.records import BuildRecord, StepRecord
@@ -55,6 +55,9 @@ def insert(db: sqlite3.Connection, build: BuildRecord) -> int:
         build_id = int(cursor.lastrowid or 0)
         _insert_steps(db, build_id, build.steps)
         _insert_images(db, build_id, build)
+        if build.evidence is not None:
+            for digest, text in evidence_tables.insert(db, build_id, build.evidence):
+                _add_object(db, digest, text)
     return build_id
 
 
@@ -141,19 +144,24 @@ def _delete_oldest(db: sqlite3.Connection, keep: int) -> int:
         "DELETE FROM builds WHERE id NOT IN (SELECT id FROM builds ORDER BY id DESC LIMIT ?)",
         (keep,),
     ).rowcount
-    for table in ("steps", "step_usage", "images"):
+    for table in ("steps", "step_usage", "images", "evidence"):
         db.execute(f"DELETE FROM {table} WHERE build_id NOT IN (SELECT id FROM builds)")  # noqa: S608
     db.execute("DELETE FROM step_names WHERE id NOT IN (SELECT name_id FROM steps)")
     used = {bytes(row[0]) for row in db.execute("SELECT layers FROM images")}
     used |= {bytes(row[0]) for row in db.execute("SELECT facts FROM builds")}
+    used |= evidence_tables.used_objects(db)
+    files: set[bytes] = set()
     todo = [bytes(row[0]) for row in db.execute("SELECT DISTINCT inputs FROM builds")]
     while todo:
         digest = todo.pop()
         if digest not in used:
             used.add(digest)
-            todo += trees.children_of_text(trees.unpack_text(load_object(db, digest)))
+            text = trees.unpack_text(load_object(db, digest))
+            todo += trees.children_of_text(text)
+            files.update(trees.files_of_text(text))
     everything = [bytes(row[0]) for row in db.execute("SELECT id FROM objects")]
     db.executemany("DELETE FROM objects WHERE id = ?", [(d,) for d in everything if d not in used])
+    evidence_tables.delete_unused(db, files)
     return deleted
 
 

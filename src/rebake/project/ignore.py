@@ -147,8 +147,26 @@ def walk(root: Path, matcher: IgnoreMatcher) -> list[Path]:
     return [Path(path) for path in found]
 
 
-def _walk(
-    folder: str, prefix: str, parent: Matched, matcher: IgnoreMatcher, out: list[str]
+def walk_folders(root: Path, matcher: IgnoreMatcher) -> list[str]:
+    """Return the folders below `root` that travel to the builder by themselves, empty ones too.
+
+    Those that are excluded and hold something that is not are left out.
+
+    Raises:
+        ProjectError: a folder can't be read.
+    """
+    found: list[str] = []
+    _walk(str(root), "", (), matcher, [], found)
+    return found
+
+
+def _walk(  # noqa: PLR0917 - it calls itself
+    folder: str,
+    prefix: str,
+    parent: Matched,
+    matcher: IgnoreMatcher,
+    out: list[str],
+    folders: list[str] | None = None,
 ) -> None:
     try:
         with os.scandir(folder) as entries:
@@ -161,8 +179,10 @@ def _walk(
         path = prefix + entry.name
         excluded, matched = matcher.step(path, parent)
         if entry.is_dir(follow_symlinks=False) and not _is_junction(entry):
+            if not excluded and folders is not None:
+                folders.append(path)
             if not (excluded and matcher.can_prune(path)):
-                _walk(entry.path, path + "/", matched, matcher, out)
+                _walk(entry.path, path + "/", matched, matcher, out, folders)
         elif not excluded and (entry.is_symlink() or entry.is_file(follow_symlinks=False)):
             out.append(path)
 
@@ -190,4 +210,5 @@ __all__ = [
     "ignore_file",
     "included",
     "walk",
+    "walk_folders",
 ]

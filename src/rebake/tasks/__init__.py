@@ -6,7 +6,7 @@ import gc
 
 from invoke.collection import Collection
 
-from rebake.tasks import benchmark, build, caches, config, engine, history, report, stack
+from rebake.tasks import benchmark, build, caches, config, engine, history, report, stack, why
 
 # What is loaded now stays to the end, and most of what a task loads besides: look for garbage less
 # often than every 700 objects.
@@ -31,6 +31,7 @@ namespace = Collection(
     config.config,
     config.doctor,
     report.report,
+    why.why,
     history.history,
 )
 

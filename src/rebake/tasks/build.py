@@ -13,14 +13,24 @@ _FLAGS = {
     "dev": "the development images instead of the production ones",
     "no_cache": "throw this project's compiled dependencies away too: minutes, not seconds",
 }
+_ASSERT = {"assert_warm": "fail, and say why, when a step was not in the builder's cache"}
 
 
-@task("build", words=_WORDS, flags=_FLAGS)
+@task("build", words=_WORDS, flags=_FLAGS | _ASSERT)
 def build(
-    session: Session, services: Sequence[str] = (), dev: bool = False, no_cache: bool = False
+    session: Session,
+    services: Sequence[str] = (),
+    dev: bool = False,
+    no_cache: bool = False,
+    assert_warm: bool = False,
 ) -> dict[str, object] | None:
     """Build images of services, as far as anything changed."""
-    return _build(session, services, dev=dev, no_cache=no_cache)
+    document = _build(session, services, dev=dev, no_cache=no_cache)
+    if assert_warm and document is not None and not session.dry_run:
+        from rebake.tasks.why_flow import require_warm
+
+        require_warm(session, services, "dev" if dev else "prod", document)
+    return document
 
 
 @task("rebuild", words=_WORDS, flags=_FLAGS)

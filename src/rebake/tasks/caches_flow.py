@@ -155,7 +155,7 @@ def _carry_out(
         _ask(session, choice, words, yes=yes)
         remove.remove(caches.endpoint, choice, caches.ours, session.say)
         after = caches.look()
-        remove.note(caches.log, caches.owner.cache_id, choice, after, f"refresh-cache {words}")
+        _note(session, caches, choice, after, f"refresh-cache {words}")
     freed, stayed = remove.freed(choice, after)
     session.say(caches_words.outcome(choice, freed, after))
     if freed < remove.ENOUGH * choice.bytes:
@@ -172,6 +172,22 @@ def _carry_out(
         "kept": list(choice.kept),
         "seconds": round(session.seconds, 3),
     }
+
+
+def _note(session: Session, caches: Caches, choice: Choice, after: Inventory, by: str) -> None:
+    """Write down what went, so that `why` can tell who took it."""
+    from rebake.cache import remove
+    from rebake.history.evidence import Removal
+    from rebake.history.store import History
+    from rebake.tasks.image_flow import history_file
+
+    gone = remove.gone(choice, after)
+    caches.log.forget(removal.piece.id for removal in gone if removal.kind == "layers")
+    # An image or a volume is missed by no step.
+    names = dict.fromkeys(r.cache for r in gone if r.kind in {"mount", "layers"})
+    if names:
+        with History(history_file(), on_note=session.say) as store:
+            store.note_removal(caches.owner.cache_id, Removal(time.time(), by, tuple(names)))
 
 
 def _ask(session: Session, choice: Choice, words: str, *, yes: bool) -> None:
@@ -232,7 +248,7 @@ def _trim(session: Session, caches: Caches, ceilings: Limits) -> None:
     if choice.removals and (above or choice.bytes >= _WORTH_BYTES):
         remove.remove(caches.endpoint, choice, caches.ours)
         after = caches.look(_PATIENCE_S)
-        remove.note(caches.log, caches.owner.cache_id, choice, after, "a ceiling of [cache]")
+        _note(session, caches, choice, after, "a ceiling of [cache]")
     freed, _ = remove.freed(choice, after)
     for line in caches_words.trimmed(freed, after, ceilings.max_bytes):
         session.say(line)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rebake.build import run as build_run
+from rebake.build import targets
 from rebake.build.gate import LABEL
 from rebake.build.inputs import build_id, read_inputs
 from rebake.build.plan import plan_build
@@ -19,6 +20,7 @@ from rebake.build.run import Surroundings, build_images
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, WrongImage
+from rebake.history.evidence import BakeTarget
 from rebake.history.records import LayerRecord
 from rebake.history.store import History
 from rebake.project.project import Project, open_project
@@ -36,6 +38,11 @@ FAKE = """\
         calls.write(json.dumps(words) + "\\n")
     if words[-1] == "backend-deps":
         sys.exit(0)
+    if "--print" in words:
+        args = dict(EXPECTED_BUILD_ID=os.environ["BACKEND_BUILD_ID"], A="1")
+        target = dict(context="backend", dockerfile="Dockerfile", target="prod", args=args)
+        print(json.dumps(dict(target=dict(api=target))))
+        sys.exit(0)
     if "bake" in words:
         with (folder / "contexts").open("a") as contexts:
             contexts.write(os.environ.get("REBAKE_BACKEND_CONTEXT", "") + "\\n")
@@ -46,7 +53,8 @@ FAKE = """\
         metadata = pathlib.Path(words[words.index("--metadata-file") + 1])
         metadata.write_text(json.dumps({{"api": {{"containerimage.digest": "sha256:new"}}}}))
         step = dict(digest="sha256:" + "a" * 64, name="[build 1/1] RUN cargo build")
-        told = b'rebake-usage {{"cpu_s":1.5,"crates_compiled":1,"crates_reused":7}}\\n'
+        told = b'rebake-crates api@0.1.0 core@0.1.0\\n'
+        told += b'rebake-usage {{"cpu_s":1.5,"crates_compiled":1,"crates_reused":7}}\\n'
         when = "2026-01-01T00:00:00Z"
         for item in (
             dict(vertexes=[dict(step, started=when)]),
@@ -192,6 +200,53 @@ def test_the_record_holds_the_layers_and_what_the_steps_took(bench: Bench) -> No
         "layers": {"hits": 0, "misses": 1},
         "crates": {"reused": 7, "compiled": 1},
     }
+
+
+def test_the_record_holds_what_tells_the_causes(bench: Bench) -> None:
+    (bench.folder / "docker" / "docker-bake.hcl").write_text('variable "COLOUR" {}\n')
+    bench.replan()
+    bench.build()
+    kept = bench.last().record.evidence
+    assert kept.targets == {
+        "api": BakeTarget(
+            "backend", "Dockerfile", "prod", {"EXPECTED_BUILD_ID": "$BACKEND_BUILD_ID", "A": "1"}
+        )
+    }
+    assert kept.crates == ("api@0.1.0", "core@0.1.0")
+    assert kept.settings["backend.path"] == "backend"
+    assert sorted(kept.modes["backend"]) == ["*file"]
+    assert kept.settings["engine.address"] == "ssh://nowhere"
+    with History(bench.history) as store:
+        (file,) = store.build(1).record.inputs["backend"]
+        assert store.facts([file.sha256])[file.sha256].lines is not None
+
+
+def test_bake_is_asked_for_its_targets_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked() -> int:
+        return sum("--print" in words for words in bench.calls)
+
+    (bench.folder / "docker" / "docker-bake.hcl").write_text('variable "COLOUR" {}\n')
+    bench.replan()
+    bench.build()
+    (bench.folder / "backend" / "main.rs").write_text("fn main() { other() }\n")
+    bench.replan()
+    bench.build()
+    assert asked() == 1
+    assert bench.last().record.evidence.targets
+    monkeypatch.setenv("COLOUR", "red")
+    bench.replan(again="now")
+    bench.build()
+    assert asked() == 2
+
+
+def test_a_bake_that_does_not_tell_its_targets_breaks_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bench.folder / "docker" / "docker-bake.hcl").write_text("")
+    monkeypatch.setattr(targets, "_TIMEOUT_S", 0.001)
+    bench.replan()
+    assert bench.build().images["api"].built
+    assert bench.last().record.evidence.targets == {}
 
 
 def test_an_image_that_stayed_keeps_its_layers_without_a_question(bench: Bench) -> None:

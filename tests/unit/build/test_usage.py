@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from rebake.build.usage import cache_use, parse_usage
+from rebake.build.usage import cache_use, parse_crates, parse_usage
 from rebake.results import CacheCount, StepUsage
 
 FULL = StepUsage(12.345, 812_000_000, 4096, 3, 148, 140, 2, 3, 1)
@@ -71,3 +71,20 @@ def test_the_caches_of_a_build() -> None:
 def test_what_no_step_told_is_left_out() -> None:
     use = cache_use(CacheCount(9, 0), [StepUsage(cpu_s=1.0, crates_compiled=3)])
     assert use.document() == {"layers": {"hits": 9, "misses": 0}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rebake-crates api@0.1.0 proc-macro2@1.0.0+x", ("api@0.1.0", "proc-macro2@1.0.0+x")),
+        ("rebake-crates ", ()),
+        ("rebake-crates  ", ()),
+        ("rebake-crates", None),
+        ("note: rebake-crates a@1", None),
+        ("rebake-crates api", None),
+        ("rebake-crates a@1 $(x)@1", None),
+        ("rebake-crates " + "a@1 " * 20_000, None),
+    ],
+)
+def test_the_line_with_the_crates(text: str, expected: tuple[str, ...] | None) -> None:
+    assert parse_crates(text) == expected

@@ -77,18 +77,6 @@ def test_sizes_are_kept_once_an_hour(file: Path, monkeypatch: pytest.MonkeyPatch
         assert log.newest_sizes("other-2") == ()
 
 
-def test_what_was_removed_and_why(file: Path) -> None:
-    with CacheLog(file, ENGINE) as log:
-        log.note_removed("shop-1", [("mount", "bun store", "a1", 5, "refresh-cache clean build")])
-        (removed,) = log.removed("shop-1")
-        assert (removed.kind, removed.name, removed.id, removed.bytes) == (
-            "mount", "bun store", "a1", 5,
-        )  # fmt: skip
-        assert removed.reason == "refresh-cache clean build"
-        assert log.removed("shop-1", since=time.time() + 1) == ()
-        assert log.removed("other-2") == ()
-
-
 def test_builds_are_counted_since_a_moment(file: Path) -> None:
     with CacheLog(file, ENGINE) as log:
         before = time.time()

@@ -411,6 +411,7 @@ def test_a_file_of_the_first_version_is_brought_up(path: Path) -> None:
         assert [step.usage for step in before.record.steps] == [None, None]
         assert before.record.steps[1].inputs == (before.record.steps[0].digest,)
         assert before.record.images[0].build_id == "0123456789abcdef"
+        assert before.record.evidence is None
         assert [change.path for change in history.changed_inputs(1, 2)] == ["src/main.rs"]
         (_, listed) = history.builds("app-1234")
         assert (listed.seconds, listed.cpu_s, listed.crates_compiled) == (5.5, None, None)
@@ -419,7 +420,7 @@ def test_a_file_of_the_first_version_is_brought_up(path: Path) -> None:
         assert after is not None
         assert after.record.steps == record().steps
     with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (len(database.MIGRATIONS),)
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
 
