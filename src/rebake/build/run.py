@@ -181,6 +181,8 @@ class _Build:
                 mend = next((mend for mend in mends if mend(error)), None)
                 if mend is None:
                     raise
+                if isinstance(error, BakeStopped):
+                    self.surroundings.on_steps(error.progress)
                 mends.remove(mend)
 
     def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:

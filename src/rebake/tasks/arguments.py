@@ -54,18 +54,14 @@ class Words(Argument):
         self.raw_value = word
 
 
+def _positional(machine: ParseMachine) -> list[Argument]:
+    return [] if machine.context is None else list(machine.context.positional_args)
+
+
 def _close(machine: ParseMachine) -> None:
-    if machine.context is not None:
-        for argument in machine.context.positional_args:
-            if isinstance(argument, Words):
-                argument.open = False
-
-
-def _taken(machine: ParseMachine, token: str) -> bool:
-    return machine.context is not None and any(
-        isinstance(argument, Words) and argument.takes(token)
-        for argument in machine.context.positional_args
-    )
+    for argument in _positional(machine):
+        if isinstance(argument, Words):
+            argument.open = False
 
 
 def fault(machine: ParseMachine, token: str, message: str) -> RebakeError:
@@ -107,11 +103,11 @@ def install() -> None:
         self.rebake_token = token
         if not self.waiting_for_flag_value and (token in self.contexts or token.startswith("-")):
             own = self.context is not None and (
-                token in self.context.flags or token in self.context.inverse_flags
+                token in self.context.flags
+                or token in self.context.inverse_flags
+                or any(isinstance(a, Words) and a.takes(token) for a in _positional(self))
             )
-            if not own and not _taken(
-                self, token
-            ):  # another task, `--help`, or a flag that nobody knows
+            if not own:  # another task, `--help`, or a flag that nobody knows
                 _close(self)
         handle(self, token)
 

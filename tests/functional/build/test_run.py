@@ -399,6 +399,17 @@ def test_a_lost_mount_is_filled_from_the_layer_by_a_second_bake(
     assert told in capsys.readouterr().out
 
 
+def test_what_a_bake_made_that_was_mended_is_told_as_well(bench: Bench) -> None:
+    bench.build()
+    told: list[BuildProgress] = []
+    bench.surroundings = Surroundings(on_steps=told.append)
+    (bench.folder / "code").write_text("66")
+    (bench.folder / "backend" / "main.rs").write_text("fn main() { /* edited */ }\n")
+    bench.replan()
+    bench.build()
+    assert len(told) == 2
+
+
 def test_without_a_layer_an_empty_mount_is_not_refused(bench: Bench) -> None:
     (bench.folder / "code").write_text("66")
     assert bench.build().images["api"].build_id == bench.id
