@@ -146,6 +146,12 @@ SAMPLES: dict[str, dict[str, object]] = {
         "reason": "an engine needs root, and sudo is not there or asks for a password",
         "next_step": "run `sudo -v` and try again, or use: invoke dev --native",
     },
+    "caches-hidden": {"docker_host": "ssh://builder.example.com"},
+    "not-freed": {
+        "said_bytes": 842_100_000,
+        "freed_bytes": 100_000,
+        "kept": ("target release",),
+    },
     "limits-missed": {"missed": ("code-change: seconds",), "checked": 20},
     "checks-failed": {"messages": ("backend/.env travels to the builder and looks like a secret",)},
 }

@@ -310,7 +310,7 @@ class DiskFull(RebakeError):
     free_bytes: int
     needed_bytes: int
     code: ClassVar[str] = "disk-full"
-    advises: ClassVar[str] = "free space there; what this project keeps: docker system df"
+    advises: ClassVar[str] = "free space there; what this project keeps: invoke refresh-cache show"
 
     @property
     def what(self) -> str:
@@ -427,3 +427,39 @@ class LimitsMissed(RebakeError):
     def details(self) -> Sequence[str]:
         """Which."""
         return self.missed
+
+
+@dataclass(eq=False)
+class CachesHidden(RebakeError):
+    """An engine that can't be asked what it keeps: its address is none that we speak to."""
+
+    docker_host: str
+    exit_code: ClassVar[int] = EXIT_NO_ENGINE
+    code: ClassVar[str] = "caches-hidden"
+    says: ClassVar[str] = "the engine at {docker_host} does not tell what it keeps"
+    advises: ClassVar[str] = (
+        "it must answer at a local socket, a named pipe or plain TCP: run this on its own machine, "
+        "or forward its socket"
+    )
+
+
+@dataclass(eq=False)
+class NotFreed(RebakeError):
+    """Cleaning freed less than it said."""
+
+    said_bytes: int
+    freed_bytes: int
+    kept: Sequence[str]
+    code: ClassVar[str] = "not-freed"
+    advises: ClassVar[str] = "invoke refresh-cache show; a build or a container may hold them"
+
+    @property
+    def what(self) -> str:
+        """How much of how much."""
+        said, freed = self.said_bytes / 1e6, self.freed_bytes / 1e6
+        return f"{freed:.1f} MB of {said:.1f} MB were freed"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """What stayed."""
+        return self.kept

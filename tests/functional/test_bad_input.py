@@ -263,6 +263,9 @@ DRY = {
     "why --next": (),
     "build --assert-warm": ("buildx bake",),
     "benchmark": (),
+    "refresh-cache": (),
+    "warm-cache": ("docker pull rust:1.97-slim-trixie", "buildx bake", "cargo build --locked"),
+    "warm-cache --for ci": ("backend-deps",),
     "workflow-test": (),
 }
 

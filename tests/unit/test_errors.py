@@ -29,6 +29,9 @@ SAMPLES = {
     "seconds": 2.0,
     "free_bytes": 10**9,
     "needed_bytes": 2 * 10**9,
+    "said_bytes": 10**9,
+    "freed_bytes": 10**8,
+    "kept": ["target release"],
 }
 
 

@@ -78,11 +78,13 @@ def bake(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> BakeResult:
         return BakeResult(progress, _digests(metadata))
 
 
-def make_dependency_layer(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> bool:
+def make_dependency_layer(
+    plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent
+) -> BuildProgress | None:
     """Bring the dependency layer up to date from the cache mount, which is warm after a build.
 
     Returns:
-        Whether it is there now: no build fails for the lack of it.
+        What was done; None where it could not be made: no build fails for the lack of it.
 
     Raises:
         Interrupted: the user interrupted it.
@@ -99,8 +101,8 @@ def make_dependency_layer(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent
         ),
         on_stderr=reader.feed,
     )
-    reader.finish()
-    return outcome.ok
+    progress = reader.finish()
+    return progress if outcome.ok else None
 
 
 def _explain(

@@ -54,11 +54,13 @@ class Surroundings:
         engine: versions by name, for the record.
         base_images: digests by reference.
         host_settings: a digest of the host's settings that builds get.
+        on_steps: told what each bake did: layers have no name, only the time of their step.
     """
 
     engine: Mapping[str, str] = field(default_factory=dict)
     base_images: Mapping[str, str] = field(default_factory=dict)
     host_settings: str = ""
+    on_steps: Callable[[BuildProgress], None] = lambda _progress: None
 
 
 def build_images(
@@ -188,6 +190,8 @@ class _Build:
                 mend = next((mend for mend in mends if mend(error)), None)
                 if mend is None:
                     raise
+                if isinstance(error, BakeStopped):
+                    self.surroundings.on_steps(error.progress)
                 mends.remove(mend)
 
     def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
@@ -355,7 +359,8 @@ class _Build:
         wanted = self.layer_key and self.project.config.build.dependency_layer
         if not wanted or known == self.layer_key:
             return known
-        if make_dependency_layer(self.plan, self.endpoint, self.on_event):
+        if (made := make_dependency_layer(self.plan, self.endpoint, self.on_event)) is not None:
+            self.surroundings.on_steps(made)
             return self.layer_key
         self.say("the dependency layer could not be made; a lost cache mount will cost minutes")
         return known
@@ -415,6 +420,7 @@ class _Build:
             base_images=self.surroundings.base_images,
         )
         if progress is not None:
+            self.surroundings.on_steps(progress)
             record = replace(
                 record,
                 context_bytes=progress.context_bytes,

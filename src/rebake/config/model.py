@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, field_validator
 
+from rebake.config.amounts import parse_age, parse_size
+
 SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$")
 # A repository in a registry: a host with a dot or a port, then a path in small letters.
 REPOSITORY = re.compile(
@@ -101,6 +103,22 @@ class CacheTable(Table):
 
     remote: str
     export: bool
+    max_size: str
+    max_age: str
+
+    @field_validator("max_size")
+    @classmethod
+    def _size(cls, value: str) -> str:
+        if value:
+            parse_size(value)
+        return value
+
+    @field_validator("max_age")
+    @classmethod
+    def _age(cls, value: str) -> str:
+        if value:
+            parse_age(value)
+        return value
 
     @field_validator("remote")
     @classmethod

@@ -51,7 +51,7 @@ def ask(
         docker_host: the engine's address.
         path: of the API, without the version: `/images/api:prod/json`, quoted already.
         query: parameters, not quoted yet.
-        method: `GET` or `POST`.
+        method: `GET`, `POST` or `DELETE`.
         version: of the API; an engine that does not know it refuses.
         timeout_s: seconds for each read.
 
@@ -88,6 +88,11 @@ def _exchange(
         return Answer(answer.status, json.loads(body))
     except ValueError:
         return Answer(answer.status, None)
+
+
+def can_ask(docker_host: str) -> bool:
+    """Whether an address is one that can be asked without the client."""
+    return _connection(docker_host, TIMEOUT_S) is not None
 
 
 def _connection(docker_host: str, timeout_s: float) -> http.client.HTTPConnection | None:

@@ -7,9 +7,11 @@ in the words of BuildKit's `solver/llbsolver/mounts`: `cached mount /target from
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from rebake.engine import api
@@ -19,6 +21,8 @@ from rebake.process import run
 Kind = Literal["mount", "layer", "source"]
 _LIST_TIMEOUT_S = 60.0
 _PRUNE_TIMEOUT_S = 120.0
+_AT_ONCE = 200  # ids in one call: their pattern is a part of its address
+_ID = re.compile(r"[A-Za-z0-9]+")
 _MOUNT_ID = re.compile(r'.* with id "/?(.*)"$', re.DOTALL)  # greedy: the last one counts
 
 
@@ -34,6 +38,8 @@ class CacheRecord:
         in_use: whether a build uses it now.
         description: what made it.
         mount_id: the id of the cache mount; empty for other kinds.
+        created_at: seconds since 1970, by the engine's clock; 0 where it does not tell.
+        parents: the records that it stands on: they can't go before it.
     """
 
     id: str
@@ -43,6 +49,13 @@ class CacheRecord:
     in_use: bool
     description: str
     mount_id: str = ""
+    created_at: float = 0.0
+    parents: tuple[str, ...] = ()
+
+    @property
+    def used_at(self) -> float:
+        """When it was last used, seconds since 1970; when it was made, if it never was."""
+        return moment(self.last_used) or self.created_at
 
 
 def records(endpoint: Endpoint) -> tuple[CacheRecord, ...] | None:
@@ -66,25 +79,52 @@ def mounts(endpoint: Endpoint) -> frozenset[str] | None:
 
 
 def remove(endpoint: Endpoint, ids: Iterable[str]) -> int:
-    """Remove records by id, one by one, and return the bytes that were freed.
+    """Remove records by id, and return the bytes that were freed.
 
-    A record that is gone or in use is left out. The engine takes one id a call, and matches it as
-    a pattern: the ids are random and of one length, so it can't match another one. `empty` says
-    what a removal costs other builds.
+    A record that is gone or in use is left out, and so is one that others stand on. The engine
+    takes one id a call, and matches it as a pattern: many are given as one that matches them whole
+    and nothing else. An engine that does not take a pattern is told each id by itself. `empty` says
+    what a removal costs other builds, and so why one call is better than many.
     """
+    names = [name for name in ids if _ID.fullmatch(name)]
     freed = 0
-    for record in ids:
-        query = {"all": "true", "filters": f'{{"id":["{record}"]}}'}
-        answer = api.ask(
-            endpoint.docker_host,
-            "/build/prune",
-            query,
-            method="POST",
-            timeout_s=_PRUNE_TIMEOUT_S,
-        )
-        if answer is not None and answer.ok and isinstance(answer.document, dict):
-            freed += int(answer.document.get("SpaceReclaimed") or 0)
+    for start in range(0, len(names), _AT_ONCE):
+        part = names[start : start + _AT_ONCE]
+        done, size = _prune(endpoint, f"/^({'|'.join(part)})$/") if len(part) > 1 else ((), 0)
+        freed += size
+        if not done:
+            left = part if len(part) == 1 else _idle(endpoint, part)
+            freed += sum(_prune(endpoint, name)[1] for name in left)
     return freed
+
+
+def _idle(endpoint: Endpoint, names: Iterable[str]) -> list[str]:
+    """Those that are there and not in use."""
+    there = {record.id for record in records(endpoint) or () if not record.in_use}
+    return [name for name in names if name in there]
+
+
+def _prune(endpoint: Endpoint, pattern: str) -> tuple[tuple[str, ...], int]:
+    """Remove what an id or a pattern names; return the ids that went, and their bytes."""
+    answer = api.ask(
+        endpoint.docker_host,
+        "/build/prune",
+        {"all": "true", "filters": json.dumps({"id": [pattern]}, separators=(",", ":"))},
+        method="POST",
+        timeout_s=_PRUNE_TIMEOUT_S,
+    )
+    if answer is None or not answer.ok or not isinstance(answer.document, dict):
+        return (), 0
+    gone = tuple(str(name) for name in answer.document.get("CachesDeleted") or ())
+    return gone, int(answer.document.get("SpaceReclaimed") or 0)
+
+
+def moment(text: str) -> float:
+    """Return the seconds since 1970 of a time as the engine writes it; 0 where it is none."""
+    try:
+        return max(0.0, datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        return 0.0
 
 
 def empty(endpoint: Endpoint, mounts: Iterable[str], image: str) -> None:
@@ -135,4 +175,11 @@ def _record(entry: dict[str, Any]) -> CacheRecord:
         in_use=bool(entry.get("InUse")),
         description=description,
         mount_id=mount_id,
+        created_at=moment(str(entry.get("CreatedAt") or "")),
+        parents=tuple(str(parent) for parent in _parents(entry)),
     )
+
+
+def _parents(entry: dict[str, Any]) -> Iterable[Any]:
+    # Engine 28 writes the key with a space in front.
+    return entry.get("Parents") or entry.get(" Parents") or ()

@@ -100,6 +100,28 @@ OnNote = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Kind:
+    """What a file of ours holds, for those that are opened as the history is.
+
+    Attributes:
+        what: its name for people.
+        migrations: entry n brings a file from user_version n to n + 1.
+        probe: a query that touches real pages.
+        lost: what it means that a file can't be used.
+    """
+
+    what: str
+    migrations: tuple[tuple[str, ...], ...]
+    probe: str
+    lost: str
+
+
+def _history() -> Kind:
+    probe = "SELECT max(id) FROM builds"
+    return Kind("the history", MIGRATIONS, probe, "this run is not recorded")
+
+
+@dataclass(frozen=True)
 class Opened:
     """An open database; `persistent` is false when it is only in memory."""
 
@@ -117,27 +139,31 @@ def is_corrupt(error: sqlite3.Error) -> bool:
     return code is not None and (code & 0xFF in _CORRUPT or code == _SHORT_READ)
 
 
-def open_database(path: Path, on_note: OnNote, *, damaged: bool = False) -> Opened:
+def open_database(
+    path: Path, on_note: OnNote, *, damaged: bool = False, kind: Kind | None = None
+) -> Opened:
     """Open the history at `path`, making or mending it as needed.
 
     Args:
         path: the SQLite file; its folder is made.
         on_note: called with one line for a person when something unusual was done.
         damaged: a read or write found that the file is damaged: check all of it.
+        kind: what the file holds; the history when None.
     """
+    kind = kind or _history()
     try:
         try:
-            return Opened(_open_file(path, thorough=damaged), persistent=True)
+            return Opened(_open_file(path, kind, thorough=damaged), persistent=True)
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
-        return Opened(_begin_anew(path, on_note), persistent=True)
+        return Opened(_begin_anew(path, kind, on_note), persistent=True)
     except NewerSchema:
-        on_note(f"{path} was written by a newer rebake: this run is not recorded")
+        on_note(f"{path} was written by a newer rebake: {kind.lost}")
     except (OSError, sqlite3.Error) as error:
-        on_note(f"the history at {path} can't be used ({error}): this run is not recorded")
+        on_note(f"{kind.what} at {path} can't be used ({error}): {kind.lost}")
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    _migrate(connection)
+    _migrate(connection, kind)
     return Opened(connection, persistent=False)
 
 
@@ -164,7 +190,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _open_file(path: Path, *, thorough: bool = False) -> sqlite3.Connection:
+def _open_file(path: Path, kind: Kind, *, thorough: bool = False) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Nobody else on the machine need read it; -wal and -shm take over these rights.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -174,9 +200,9 @@ def _open_file(path: Path, *, thorough: bool = False) -> sqlite3.Connection:
             _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version != len(MIGRATIONS):
-            _migrate(connection)
-        connection.execute("SELECT max(id) FROM builds").fetchone()  # touches real pages
+        if version != len(kind.migrations):
+            _migrate(connection, kind)
+        connection.execute(kind.probe).fetchone()
         if thorough:
             _check(connection)
     except BaseException:
@@ -208,29 +234,29 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, kind: Kind) -> None:
     with transaction(connection):  # the version is read again: another process may have done it
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
+        if version > len(kind.migrations):
             raise NewerSchema
-        for statements in MIGRATIONS[version:]:
+        for statements in kind.migrations[version:]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(
             "INSERT OR IGNORE INTO meta VALUES('key', ?)", (secrets.token_bytes(32),)
         )
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA user_version = {len(kind.migrations)}")
 
 
-def _begin_anew(path: Path, on_note: OnNote) -> sqlite3.Connection:
+def _begin_anew(path: Path, kind: Kind, on_note: OnNote) -> sqlite3.Connection:
     from filelock import FileLock  # rare, and not free to import
 
     with FileLock(path.with_name(path.name + ".lock"), timeout=BUSY_S):
         try:  # another process may have mended it while we waited
-            return _open_file(path, thorough=True)
+            return _open_file(path, kind, thorough=True)
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
         bad = set_aside(path)
-        on_note(f"the history was damaged; it is kept as {bad}, and a new one is begun")
-        return _open_file(path)
+        on_note(f"{kind.what} was damaged; it is kept as {bad}, and a new one is begun")
+        return _open_file(path, kind)

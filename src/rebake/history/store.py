@@ -12,6 +12,7 @@ from rebake.history import evidence_tables, reading, tracing, trees, writing
 from rebake.history.cleaning import Cleaner
 from rebake.history.database import Opened, is_corrupt, open_database
 from rebake.history.evidence import Evidence, FileFacts, Removal
+from rebake.history.image_use import ImageUse, LastBuild, image_uses, last_builds
 from rebake.history.records import BuildRecord, BuildSummary, ImageRecord, Outcome, StoredBuild
 from rebake.redact import Redactor
 from rebake.results import Mode
@@ -150,6 +151,14 @@ class History:
             return trees.differences(old[0], new[0], reading.loader(self._db))
 
         return self._mended(compare)
+
+    def image_uses(self, project: str) -> tuple[ImageUse, ...]:
+        """Return the names of all images of a project's builds, those of all its worktrees."""
+        return self._mended(lambda: image_uses(self._db, project))
+
+    def last_builds(self, project: str) -> tuple[LastBuild, ...]:
+        """Return the newest build of each worktree and mode that really built something."""
+        return self._mended(lambda: last_builds(self._db, project))
 
     # for the causes of steps
 

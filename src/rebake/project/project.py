@@ -53,7 +53,7 @@ class Project:
     def siblings(self) -> tuple[str, ...]:
         """The unique names of this repository's other worktrees."""
         others = [folder for folder in worktrees(self.root) if folder != self.root.resolve()]
-        return tuple(f"{self.slug}-{_digest(folder)}" for folder in others)
+        return tuple(worktree_name(self.slug, folder) for folder in others)
 
     @property
     def name(self) -> str:
@@ -180,6 +180,11 @@ def open_project(
     given = {key: value for key, value in flags.items() if value is not None}
     keep_in = state_home() / "settings" / f"{_digest(root)}.json" if kept else None
     return Project(root, load(root, flags=given, keep_in=keep_in, read_only=dry_run))
+
+
+def worktree_name(slug: str, folder: Path) -> str:
+    """The unique name of the images, containers and volumes of a worktree in some folder."""
+    return f"{slug}-{_digest(folder)}"
 
 
 def state_home() -> Path:

@@ -6,9 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rebake.project.project import Project
 from rebake.results import Mode
+
+Half = Literal["backend", "ui"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,22 @@ def seed_words(plan: StackPlan, service: str, sibling: str) -> tuple[str, ...]:
         plan.name, plan.compose_file,
         "run", "--rm", "--no-deps", "--no-TTY", "--pull", "never",
         "--volume", f"{sibling}:/seed:ro", "--entrypoint", "seed-target", service, "/seed",
+    )  # fmt: skip
+
+
+def fill_words(plan: StackPlan, half: Half) -> tuple[str, ...]:
+    """Fill the volumes of a half without starting its services: they are compiled, not run."""
+    backend = [name for name in plan.services if name != "ui"]
+    if half == "backend":
+        binaries = [word for name in backend for word in ("--bin", name)]
+        program, service = "with-host-settings", backend[0]
+        words = ["cargo", "build", "--locked", *binaries]
+    else:
+        program, service, words = "install-packages", "ui", []
+    return compose_words(
+        plan.name, plan.compose_file,
+        "run", "--rm", "--no-deps", "--no-TTY", "--pull", "never",
+        "--entrypoint", program, service, *words,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import gc
 
 from invoke.collection import Collection
 
-from rebake.tasks import benchmark, build, config, engine, history, report, stack, why
+from rebake.tasks import benchmark, build, caches, config, engine, history, report, stack, why
 
 # What is loaded now stays to the end, and most of what a task loads besides: look for garbage less
 # often than every 700 objects.
@@ -22,6 +22,8 @@ namespace = Collection(
     stack.ps,
     build.build,
     build.rebuild,
+    caches.warm_cache,
+    caches.refresh_cache,
     benchmark.benchmark,
     benchmark.workflow_test,
     engine.engine,

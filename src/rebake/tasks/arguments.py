@@ -10,6 +10,7 @@ form, with the nearest name and exit code 2.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import NoReturn
 
 from invoke.exceptions import Exit
@@ -22,11 +23,25 @@ _MARK = "rebake_words"
 
 
 class Words(Argument):
-    """An argument that takes any number of positional words."""
+    """An argument that takes any number of positional words.
 
-    def __init__(self, name: str, help_text: str) -> None:
+    Args:
+        name: its name.
+        help_text: its help.
+        after: for some words, those that may follow and are never the name of a task then.
+    """
+
+    def __init__(
+        self, name: str, help_text: str, after: Mapping[str, Collection[str]] | None = None
+    ) -> None:
         super().__init__(name=name, kind=list, positional=True, help=help_text)
         self.open = True  # still taking words
+        self._after = dict(after or {})
+
+    def takes(self, word: str) -> bool:
+        """Whether a word is ours here, though it is a task's name too."""
+        given = self._value or []
+        return self.open and bool(given) and word in self._after.get(given[-1], ())
 
     @property
     def value(self) -> list[str] | None:
@@ -39,11 +54,14 @@ class Words(Argument):
         self.raw_value = word
 
 
+def _positional(machine: ParseMachine) -> list[Argument]:
+    return [] if machine.context is None else list(machine.context.positional_args)
+
+
 def _close(machine: ParseMachine) -> None:
-    if machine.context is not None:
-        for argument in machine.context.positional_args:
-            if isinstance(argument, Words):
-                argument.open = False
+    for argument in _positional(machine):
+        if isinstance(argument, Words):
+            argument.open = False
 
 
 def fault(machine: ParseMachine, token: str, message: str) -> RebakeError:
@@ -85,7 +103,9 @@ def install() -> None:
         self.rebake_token = token
         if not self.waiting_for_flag_value and (token in self.contexts or token.startswith("-")):
             own = self.context is not None and (
-                token in self.context.flags or token in self.context.inverse_flags
+                token in self.context.flags
+                or token in self.context.inverse_flags
+                or any(isinstance(a, Words) and a.takes(token) for a in _positional(self))
             )
             if not own:  # another task, `--help`, or a flag that nobody knows
                 _close(self)

@@ -10,7 +10,7 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from invoke.context import Context
@@ -37,6 +37,7 @@ class RebakeTask(Task[Any]):
     """A task whose services are optional positional words."""
 
     words: tuple[str, str] | None = None
+    after: Mapping[str, Collection[str]] | None = None
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """The arguments as Invoke makes them, with the words in front."""
@@ -46,7 +47,7 @@ class RebakeTask(Task[Any]):
         if self.words:
             name, text = self.words
             found = [a for a in found if a.name != name]
-            found.insert(0, arguments.Words(name, text))
+            found.insert(0, arguments.Words(name, text, self.after))
         return found
 
 
@@ -54,6 +55,7 @@ def task(
     name: str,
     *,
     words: tuple[str, str] | None = None,
+    after: Mapping[str, Collection[str]] | None = None,
     flags: Mapping[str, str] | None = None,
     short: tuple[str, ...] = (),
     common: bool = True,
@@ -63,6 +65,7 @@ def task(
     Args:
         name: the task's name on the command line.
         words: name and help of the parameter that takes any number of words.
+        after: for some of these words, those that may follow and are no task's name then.
         flags: help for each of the function's own flags.
         short: further names of the task.
         common: whether it takes --json, --dry-run and --progress.
@@ -87,7 +90,7 @@ def task(
         if common:
             help_texts |= {key.replace("_", "-"): text for key, text in _COMMON_HELP.items()}
         made = RebakeTask(wrapper, name=name, aliases=short, help=help_texts, auto_shortflags=False)
-        made.words = words
+        made.words, made.after = words, after
         if words:
             made.help.pop(words[0], None)
         return made

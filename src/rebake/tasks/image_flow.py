@@ -55,6 +55,7 @@ def build(
     from rebake.build.run import Surroundings, build_images
     from rebake.engine.host_settings import digest
     from rebake.engine.images import Images
+    from rebake.tasks import caches_view
     from rebake.tasks.wiring import ensure_base_images
 
     plan = plan_images(session, mode, services, no_cache=no_cache, again=again)
@@ -72,10 +73,17 @@ def build(
         say=session.say,
         history=history_file(),
         surroundings=Surroundings(
-            detected.versions.document(), bases, digest(session.host_settings)
+            detected.versions.document(),
+            bases,
+            digest(session.host_settings),
+            caches_view.noting(session, detected.endpoint),
         ),
     )
     session.reporter.built(result)
+    if not result.skipped:
+        from rebake.tasks import caches_flow
+
+        caches_flow.keep_ceilings(session, detected.endpoint)
     return result
 
 

@@ -15,6 +15,7 @@ from rebake.build import targets
 from rebake.build.gate import LABEL
 from rebake.build.inputs import build_id, read_inputs
 from rebake.build.plan import plan_build
+from rebake.build.progress_state import BuildProgress
 from rebake.build.run import Surroundings, build_images
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
@@ -378,6 +379,21 @@ def test_after_a_build_the_dependencies_become_a_layer_once(bench: Bench) -> Non
     assert layers() == 2
 
 
+def test_each_bake_s_steps_are_told_for_the_names_of_layers(bench: Bench) -> None:
+    told: list[BuildProgress] = []
+    bench.surroundings = Surroundings(on_steps=told.append)
+    bench.build()
+    layer, images = told
+    assert layer.records() == ()  # the fake program's has no step
+    (step,) = images.records()
+    assert None not in {images.started_at, step.started_s, step.ended_s}
+    bench.replan(again="now")
+    (bench.folder / "code").write_text("1")
+    with pytest.raises(BuildFailed):
+        bench.build()
+    assert len(told) == 3  # what a failed build made is there too
+
+
 def test_a_lost_mount_is_filled_from_the_layer_by_a_second_bake(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -416,6 +432,17 @@ def test_a_step_has_a_network_only_where_it_may_need_one(
     assert bench.build().images["api"].build_id == bench.id
     assert networks()[3:] == ["offline", "online"]
     assert "backend: it failed without a network, so once more with one" in capsys.readouterr().out
+
+
+def test_what_a_bake_made_that_was_mended_is_told_as_well(bench: Bench) -> None:
+    bench.build()
+    told: list[BuildProgress] = []
+    bench.surroundings = Surroundings(on_steps=told.append)
+    (bench.folder / "code").write_text("66")
+    (bench.folder / "backend" / "main.rs").write_text("fn main() { /* edited */ }\n")
+    bench.replan()
+    bench.build()
+    assert len(told) == 2
 
 
 def test_without_a_layer_an_empty_mount_is_not_refused(bench: Bench) -> None:

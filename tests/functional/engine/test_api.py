@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -70,14 +71,50 @@ def test_what_can_not_be_asked(address: str) -> None:
     assert api.ask(address, "/info") is None
 
 
-def test_records_are_removed_one_by_one(server: Server) -> None:
+def asked_for(line: str) -> list[str]:
+    """The ids that a line of a prune asks for."""
+    query = parse_qs(urlsplit(line.split(" ")[1]).query)
+    assert query["all"] == ["true"]
+    return json.loads(query["filters"][0])["id"]
+
+
+def test_records_are_removed_by_one_pattern_that_matches_nothing_else(server: Server) -> None:
     endpoint = Endpoint("default", server.address, Path("docker"))
-    server.body = json.dumps({"CachesDeleted": ["a"], "SpaceReclaimed": 5}).encode()
-    assert build_cache.remove(endpoint, ["a1", "b2"]) == 10
-    assert server.asked == [
-        "POST /v1.44/build/prune?all=true&filters=%7B%22id%22%3A%5B%22a1%22%5D%7D HTTP/1.1",
-        "POST /v1.44/build/prune?all=true&filters=%7B%22id%22%3A%5B%22b2%22%5D%7D HTTP/1.1",
-    ]
+    server.body = json.dumps({"CachesDeleted": ["a1", "b2"], "SpaceReclaimed": 5}).encode()
+    assert build_cache.remove(endpoint, ["a1", "b2"]) == 5
+    (line,) = server.asked
+    assert line.startswith("POST /v1.44/build/prune?all=true&filters=")
+    assert asked_for(line) == ["/^(a1|b2)$/"]
+    server.asked.clear()
+    assert build_cache.remove(endpoint, ["a1"]) == 5
+    assert asked_for(server.asked[0]) == ["a1"]
+
+
+def test_an_engine_that_takes_no_pattern_is_told_each_id(server: Server) -> None:
+    endpoint = Endpoint("default", server.address, Path("docker"))
+    there = {"BuildCache": [{"ID": "a1"}, {"ID": "b2", "InUse": True}, {"ID": "c3"}]}
+    server.body = json.dumps({"CachesDeleted": None, "SpaceReclaimed": 0, **there}).encode()
+    assert build_cache.remove(endpoint, ["a1", "b2", "gone", "c3"]) == 0
+    pruned = [asked_for(line) for line in server.asked if line.startswith("POST")]
+    assert pruned == [["/^(a1|b2|gone|c3)$/"], ["a1"], ["c3"]]
+
+
+@pytest.mark.parametrize("name", [".*", "a|b", "a1)$/", "", "a b", "a1\n"])
+def test_what_is_no_id_is_never_asked_for(server: Server, name: str) -> None:
+    endpoint = Endpoint("default", server.address, Path("docker"))
+    assert build_cache.remove(endpoint, [name]) == 0
+    assert server.asked == []
+
+
+def test_many_records_are_asked_for_in_parts(server: Server) -> None:
+    endpoint = Endpoint("default", server.address, Path("docker"))
+    server.body = json.dumps({"CachesDeleted": ["x"], "SpaceReclaimed": 1}).encode()
+    names = [f"record{n}" for n in range(450)]
+    assert build_cache.remove(endpoint, names) == 3
+    found = "|".join(
+        p[0].removeprefix("/^(").removesuffix(")$/") for p in map(asked_for, server.asked)
+    )
+    assert found.split("|") == names
 
 
 def test_no_mounts_are_known_where_the_engine_is_silent() -> None:

@@ -64,7 +64,7 @@ def test_the_template_s_own_files_are_read() -> None:
     prod = backend.stage("prod")
     assert prod is not None
     assert [step.name for step in prod.instructions if step.name == "HEALTHCHECK"]
-    build = backend.stage("build")
+    build = backend.stage("build-online")
     assert build is not None
     run = next(step for step in build.instructions if step.name == "RUN")
     assert run.text == "/tools/build-workspace release /out ${BINARIES}"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from rebake.engine.build_cache import CacheRecord, parse
+from dataclasses import replace
+
+import pytest
+
+from rebake.engine.build_cache import CacheRecord, moment, parse
 
 TARGET = (
     "cached mount /target from exec /bin/sh -c /tools/build-workspace release /out ${BINARIES}"
@@ -38,3 +42,19 @@ def test_a_step_that_prints_an_id_of_its_own_does_not_confuse() -> None:
 
 def test_no_cache_at_all() -> None:
     assert parse({}) == parse({"BuildCache": None}) == parse(None) == ()
+
+
+@pytest.mark.parametrize("key", ["Parents", " Parents"])  # engine 28 writes it with a space
+def test_what_a_record_stands_on_and_when_it_was_made(key: str) -> None:
+    entry = {"ID": "a1", "CreatedAt": "2026-11-26T01:37:18.183533875Z", key: ["b2"]}
+    (record,) = parse({"BuildCache": [entry]})
+    assert record.parents == ("b2",)
+    assert record.created_at == pytest.approx(1_795_657_038.183533)
+    assert record.used_at == record.created_at
+    used = replace(record, last_used="2026-11-26T01:41:53Z")
+    assert used.used_at == pytest.approx(1_795_657_313)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "0001-01-01T00:00:00Z"])
+def test_a_time_that_is_none(text: str) -> None:
+    assert moment(text) == 0.0

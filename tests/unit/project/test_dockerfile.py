@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ def only(text: str, values: dict[str, str] | None = None):
 
 def test_the_dockerfiles_of_this_repository() -> None:
     file = parse((ROOT / "backend/Dockerfile").read_text(encoding="utf-8"))
-    build = file.stage("build")
+    build = file.stage("build-online")
     assert build is not None
-    assert (build.base, [i.word for i in build.steps]) == ("compiler", ["RUN"])
+    assert (build.base, [i.word for i in build.steps]) == ("workspace", ["RUN"])
     assert set(reads(build.steps[0], {})) == {
         Read(""), Read("tools"), Read("seed", ("target",)),
     }  # fmt: skip
@@ -36,6 +37,19 @@ def test_the_dockerfiles_of_this_repository() -> None:
     )  # fmt: skip
     assert file.global_values({"SEED": "deps"})["SEED"] == "deps"
     assert file.stage("") is file.stages[-1]
+
+
+@pytest.mark.parametrize("half", ["backend", "ui"])
+def test_the_step_without_a_network_is_the_one_with_it(half: str) -> None:
+    file = parse((ROOT / half / "Dockerfile").read_text(encoding="utf-8"))
+    online, offline = file.stage("build-online"), file.stage("build-offline")
+    assert online is not None
+    assert offline is not None
+    assert online.base == offline.base
+    (one,), (other,) = online.steps, offline.steps
+    plain = re.sub(r"--network=none |(CARGO_NET_)?OFFLINE=true ", "", other.text)
+    assert plain.split() == one.text.split()
+    assert other.text != one.text
 
 
 def test_lines_continuations_and_comments() -> None:

@@ -16,6 +16,12 @@ def build(session, services=(), dev=False, only=""):
     SEEN.append(("build", (list(services), dev)))
 
 
+@task("clean", words=("what", "x"), after={"away": ("build", "up")}, common=False)
+def clean(session, what=()):
+    """Clean."""
+    SEEN.append(("clean", list(what)))
+
+
 @task("up", common=False)
 def up(session):
     """Start."""
@@ -34,7 +40,7 @@ def up(session):
     ],
 )
 def test_a_wrong_word_is_one_error_with_the_nearest_name_and_exit_code_2(words, says, capsys):
-    program = Program(namespace=Collection(build, up), version="1")
+    program = Program(namespace=Collection(build, clean, up), version="1")
     SEEN.clear()
     with pytest.raises(SystemExit) as caught:
         program.run(["invoke", *words])
@@ -49,7 +55,7 @@ def test_a_wrong_word_is_one_error_with_the_nearest_name_and_exit_code_2(words, 
 
 @pytest.fixture
 def run():
-    program = Program(namespace=Collection(build, up), version="1")
+    program = Program(namespace=Collection(build, clean, up), version="1")
 
     def call(*words: str) -> list[tuple[str, object]]:
         SEEN.clear()
@@ -69,6 +75,12 @@ def run():
         (("build", "up"), [("build", ([], False)), ("up", ())]),
         (("build", "api", "up"), [("build", (["api"], False)), ("up", ())]),
         (("up", "build", "api"), [("up", ()), ("build", (["api"], False))]),
+        # A word that is a task's name too, where it can only be meant as a word.
+        (("clean", "away", "build"), [("clean", ["away", "build"])]),
+        (("clean", "away", "up", "up"), [("clean", ["away", "up"]), ("up", ())]),
+        (("clean", "build"), [("clean", []), ("build", ([], False))]),
+        (("clean", "x", "build"), [("clean", ["x"]), ("build", ([], False))]),
+        (("clean", "away"), [("clean", ["away"])]),
     ],
 )
 def test_words(run, words, seen) -> None:

@@ -1,0 +1,84 @@
+"""`warm-cache` on a real engine, with a project that compiles in seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+
+from e2e.support import clean_environment
+from e2e.tiny_project import write_tiny_project
+from rebake.history.store import History
+from rebake.project.project import open_project
+
+pytestmark = pytest.mark.engine
+
+FOLDER = Path(os.environ.get("REBAKE_E2E_FOLDER") or platformdirs.user_cache_path("rebake"))
+MOUNTS = {"target release", "cargo registry", "bun store"}
+
+
+class Bench:
+    """The tiny project in a folder of its own, always the same."""
+
+    def __init__(self) -> None:
+        self.root, self.state = FOLDER / "e2e-warm" / "tiny", FOLDER / "e2e-warm" / "state"
+        shutil.rmtree(self.root, ignore_errors=True)
+        write_tiny_project(self.root)
+
+    def rebake(self, *words: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-m", "rebake.cli", *words, "--json"],
+            cwd=self.root,
+            env=clean_environment() | {"REBAKE_STATE_HOME": str(self.state)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def warm(self) -> dict[str, str]:
+        """Warm what production builds need; the state of each cache by its name."""
+        document = self.rebake("warm-cache", "--for", "prod")
+        return {entry["name"]: entry["state"] for entry in document["caches"]}
+
+    def builds(self) -> int:
+        """How many builds did anything."""
+        with History(self.state / "history.sqlite3") as history:
+            project = open_project(self.root).cache_id
+            return sum(not build.skipped for build in history.builds(project, limit=1000))
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench()
+
+
+def test_the_second_time_nothing_is_done(bench: Bench) -> None:
+    first = bench.warm()
+    assert "cold" not in first.values()
+    assert MOUNTS | {"api image (prod)", "worker image (prod)", "ui image (prod)"} <= set(first)
+    done = bench.builds()
+    again = bench.warm()
+    assert set(again.values()) == {"warm"}
+    assert bench.builds() == done
+
+
+def test_what_was_cleaned_is_warm_again_though_the_images_were_there(bench: Bench) -> None:
+    bench.warm()
+    removed = bench.rebake("refresh-cache", "clean", "build", "--yes")["removed"]
+    assert {entry["name"] for entry in removed} >= MOUNTS
+    found = bench.warm()
+    assert {found[name] for name in MOUNTS} == {"warmed"}
+    assert {found[name] for name in ("api image (prod)", "ui image (prod)")} <= {"warm", "warmed"}
+    assert set(bench.warm().values()) == {"warm"}
