@@ -60,15 +60,17 @@ class Collector:
         self._targets.set_result({})
         self._key = ""
         self._mounts: Future[frozenset[str] | None] = Future()
-        self._mounts.set_result(None)
         self.target_was_empty = False
 
     def begin(self, plan: BuildPlan) -> None:
-        """Ask which cache mounts there are, and for the bake targets unless they are known."""
-        # Not awaited: the engine measures each mount for the answer.
-        pool = ThreadPoolExecutor(max_workers=1)
-        self._mounts = pool.submit(build_cache.mounts, self._endpoint)
-        pool.shutdown(wait=False)
+        """Ask which cache mounts there are, and for the bake targets, unless that is known."""
+        if (mounts := self._expected_mounts(plan)) is not None:
+            self._mounts.set_result(mounts)
+        else:
+            # Not awaited: the engine measures each mount for the answer.
+            pool = ThreadPoolExecutor(max_workers=1)
+            self._mounts = pool.submit(build_cache.mounts, self._endpoint)
+            pool.shutdown(wait=False)
         known: Mapping[str, BakeTarget] | None = {}
         with contextlib.suppress(sqlite3.Error):
             self._key, known = known_targets(self._project, plan, self._store)
@@ -79,6 +81,17 @@ class Collector:
         pool = ThreadPoolExecutor(max_workers=1)
         self._targets = pool.submit(targets.ask, plan, self._endpoint)
         pool.shutdown(wait=False)
+
+    def _expected_mounts(self, plan: BuildPlan) -> frozenset[str] | None:
+        """The mounts of the last build, where the step itself tells that one is lost."""
+        if not plan.refuse_empty:
+            return None
+        with contextlib.suppress(sqlite3.Error):
+            last = self._store.last_evidence(self._project.cache_id, plan.mode)
+            start = f"{self._project.cache_id}-target-release-"
+            if last is not None and any(mount.startswith(start) for mount in last.mounts or ()):
+                return frozenset(last.mounts or ())
+        return None
 
     def gather(
         self,

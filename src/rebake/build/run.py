@@ -317,7 +317,6 @@ class _Build:
 
     def _look_around(self) -> None:
         """Before a build: what is there of the images, and what is known of the caches."""
-        self.evidence.begin(self.plan)
         pool = ThreadPoolExecutor(max_workers=1)
         self.git = pool.submit(read_state, self.project.root)  # awaited by the record alone
         pool.shutdown(wait=False)
@@ -335,6 +334,7 @@ class _Build:
         if self.plan.seed != "none":
             self.networks.need("backend")
         self.plan = self.plan.networked(self.networks.by_half)
+        self.evidence.begin(self.plan)
 
     def _take(self, choice: seed.Choice) -> None:
         self.plan = self.plan.seeded(choice.seed, choice.reason, refuse_empty=choice.refuse_empty)
