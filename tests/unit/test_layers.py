@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "rebake"
 FLOORS = (
-    ("errors", "redact", "results"),
+    ("errors", "redact", "remember", "results"),
     ("process", "config", "history", "report"),
     ("engine", "project", "scan", "checks"),
     ("build", "stack", "cache", "explain", "scaffold"),
