@@ -11,8 +11,11 @@ _rebake() {
         found=$($words[1] --complete -- "${(j: :)words}" 2>/dev/null) # another project's tasks
     fi
     for line in ${(f)found}; do
-        # A colon parts the word and what it means.
-        described+=("${${line%%$'\t'*}//:/\\:}:${${line#*$'\t'}#$line}")
+        # The word and what it means, parted by a colon.
+        case $line in
+            *$'\t'?*) described+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}") ;;
+            *) described+=("${${line%%$'\t'*}//:/\\:}") ;;
+        esac
     done
     if (( $#described )); then
         _describe -t rebake 'rebake' described
