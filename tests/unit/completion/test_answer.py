@@ -98,7 +98,7 @@ PATH = f"{BIN}{os.pathsep}/usr/bin:/bin"
 
 def in_shell(argv: list[str], folder: Path) -> list[str]:
     done = subprocess.run(
-        argv,
+        [shutil.which(argv[0]) or argv[0], *argv[1:]],
         cwd=folder,
         env={**os.environ, "PATH": PATH, "HOME": str(folder)},
         capture_output=True,
