@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """What the scripts of docker/ and scripts/ stand for: their words, as words of the tasks.
 
     python3 scripts/shim.py docker/build.sh --prod --rebuild

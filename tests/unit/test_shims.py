@@ -287,6 +287,10 @@ def test_a_refusal_comes_through_the_whole_chain() -> None:
     assert done.stderr.startswith("error: --dev and --prod exclude each other\n")
 
 
+def test_no_first_line_leads_the_py_launcher_of_windows_elsewhere() -> None:
+    assert not SHIM.read_bytes().startswith(b"#!")
+
+
 def test_python_38_can_read_it_and_it_needs_nothing_but_the_standard_library() -> None:
     tree = ast.parse(SHIM.read_text(encoding="utf-8"), feature_version=(3, 8))
     imported = {

@@ -25,22 +25,37 @@ def answer(argv: Sequence[str]) -> tuple[int, list[str]]:
         argv: the program's name, `cur=` with what is there of the word, the words before it.
     """
     program, partial, *before = [*argv, "", ""][: max(len(argv), 2)]
-    if Path(program).stem != "rebake" and not _in_project():
-        return NOT_OURS, []
-    table: Table = json.loads(TABLE.read_text(encoding="utf-8"))
+    own: Table = {}
+    if Path(program).stem != "rebake":
+        root = _root()
+        if root is None:
+            return NOT_OURS, []
+        own = _own_tasks(root)
+    table: Table = {**own, **json.loads(TABLE.read_text(encoding="utf-8"))}
     found = candidates(table, before, partial.removeprefix(_MARK), _services)
     return 0, [f"{candidate.text}\t{candidate.says}" for candidate in found]
 
 
-def _in_project() -> bool:
+def _root() -> Path | None:
     from rebake.config.load import find_root
     from rebake.errors import RebakeError
 
     try:
-        find_root(Path.cwd())
+        return find_root(Path.cwd())
     except (RebakeError, OSError):
-        return False
-    return True
+        return None
+
+
+def _own_tasks(root: Path) -> Table:
+    """The tasks that the project has added, by name; its code is read, not run (too slow)."""
+    import re
+
+    try:
+        text = (root / "tasks.py").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    names = re.findall(r"(?ms)^@task\b.*?^def (\w+)\(", text)
+    return {name.replace("_", "-"): {"says": "", "flags": {}} for name in names}
 
 
 def _services() -> list[str]:

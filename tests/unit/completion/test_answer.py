@@ -53,6 +53,18 @@ def test_outside_a_project_invoke_is_somebody_elses(
     assert [line.partition("\t")[0] for line in answer(["rebake", "cur=bu"])[1]] == ["build"]
 
 
+def test_tasks_that_the_project_added_are_named_to_invoke(project: Path) -> None:
+    (project / "tasks.py").write_text(
+        "from invoke import task\nfrom rebake.tasks import namespace\n\n"
+        "@task(\n    help={'n': 'how many'},\n)\ndef load_data(c, n=1):\n    pass\n\n"
+        "def helper():\n    pass\n\nnamespace.add_task(load_data)\n"
+    )
+    assert answer(["invoke", "cur=lo"]) == (0, ["load-data\t", answer(["rebake", "cur=lo"])[1][0]])
+    assert answer(["invoke", "cur=u", "build", "api", "load-data"])[1][0].startswith("up\t")
+    assert "helper" not in str(answer(["invoke", "cur="]))
+    assert answer(["rebake", "cur=load"]) == (0, [])
+
+
 def test_a_call_with_too_little_is_no_fault() -> None:
     for argv in ([], ["rebake"]):
         code, lines = answer(argv)
@@ -100,7 +112,12 @@ def in_shell(argv: list[str], folder: Path) -> list[str]:
     done = subprocess.run(
         [shutil.which(argv[0]) or argv[0], *argv[1:]],
         cwd=folder,
-        env={**os.environ, "PATH": PATH, "HOME": str(folder)},
+        env={
+            **os.environ,
+            "PATH": PATH,
+            "HOME": str(folder),
+            "SCRIPT": str(TABLE.with_name(SHELLS[argv[0]])),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -126,7 +143,7 @@ LINES = {
 def test_bash(project: Path, line: str) -> None:
     # `complete -p` proves that the function is the one that bash calls for this program.
     code = """
-        eval "$(rebake completion bash)"
+        . "$SCRIPT"
         COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
         complete -p "${1##*/}" | grep -q -- '-F _rebake_complete' || exit 1
         _rebake_complete "$1" "${!#}" "${COMP_WORDS[COMP_CWORD - 1]}"
@@ -153,7 +170,7 @@ def test_bash_leaves_other_projects_tasks_to_invoke(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
 @pytest.mark.parametrize("line", [line for line in LINES if LINES[line]])
 def test_fish(project: Path, line: str) -> None:
-    code = "rebake completion fish | source; complete -C $argv[1]"
+    code = "source $SCRIPT; complete -C $argv[1]"
     found = in_shell(["fish", "--no-config", "-c", code, line], project)
     assert sorted(entry.partition("\t")[0] for entry in found) == sorted(LINES[line])
 
@@ -166,7 +183,7 @@ def test_zsh(project: Path, line: str) -> None:
         compdef() { :; }
         _describe() { local -a given; given=("${(@P)4}"); print -rl -- ${given%%:*}; }
         _files() { :; }
-        eval "$(rebake completion zsh)"
+        . "$SCRIPT"
         words=("$@"); CURRENT=$#; PREFIX=${words[CURRENT]}
         _rebake
     """
