@@ -2,7 +2,7 @@
 # project.
 #     rebake completion powershell | Out-String | Invoke-Expression
 
-Register-ArgumentCompleter -Native -CommandName rebake, invoke, inv -ScriptBlock {
+Register-ArgumentCompleter -Native -CommandName @('rebake', 'invoke', 'inv') -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
     $elements = @($commandAst.CommandElements | Where-Object {
