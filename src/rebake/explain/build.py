@@ -13,7 +13,7 @@ from rebake.explain.side import Side, dockerfile_of
 from rebake.history.evidence import BakeTarget, Removal
 from rebake.history.records import StepRecord, StoredBuild
 from rebake.report.steps import WORK, StepName, parse_step_name, plain_stage
-from rebake.results import Mode
+from rebake.results import IN_DOUBT, Mode
 
 BACKEND = "backend.path"  # the setting that names the cargo workspace's folder
 
@@ -89,7 +89,7 @@ def explain_build(case: Case, service: str) -> ExplainedBuild:
             )
         )
     if not changes and comparison is not None:
-        changes = _unchanged(explained, service)
+        changes = _unchanged(explained, service, record.settings.get(IN_DOUBT, ""))
     first = [_first(service)] if comparison is None else []
     return ExplainedBuild(
         *common,
@@ -170,9 +170,11 @@ def _first(service: str) -> Cause:
     return Cause("first-build", f"the first build of {service}", "nothing to compare with")
 
 
-def _unchanged(steps: Sequence[ExplainedStep], service: str) -> list[Cause]:
+def _unchanged(steps: Sequence[ExplainedStep], service: str, doubt: str) -> list[Cause]:
     """Why it was built though nothing is another one."""
     gone = [step.cause for step in steps if step.cause is not None]
+    if not gone and doubt:
+        return [Cause("setting", IN_DOUBT, doubt)]
     there = Cause("cache-gone", f"the image of {service}", "the engine did not have it")
     return gone[:1] or [there]
 

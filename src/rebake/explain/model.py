@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rebake.results import IN_DOUBT
+
 CauseKind = Literal[
     "file",
     "argument",
@@ -38,6 +40,8 @@ class Cause:
     @property
     def text(self) -> str:
         """The cause as one phrase for a person."""
+        if self.name == IN_DOUBT:
+            return f"built in doubt: {self.detail}"
         words = {
             "argument": f"argument {self.name}",
             "base-image": f"base image {self.name}",

@@ -106,7 +106,7 @@ def _change(change: Mapping[str, Any]) -> str:
 
 def _follows(name: str) -> bool:
     """Whether a value only follows from the files, which are told already."""
-    return name.endswith("_BUILD_ID") or name.startswith("made of")
+    return name.endswith("_BUILD_ID") or name.startswith(("made of", "images from outside"))
 
 
 def _text(value: object) -> str:

@@ -24,7 +24,7 @@ from rebake.history.evidence import BakeTarget
 from rebake.history.records import LayerRecord
 from rebake.history.store import History
 from rebake.project.project import Project, open_project
-from rebake.results import StepUsage
+from rebake.results import IN_DOUBT, StepUsage
 
 if sys.platform == "win32":
     pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
@@ -124,8 +124,12 @@ class Client:
         self.ids = ["old", "new"]
         self.removed: list[str] = []
         self.label = ""
+        self.others: dict[str, str] = {}
 
-    def image(self, _ref: str) -> ImageInfo:
+    def image(self, ref: str) -> ImageInfo | None:
+        if not ref.endswith("-api:prod"):
+            other = self.others.get(ref)
+            return None if other is None else ImageInfo(id=other, digest=other, bytes=1)
         found = self.ids[0] if len(self.ids) == 1 else self.ids.pop(0)
         return ImageInfo(id=found, digest=f"sha256:{found}", bytes=7, labels={LABEL: self.label})
 
@@ -140,13 +144,15 @@ class Bench:
         (folder / "rebake.toml").write_text('[project]\nname = "shop"\n')
         (folder / "backend").mkdir()
         (folder / "backend" / "main.rs").write_text("fn main() {}\n")
+        (folder / "backend" / "Dockerfile").write_text("FROM rust:1 AS prod\n")
         (folder / "docker" / "tools").mkdir(parents=True)
+        (folder / "docker" / "docker-bake.hcl").write_text("")
         program = folder / "docker.sh"
         program.write_text(textwrap.dedent(FAKE).format(python=sys.executable))
         program.chmod(0o755)
         self.project: Project = open_project(folder)
         self.client = Client()
-        self.surroundings = Surroundings()
+        self.surroundings = Surroundings(base_images={"rust:1": "a"})
         self.replan()
         self.history = folder / "history.sqlite3"
         (folder / "code").write_text("0")
@@ -229,7 +235,8 @@ def test_the_record_holds_what_tells_the_causes(bench: Bench) -> None:
     assert sorted(kept.modes["backend"]) == ["*file"]
     assert kept.settings["engine.address"] == "ssh://nowhere"
     with History(bench.history) as store:
-        (file,) = store.build(1).record.inputs["backend"]
+        file = store.build(1).record.inputs["backend"][-1]
+        assert file.path == "main.rs"
         assert store.facts([file.sha256])[file.sha256].lines is not None
 
 
@@ -313,7 +320,7 @@ def test_bake_is_told_which_sources_it_must_have(bench: Bench) -> None:
 
 
 def bakes(bench: Bench) -> int:
-    return len([words for words in bench.calls if "bake" in words and "api" in words])
+    return len([words for words in bench.calls if "--metadata-file" in words])
 
 
 def test_nothing_is_built_when_nothing_changed(bench: Bench) -> None:
@@ -338,7 +345,9 @@ def test_nothing_is_built_when_nothing_changed(bench: Bench) -> None:
         lambda bench: (bench.folder / "backend" / "main.rs").write_text("fn main() { }\n"),
         lambda bench: (bench.folder / "backend" / "new.rs").touch(),
         lambda bench: (bench.folder / "backend" / "main.rs").chmod(0o755),
-        lambda bench: (bench.folder / "backend" / "Dockerfile").write_text("FROM scratch\n"),
+        lambda bench: (bench.folder / "backend" / "Dockerfile").write_text(
+            "FROM rust:1 AS prod\nUSER 1\n"
+        ),
         lambda bench: (bench.folder / "docker" / "tools" / "tool").write_text("#!/bin/sh\n"),
         lambda bench: setattr(bench.client, "ids", ["another"]),
         lambda bench: bench.history.unlink(),
@@ -459,7 +468,7 @@ def test_a_dependency_layer_that_can_not_be_made_is_done_without(
     bench.replan()
     (bench.folder / "code").write_text("101")
     assert bench.build().images["api"].build_id == bench.id
-    seeds = [words for words in bench.calls if words[-1] == "api" and "bake" in words]
+    seeds = [words for words in bench.calls if "--metadata-file" in words]
     assert ["registry.example/shop:backend-deps" in " ".join(words) for words in seeds] == [
         True,
         False,
@@ -582,3 +591,33 @@ def test_in_doubt_nothing_is_skipped(bench: Bench, monkeypatch: pytest.MonkeyPat
     bench.replan()
     bench.build()
     assert not bench.build().skipped
+
+
+def test_an_image_that_nobody_names_is_compared_or_a_doubt(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`FROM`, `COPY --from` and mounts of images that rebake.toml does not know."""
+    (bench.folder / "backend" / "Dockerfile").write_text(
+        "FROM rust:1 AS prod\nCOPY --from=other:tag /a /a\n"
+    )
+    bench.replan()
+    bench.client.ids = ["new"]
+    bench.build()
+    reason = "the engine has no image other:tag, so its digest is not known: docker pull it, or "
+    reason += "write name@sha256:…"
+    capsys.readouterr()
+    assert not bench.build().skipped
+    assert bakes(bench) == 2
+    line = f"nothing seems changed; built all the same, in doubt: {reason}"
+    assert line in capsys.readouterr().out.splitlines()
+    assert bench.last().record.settings[IN_DOUBT] == reason
+    bench.client.others = {"other:tag": "sha256:1"}
+    assert not bench.build().skipped  # what the last build took in is not known
+    assert bench.last().record.base_images == {"rust:1": "a", "other:tag": "sha256:1"}
+    assert bench.build().skipped
+    assert IN_DOUBT not in bench.last().record.settings
+    assert bench.build().skipped  # after a skip as well
+    bench.client.others = {"other:tag": "sha256:2"}
+    assert not bench.build().skipped
+    assert IN_DOUBT not in bench.last().record.settings  # it is known what changed
+    assert bench.build().skipped

@@ -19,6 +19,7 @@ from rebake.explain.side import Side
 from rebake.history.evidence import BakeTarget, Evidence
 from rebake.history.records import BuildRecord, FileDigest, StepRecord, StoredBuild
 from rebake.history.tracing import StepRun
+from rebake.results import IN_DOUBT
 from unit.explain.sides import FILES, VARIABLES, side, swapped
 
 ROOT = Path(__file__).parents[3]
@@ -145,6 +146,14 @@ def test_an_edit_of_the_user_interface_is_no_cause_for_the_backend() -> None:
     assert [kind for kind, _ in causes(ui).values()] == ["file", "previous-step"]
     assert api.ran == ()
     assert api.changes == (Cause("cache-gone", "the image of api", "the engine did not have it"),)
+
+
+def test_a_build_in_doubt_says_so() -> None:
+    one = case(template(), template())
+    record = replace(one.build.record, settings={IN_DOUBT: "who knows"})
+    build = explain_build(replace(one, build=replace(one.build, record=record)), "api")
+    assert build.changes == (Cause("setting", IN_DOUBT, "who knows"),)
+    assert build.changes[0].text == "built in doubt: who knows"
 
 
 def test_a_base_image_by_the_digest_that_the_builder_told() -> None:
