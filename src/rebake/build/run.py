@@ -151,6 +151,7 @@ class _Build:
             }
         self.layer_key = self.packages.get("backend", "")
         self.networks = network.Networks()
+        self.bakes = recording.Bakes()
         self.outside = outside.Images(
             self.plan, self.inputs, self.surroundings.base_images, self.images.image
         )
@@ -170,16 +171,16 @@ class _Build:
             result, made, layers = self._bake_until_right()
         except BakeStopped as stopped:
             ended: Outcome = "interrupted" if isinstance(stopped.error, Interrupted) else "failed"
-            self._record(ended, stopped.progress, {})
+            self._record(ended, {})
             if isinstance(stopped.error, BuildFailed) and resend.had_other_sources(stopped):
                 stopped.error.next_step = "files changed while it began: run the command again"
             raise stopped.error from stopped
         try:
             layer = self._dependency_layer()
         except Interrupted:
-            self._record("done", result.progress, made, layers=layers.of)
+            self._record("done", made, layers=layers.of)
             raise
-        self._record("done", result.progress, made, layers=layers.of, layer=layer)
+        self._record("done", made, layers=layers.of, layer=layer)
         return BuildResult(
             made,
             result.progress.steps,
@@ -199,12 +200,15 @@ class _Build:
                 mend = next((mend for mend in mends if mend(error)), None)
                 if mend is None:
                     raise
-                if isinstance(error, BakeStopped):
-                    self.surroundings.on_steps(error.progress)
                 mends.remove(mend)
 
     def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
-        result = bake(self.plan, self.endpoint, self.on_event)
+        try:
+            result = bake(self.plan, self.endpoint, self.on_event)
+        except BakeStopped as stopped:
+            self.bakes.progresses.append(stopped.progress)
+            raise
+        self.bakes.progresses.append(result.progress)
         now = self._ask_images()
         made = {
             image.service: self._made(image, now[image.ref], result) for image in self.plan.images
@@ -322,9 +326,7 @@ class _Build:
             for image in self.plan.images
         }
         reason = "nothing changed: all files, arguments and base images are those of the images"
-        self._record(
-            "done", None, made, layers=lambda i, _: found[i.service].layers, skipped=reason
-        )
+        self._record("done", made, layers=lambda i, _: found[i.service].layers, skipped=reason)
         seconds = time.monotonic() - self.began
         return BuildResult(made, (), seconds, skipped=reason, mode=self.plan.mode)
 
@@ -381,7 +383,7 @@ class _Build:
         if not wanted or known == self.layer_key:
             return known
         if (made := make_dependency_layer(self.plan, self.endpoint, self.on_event)) is not None:
-            self.surroundings.on_steps(made)
+            self.bakes.layer = made
             return self.layer_key
         self.say("the dependency layer could not be made; a lost cache mount will cost minutes")
         return known
@@ -406,7 +408,6 @@ class _Build:
     def _record(
         self,
         outcome: Outcome,
-        progress: BuildProgress | None,
         made: Mapping[str, ImageResult],
         *,
         layers: LayersOf = lambda _image, _store: (),
@@ -414,7 +415,7 @@ class _Build:
         layer: str = "",
     ) -> None:
         state = self.git.result() if self.git is not None else None
-        if progress is not None:
+        if self.bakes.progresses:
             self.taken_in = self.outside.settings(self.evidence.targets)
             self.bases = self.outside.base_images(self.taken_in)
         record = BuildRecord(
@@ -445,14 +446,17 @@ class _Build:
             },
             base_images={**self.bases, **self.surroundings.base_images},
         )
-        if progress is not None:
-            self.surroundings.on_steps(progress)
+        if self.bakes.progresses:
+            for progress in self.bakes.all:
+                self.surroundings.on_steps(progress)
             record = replace(
                 record,
-                context_bytes=progress.context_bytes,
-                downloaded_bytes=progress.downloaded_bytes,
-                steps=progress.records(),
-                evidence=self.evidence.gather(self.plan, self.inputs, self.modes, progress.crates),
+                context_bytes=self.bakes.context_bytes,
+                downloaded_bytes=self.bakes.downloaded_bytes,
+                steps=self.bakes.records(),
+                evidence=self.evidence.gather(
+                    self.plan, self.inputs, self.modes, self.bakes.crates
+                ),
             )
         with contextlib.suppress(OSError):
             self.store.record(record)

@@ -25,7 +25,7 @@ def table(session: Session, entries: Sequence[tuple[BuildSummary, Cause]], total
             moment(summary.started_at),
             summary.mode,
             summary.outcome if not summary.skipped else "skipped",
-            fmt.seconds(summary.seconds),
+            took(summary.seconds, summary.bakes),
             share(summary.steps, summary.cached_steps),
             ", ".join(summary.targets),
             why.words,
@@ -48,7 +48,7 @@ def comparison(session: Session, document: Mapping[str, Any]) -> None:
             ("when", moment(before["started_at"]), moment(after["started_at"])),
             ("targets", ", ".join(before["targets"]), ", ".join(after["targets"])),
             ("outcome", _outcome(before), _outcome(after)),
-            ("took", fmt.seconds(before["seconds"]), fmt.seconds(after["seconds"])),
+            ("took", *(took(one["seconds"], one["bakes"]) for one in (before, after))),
             (
                 "cached",
                 share(before["steps"], before["cached_steps"]),
@@ -80,6 +80,11 @@ def comparison(session: Session, document: Mapping[str, Any]) -> None:
 def share(steps: int, cached: int) -> str:
     """The cached share, for a table."""
     return f"{cached / steps:.0%} of {steps}" if steps else ""
+
+
+def took(seconds: float, bakes: int) -> str:
+    """A build's time; how often it baked, where that was more than once."""
+    return fmt.seconds(seconds) + (f" in {bakes} bakes" if bakes > 1 else "")
 
 
 def moment(seconds: float) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -392,7 +393,7 @@ def test_each_bake_s_steps_are_told_for_the_names_of_layers(bench: Bench) -> Non
     told: list[BuildProgress] = []
     bench.surroundings = Surroundings(on_steps=told.append)
     bench.build()
-    layer, images = told
+    images, layer = told
     assert layer.records() == ()  # the fake program's has no step
     (step,) = images.records()
     assert None not in {images.started_at, step.started_s, step.ended_s}
@@ -446,12 +447,20 @@ def test_a_step_has_a_network_only_where_it_may_need_one(
 def test_what_a_bake_made_that_was_mended_is_told_as_well(bench: Bench) -> None:
     bench.build()
     told: list[BuildProgress] = []
-    bench.surroundings = Surroundings(on_steps=told.append)
+    bench.surroundings = replace(bench.surroundings, on_steps=told.append)
     (bench.folder / "code").write_text("66")
     (bench.folder / "backend" / "main.rs").write_text("fn main() { /* edited */ }\n")
     bench.replan()
     bench.build()
     assert len(told) == 2
+    steps = bench.last().record.steps
+    assert [(s.attempt, s.name, bool(s.error)) for s in steps] == [
+        (1, "[build 1/1] RUN cargo build", False),
+        (1, "[api build 1/1] RUN build-workspace", True),
+        (2, "[build 1/1] RUN cargo build", False),
+    ]
+    with History(bench.history) as store:
+        assert store.builds()[0].bakes == 2
 
 
 def test_without_a_layer_an_empty_mount_is_not_refused(bench: Bench) -> None:
