@@ -43,7 +43,7 @@ def cpu_s() -> float:
         ("why", "api"),
         ("why", "api", "--next"),
         ("history",),
-        ("history", "--compare", "9000,9001"),
+        ("history", "--compare", "9000", "9001"),
         ("doctor",),
     ],
     ids=" ".join,

@@ -328,7 +328,7 @@ class Images:
         """
         taken = {s: read(b.record.settings.get(SETTING + s)) for s, b in lasts.items()}
         refs = frozenset[str]().union(*(one.images for one in taken.values() if one))
-        now = self._digests_of(refs) if refs else {}
+        now = self._digests_of(refs)
         for service, one in taken.items():
             if one is None:
                 return False, "it is not recorded which images it takes in"
@@ -348,9 +348,21 @@ class Images:
         return False, ""
 
     def _digests_of(self, refs: Collection[str]) -> dict[str, str]:
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            answers = dict(zip(refs, pool.map(self._ask, refs), strict=True))
-        return {ref: info.digest or info.id for ref, info in answers.items() if info is not None}
+        return _digests(refs, self._ask)
+
+
+def digests_now(settings: Mapping[str, str], ask: Ask) -> dict[str, str]:
+    """The digests now of the images from outside that a record's settings name."""
+    taken = [one for text in settings_in(settings).values() if (one := read(text)) is not None]
+    return _digests(frozenset[str]().union(*(one.images for one in taken)), ask)
+
+
+def _digests(refs: Collection[str], ask: Ask) -> dict[str, str]:
+    if not refs:
+        return {}
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        answers = dict(zip(refs, pool.map(ask, refs), strict=True))
+    return {ref: info.digest or info.id for ref, info in answers.items() if info is not None}
 
 
 def _familiar(name: str) -> str:

@@ -293,6 +293,8 @@ def foretold(one: Coming) -> ExplainedBuild:
 
 def test_nothing_would_run() -> None:
     assert foretold(coming(side())).skipped.startswith("nothing changed")
+    doubt = foretold(coming(side(), doubt="who knows"))
+    assert (doubt.ran, doubt.changes) == ((), (Cause("setting", IN_DOUBT, "who knows"),))
     gone = foretold(coming(side(), current=False))
     assert gone.ran == ()
     assert gone.changes == (Cause("cache-gone", "the image of api", "the engine does not have it"),)
