@@ -12,13 +12,13 @@ import pytest
 from e2e import small_project
 from e2e.long_history import lengthen
 from e2e.small_project import Bench
+from e2e.support import cpu_s
 
 pytestmark = pytest.mark.engine
 
 FOLDER = Path(os.environ.get("REBAKE_E2E_FOLDER") or platformdirs.user_cache_path("rebake"))
 BUILDS = 10_000
-# CPU seconds of the command and all that it starts. The wall clock says nothing on a machine that
-# does something else too; what a command waits for is the engine, which no history makes slower.
+# Of the command and all that it starts. What it waits for is the engine, which no history slows.
 MOST_CPU_S = 1.5
 
 
@@ -28,12 +28,6 @@ def bench() -> Bench:
     made.one.invoke("build", "api").ok()
     lengthen(made.one.state, BUILDS)
     return made
-
-
-def cpu_s() -> float:
-    """CPU seconds of all programs that were started and have ended."""
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 @pytest.mark.parametrize(

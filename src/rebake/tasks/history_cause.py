@@ -79,6 +79,8 @@ def cause(  # noqa: PLR0911 - one return a kind
         ("setting", record.engine, old.engine),
     ):
         names = [n for n in differing(now, then) if n not in SET_BY_BUILD]
+        if kind == "base-image":  # one that is not known of both builds tells nothing
+            names = [n for n in names if n in now and n in then]
         if names:
             name = names[0]
             detail = f"{then.get(name, 'unset')} → {now.get(name, 'unset')}"
