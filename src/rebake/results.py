@@ -16,6 +16,8 @@ Manager = Literal["bun", "npm"]
 BUILD_IDS = frozenset({"BACKEND_BUILD_ID", "UI_BUILD_ID", "SERVICE_BUILD_IDS"})
 NETWORKS = frozenset({"BACKEND_NETWORK", "UI_NETWORK"})
 SET_BY_BUILD = BUILD_IDS | NETWORKS | {"SEED", "REBUILD"}
+# The setting of a build's record that says why it was built though nothing seemed changed.
+IN_DOUBT = "in doubt"
 
 
 @dataclass(frozen=True)

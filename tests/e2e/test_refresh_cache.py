@@ -125,6 +125,17 @@ class Foreign:
             ),
         }
 
+    def settled(self) -> dict[str, Any]:
+        """The same, once the engine tells all: it leaves out what a build has not let go of yet."""
+        limit = time.monotonic() + 10
+        found = self.state()
+        while len(found["mounts"]) < len(self.mounts) and time.monotonic() < limit:
+            time.sleep(0.5)
+            found = self.state()
+        assert len(found["mounts"]) == len(self.mounts)
+        assert found["layers"]
+        return found
+
     def remove(self) -> None:
         docker = self.bench.docker
         docker("rm", "--force", f"foreign-{self.run}", check=False)
@@ -195,13 +206,7 @@ def make_volume(bench: Bench) -> str:
 
 
 def test_every_word_leaves_what_is_not_ours_as_it_is(bench: Bench, foreign: Foreign) -> None:
-    before = foreign.state()
-    limit = time.monotonic() + 10
-    while len(before["mounts"]) < len(foreign.mounts) and time.monotonic() < limit:
-        time.sleep(0.5)  # the engine leaves out what a build has not let go of yet
-        before = foreign.state()
-    assert len(before["mounts"]) == len(foreign.mounts)
-    assert before["layers"]
+    before = foreign.settled()
     for words in WORDS:
         if words in BUILT_BEFORE:
             bench.one.write_text(f"{words} {time.time_ns()}")

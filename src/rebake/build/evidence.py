@@ -82,6 +82,16 @@ class Collector:
         self._targets = pool.submit(targets.ask, plan, self._endpoint)
         pool.shutdown(wait=False)
 
+    @property
+    def targets_known(self) -> Mapping[str, BakeTarget] | None:
+        """The bake targets where they are known by now; None while bake is being asked."""
+        return self._targets.result() if self._targets.done() else None
+
+    @property
+    def targets(self) -> Mapping[str, BakeTarget]:
+        """The bake targets; waits for the answer. Empty where bake does not tell."""
+        return self._targets.result()
+
     def _expected_mounts(self, plan: BuildPlan) -> frozenset[str] | None:
         """The mounts of the last build, where the step itself tells that one is lost."""
         if not plan.refuse_empty:

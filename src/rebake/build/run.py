@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rebake import __version__
-from rebake.build import doubts, gate, ids, network, recording, resend, seed, skip
+from rebake.build import doubts, gate, ids, network, outside, recording, resend, seed, skip
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
 from rebake.build.evidence import Collector, modes_by_half
 from rebake.build.inputs import digest_of, read_inputs
@@ -27,7 +27,7 @@ from rebake.history.store import History
 from rebake.project.git import GitState, read_state
 from rebake.project.project import Project
 from rebake.report.events import OnEvent
-from rebake.results import BuildResult, ImageResult
+from rebake.results import IN_DOUBT, BuildResult, ImageResult
 
 if TYPE_CHECKING:
     from rebake.build.progress_state import BuildProgress
@@ -124,6 +124,9 @@ class _Build:
         digests = {name: digest_of(files) for name, files in self.inputs.items()}
         self.modes = modes_by_half(self.plan, self.inputs)
         self.doubt, environment = doubts.of_plan(self.plan, os.environ)
+        self.in_doubt = ""  # what alone was the reason to build
+        self.taken_in: dict[str, str] = {}
+        self.bases: dict[str, str] = {}
         around = {
             "engine": self.endpoint.docker_host,
             "host settings": self.surroundings.host_settings,
@@ -148,6 +151,10 @@ class _Build:
             }
         self.layer_key = self.packages.get("backend", "")
         self.networks = network.Networks()
+        self.bakes = recording.Bakes()
+        self.outside = outside.Images(
+            self.plan, self.inputs, self.surroundings.base_images, self.images.image
+        )
 
     def run(self) -> BuildResult:
         """Do it."""
@@ -159,20 +166,21 @@ class _Build:
                 f"{', '.join(hidden)}: new content, but the old size and time: all is sent again"
             )
             self.plan = resend.renew(self.project, self.plan)
+        self.outside.wait()
         try:
             result, made, layers = self._bake_until_right()
         except BakeStopped as stopped:
             ended: Outcome = "interrupted" if isinstance(stopped.error, Interrupted) else "failed"
-            self._record(ended, stopped.progress, {})
+            self._record(ended, {})
             if isinstance(stopped.error, BuildFailed) and resend.had_other_sources(stopped):
                 stopped.error.next_step = "files changed while it began: run the command again"
             raise stopped.error from stopped
         try:
             layer = self._dependency_layer()
         except Interrupted:
-            self._record("done", result.progress, made, layers=layers.of)
+            self._record("done", made, layers=layers.of)
             raise
-        self._record("done", result.progress, made, layers=layers.of, layer=layer)
+        self._record("done", made, layers=layers.of, layer=layer)
         return BuildResult(
             made,
             result.progress.steps,
@@ -192,12 +200,15 @@ class _Build:
                 mend = next((mend for mend in mends if mend(error)), None)
                 if mend is None:
                     raise
-                if isinstance(error, BakeStopped):
-                    self.surroundings.on_steps(error.progress)
                 mends.remove(mend)
 
     def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
-        result = bake(self.plan, self.endpoint, self.on_event)
+        try:
+            result = bake(self.plan, self.endpoint, self.on_event)
+        except BakeStopped as stopped:
+            self.bakes.progresses.append(stopped.progress)
+            raise
+        self.bakes.progresses.append(result.progress)
         now = self._ask_images()
         made = {
             image.service: self._made(image, now[image.ref], result) for image in self.plan.images
@@ -270,22 +281,31 @@ class _Build:
 
     def _nothing_to_do(self) -> dict[str, ImageRecord] | None:
         """The images, when every one of them would only be made again as it is."""
-        if self.doubt:
-            return None
         lasts = {i.service: self._last(i.service, i.ref) for i in self.plan.images}
         # The history alone nearly always tells that something changed: then nothing is asked twice.
         if any(not skip.same_key(i, self.keys[i], last) for i, last in lasts.items()):
             return None
         self.before = self._ask_images()
-        found = {}
+        found, known = {}, dict[str, StoredBuild]()
         for image in self.plan.images:
             there = self.before[image.ref]
             present = {there.id, there.digest} if there is not None else frozenset[str]()
             key, last = self.keys[image.service], lasts[image.service]
             record = skip.made_already(image.service, key, image.ref, present, last)
-            if record is None:
+            if record is None or last is None:
                 return None
-            found[image.service] = record
+            found[image.service], known[image.service] = record, last
+        if not self.doubt:
+            changed, self.doubt = self.outside.unlike(known)
+            if changed:
+                return None
+        if self.doubt:
+            self.in_doubt = self.doubt
+            self.say(f"nothing seems changed; built all the same, in doubt: {self.doubt}")
+            return None
+        for last in known.values():
+            self.taken_in |= outside.settings_in(last.record.settings)
+            self.bases |= last.record.base_images
         return found
 
     def _ask_images(self) -> dict[str, ImageInfo | None]:
@@ -308,9 +328,7 @@ class _Build:
             for image in self.plan.images
         }
         reason = "nothing changed: all files, arguments and base images are those of the images"
-        self._record(
-            "done", None, made, layers=lambda i, _: found[i.service].layers, skipped=reason
-        )
+        self._record("done", made, layers=lambda i, _: found[i.service].layers, skipped=reason)
         seconds = time.monotonic() - self.began
         return BuildResult(made, (), seconds, skipped=reason, mode=self.plan.mode)
 
@@ -341,6 +359,7 @@ class _Build:
             self.networks.need("backend")
         self.plan = self.plan.networked(self.networks.by_half)
         self.evidence.begin(self.plan)
+        self.outside.begin(self.evidence.targets_known)
 
     def _take(self, choice: seed.Choice) -> None:
         self.plan = self.plan.seeded(choice.seed, choice.reason, refuse_empty=choice.refuse_empty)
@@ -366,7 +385,7 @@ class _Build:
         if not wanted or known == self.layer_key:
             return known
         if (made := make_dependency_layer(self.plan, self.endpoint, self.on_event)) is not None:
-            self.surroundings.on_steps(made)
+            self.bakes.layer = made
             return self.layer_key
         self.say("the dependency layer could not be made; a lost cache mount will cost minutes")
         return known
@@ -391,7 +410,6 @@ class _Build:
     def _record(
         self,
         outcome: Outcome,
-        progress: BuildProgress | None,
         made: Mapping[str, ImageResult],
         *,
         layers: LayersOf = lambda _image, _store: (),
@@ -399,6 +417,9 @@ class _Build:
         layer: str = "",
     ) -> None:
         state = self.git.result() if self.git is not None else None
+        if self.bakes.progresses:
+            self.taken_in = self.outside.settings(self.evidence.targets)
+            self.bases = self.outside.base_images(self.taken_in)
         record = BuildRecord(
             project=self.project.cache_id,
             worktree=str(self.project.root),
@@ -422,17 +443,22 @@ class _Build:
                 seed.SETTING: layer or self._known_layer(),
                 "seed": self.plan.seed_reason,
                 **self.networks.settings(self._last_settings()),
+                **self.taken_in,
+                **({IN_DOUBT: self.in_doubt} if self.in_doubt else {}),
             },
-            base_images=self.surroundings.base_images,
+            base_images={**self.bases, **self.surroundings.base_images},
         )
-        if progress is not None:
-            self.surroundings.on_steps(progress)
+        if self.bakes.progresses:
+            for progress in self.bakes.all:
+                self.surroundings.on_steps(progress)
             record = replace(
                 record,
-                context_bytes=progress.context_bytes,
-                downloaded_bytes=progress.downloaded_bytes,
-                steps=progress.records(),
-                evidence=self.evidence.gather(self.plan, self.inputs, self.modes, progress.crates),
+                context_bytes=self.bakes.context_bytes,
+                downloaded_bytes=self.bakes.downloaded_bytes,
+                steps=self.bakes.records(),
+                evidence=self.evidence.gather(
+                    self.plan, self.inputs, self.modes, self.bakes.crates
+                ),
             )
         with contextlib.suppress(OSError):
             self.store.record(record)

@@ -23,14 +23,28 @@ _SOON_S = 3600.0  # growth within less than that says nothing
 _VOLUME = "volume bytes"  # the kind of a sample that holds a volume's own size, by its own name
 
 
-def look(
-    endpoint: Endpoint,
-    owner: Owner,
-    past: Past,
-    log: CacheLog,
-    *,
-    patience_s: float = _LIMIT_S,
-) -> Inventory:
+class Asked:
+    """The engine's answers, all asked for at once, and begun as early as possible.
+
+    The list of the builder's cache is what takes long: half a second for a thousand records.
+
+    Args:
+        endpoint: the engine.
+        patience_s: seconds that the volumes' sizes may take, since the engine walks through all of
+            their files. After that, the sizes of the last time are told, with a note.
+    """
+
+    def __init__(self, endpoint: Endpoint, patience_s: float = _LIMIT_S) -> None:
+        pool = ThreadPoolExecutor(max_workers=5)
+        self.records = pool.submit(build_cache.records, endpoint)
+        self.sizes = pool.submit(stock.volume_sizes, endpoint, patience_s)
+        self.images = pool.submit(stock.images, endpoint)
+        self.containers = pool.submit(stock.containers, endpoint)
+        self.volumes = pool.submit(stock.volumes, endpoint)
+        pool.shutdown(wait=False)
+
+
+def look(endpoint: Endpoint, owner: Owner, past: Past, log: CacheLog, asked: Asked) -> Inventory:
     """Put the inventory together.
 
     Args:
@@ -38,26 +52,23 @@ def look(
         owner: what is this project's.
         past: what the history knows.
         log: the list of caches; brought up to date.
-        patience_s: seconds that the volumes' sizes may take, since the engine walks through all of
-            their files. After that, the sizes of the last time are told, with a note.
+        asked: what the engine was asked.
 
     Raises:
         CachesHidden: the engine can't be asked.
         TimedOut: it does not answer.
     """
-    with ThreadPoolExecutor(max_workers=5) as pool:
-        measured = pool.submit(stock.volume_sizes, endpoint, patience_s)
-        listed = pool.submit(stock.images, endpoint)
-        running = pool.submit(stock.containers, endpoint)
-        named = pool.submit(stock.volumes, endpoint)
-        records = build_cache.records(endpoint)
-        stored, containers, volumes = listed.result(), running.result(), named.result()
-        if records is None or stored is None or containers is None or volumes is None:
-            raise _silence(endpoint)
-        owned = layer_claims.settle(log, records)
-        images = _images(endpoint, owner, past, stored, containers)
-        sizes = measured.result()
-    ours, notes = _with_sizes(endpoint, log, owner, volumes, sizes)
+    stored, containers, volumes = (
+        asked.images.result(), asked.containers.result(), asked.volumes.result()
+    )  # fmt: skip
+    if stored is None or containers is None or volumes is None:
+        raise _silence(endpoint)
+    images = _images(endpoint, owner, past, stored, containers)
+    records = asked.records.result()
+    if records is None:
+        raise _silence(endpoint)
+    owned = layer_claims.settle(log, records)
+    ours, notes = _with_sizes(endpoint, log, owner, volumes, asked.sizes.result())
     fills = log.fills()
     caches = (
         *assemble.mount_caches(owner, records, fills),
