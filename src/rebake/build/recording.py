@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rebake.build.plan import DEPENDENCIES, BuildPlan
-from rebake.history.records import ImageRecord, LayerRecord, StepRecord
+from rebake.history.evidence import Evidence
+from rebake.history.records import BuildRecord, ImageRecord, LayerRecord, StepRecord
 from rebake.results import ImageResult
 
 if TYPE_CHECKING:  # a build with nothing to do reads no progress
@@ -45,6 +46,16 @@ class Bakes:
         """The packages that cargo compiled for the images; None where no step told."""
         told = [p.crates for p in self.progresses if p.crates is not None]
         return tuple(dict.fromkeys(name for one in told for name in one)) if told else None
+
+    def into(self, record: BuildRecord, evidence: Evidence | None) -> BuildRecord:
+        """The record of the build with what its bakes did."""
+        return replace(
+            record,
+            context_bytes=self.context_bytes,
+            downloaded_bytes=self.downloaded_bytes,
+            steps=self.records(),
+            evidence=evidence,
+        )
 
     def records(self) -> tuple[StepRecord, ...]:
         """The steps of all bakes, each with its attempt; times count from the first one's start."""

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -18,6 +18,7 @@ from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_lay
 from rebake.build.evidence import Collector, modes_by_half
 from rebake.build.inputs import digest_of, read_inputs
 from rebake.build.layers import LayersMeanwhile
+from rebake.build.mends import Mends, seed_plan
 from rebake.build.plan import RECIPE, BuildPlan, Half, PlannedImage
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 LayersOf = Callable[[ImageResult, History], tuple[LayerRecord, ...]]
-_LAYER_STAGES = frozenset({"skeleton", "deps"})  # of backend/Dockerfile
 
 
 class ImageStore(Protocol):
@@ -191,16 +191,17 @@ class _Build:
 
     def _bake_until_right(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
         """Bake; again, for each reason once, where something is amiss that another bake mends."""
-        mends = [self._with_seed, self._without_seed, self._send_again]
-        mends += [self._with_network] * len(self.plan.halves)
+        mends = Mends(
+            self.project, self.inputs, self.caches, self.networks, self.evidence, say=self.say
+        )
         while True:
             try:
                 return self._bake()
             except (BakeStopped, WrongImage) as error:
-                mend = next((mend for mend in mends if mend(error)), None)
-                if mend is None:
+                plan = mends.plan_after(error, self.plan)
+                if plan is None:
                     raise
-                mends.remove(mend)
+                self.plan = plan
 
     def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
         try:
@@ -226,56 +227,6 @@ class _Build:
                 raise
             made = {name: replace(image, build_id=told[name]) for name, image in made.items()}
         return result, made, layers
-
-    def _with_seed(self, error: BakeStopped | WrongImage) -> bool:
-        """After a build that found the cache mount empty: fill it from the dependency layer."""
-        failure = error.progress.failure if isinstance(error, BakeStopped) else None
-        if not self.plan.refuse_empty or failure is None or not seed.was_empty(failure.error):
-            return False
-        self._take(seed.after_refusal(self.caches))
-        self.networks.need("backend")  # the mount with what was downloaded may be gone too
-        self.plan = self.plan.networked(self.networks.by_half)
-        self.evidence.target_was_empty = True
-        return True
-
-    def _with_network(self, error: BakeStopped | WrongImage) -> bool:
-        """After a step that failed without a network: whether to try once more with one."""
-        failure = error.progress.failure if isinstance(error, BakeStopped) else None
-        if failure is None or not network.was_missed(failure.error):
-            return False
-        half: Half = "ui" if "build-ui" in failure.step.name else "backend"
-        if not self.networks.need(half):
-            return False
-        self.say(f"{half}: it failed without a network, so once more with one")
-        self.plan = self.plan.networked(self.networks.by_half)
-        return True
-
-    def _without_seed(self, error: BakeStopped | WrongImage) -> bool:
-        """After a dependency layer that could not be made: whether to try once more without it."""
-        failure = error.progress.failure if isinstance(error, BakeStopped) else None
-        if self.plan.seed == "none" or failure is None or failure.step.stage not in _LAYER_STAGES:
-            return False
-        self.say("the dependency layer could not be made: compiling without it")
-        self.plan = self.plan.seeded("none", "the dependency layer could not be made")
-        return True
-
-    def _send_again(self, error: BakeStopped | WrongImage) -> bool:
-        """After a build of other sources than the plan's: whether to try once more, all sent anew.
-
-        Not where files were changed in the meantime: that is for the user to know.
-        """
-        if not resend.had_other_sources(error):
-            return False
-        if read_inputs(self.plan) != self.inputs:
-            return False
-        self.say(
-            "a file changed, but kept its size and time, so it was not sent: all is sent again"
-        )
-        try:
-            self.plan = resend.renew(self.project, self.plan)
-        except OSError:
-            return False
-        return True
 
     # nothing to do
 
@@ -351,7 +302,7 @@ class _Build:
                 remote=self.plan.remote is not None,
                 built=self._last_prod is not None,
             )
-            self._take(seed.choose(self.caches))
+            self.plan = seed_plan(self.plan, seed.choose(self.caches), self.say)
         known = self._last_settings() if not self.plan.no_cache else {}
         inputs = {h: f"{self.digests[h]}{self.digests[RECIPE]}" for h in self.plan.halves}
         self.networks.choose(known, inputs, self.packages)
@@ -360,11 +311,6 @@ class _Build:
         self.plan = self.plan.networked(self.networks.by_half)
         self.evidence.begin(self.plan)
         self.outside.begin(self.evidence.targets_known)
-
-    def _take(self, choice: seed.Choice) -> None:
-        self.plan = self.plan.seeded(choice.seed, choice.reason, refuse_empty=choice.refuse_empty)
-        if choice.seed == "deps":
-            self.say(choice.reason)
 
     def _known_layer(self) -> str:
         """The key of the dependency layer that the last build left on this engine."""
@@ -451,14 +397,9 @@ class _Build:
         if self.bakes.progresses:
             for progress in self.bakes.all:
                 self.surroundings.on_steps(progress)
-            record = replace(
-                record,
-                context_bytes=self.bakes.context_bytes,
-                downloaded_bytes=self.bakes.downloaded_bytes,
-                steps=self.bakes.records(),
-                evidence=self.evidence.gather(
-                    self.plan, self.inputs, self.modes, self.bakes.crates
-                ),
+            crates, modes = self.bakes.crates, self.modes
+            record = self.bakes.into(
+                record, self.evidence.gather(self.plan, self.inputs, modes, crates)
             )
         with contextlib.suppress(OSError):
             self.store.record(record)
