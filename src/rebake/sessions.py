@@ -60,6 +60,7 @@ class Ledger:
     """What all sessions of this run found, for the closing table."""
 
     rows: list[tuple[str, Finished]] = field(default_factory=list)
+    scan_code: int = 0  # what a scan that found something wants this run to end with
 
     def add(self, session: str, finished: Sequence[Finished]) -> None:
         """Note a session's parts."""
@@ -84,7 +85,7 @@ def register(root: Path) -> None:
     nox.options.sessions = ["lint", "test", "e2e"]
     nox.options.default_venv_backend = "none"
     ledger = Ledger()
-    atexit.register(lambda: write(ledger.table()))
+    atexit.register(lambda: close(ledger))
     groups = [g for g in plan.LINT_GROUPS if g != "workflows" or (root / ".github").is_dir()]
 
     @nox.session(venv_backend="none")
@@ -107,6 +108,11 @@ def register(root: Path) -> None:
         check = Check(root, Options.of(session.posargs, os.environ), makes_engine=True)
         args = check.options.pytest
         carry_out(session, check, lambda: plan.parts_of_e2e(check.tree, args), ledger)
+
+    @nox.session(venv_backend="none", default=False)
+    def scan(session: nox.Session) -> None:
+        """Scan the production images and what they are made from; `-- IMAGE...` any image."""
+        scan_and_show(session, root, ledger)
 
     if (root / REFERENCE_MAKER).is_file():
 
@@ -145,6 +151,42 @@ def carry_out(
         session.error(f"not passed: {', '.join(faults)}")
     if all(done.state in {"missing", "skipped"} for done in finished):
         session.skip("; ".join(dict.fromkeys(done.note for done in finished)))
+
+
+def scan_and_show(session: nox.Session, root: Path, ledger: Ledger) -> None:
+    """Scan, show the result or print it as JSON, and end the session accordingly."""
+    from rebake import sessions_scan
+    from rebake.report.json import write_document
+    from rebake.scan.document import json_of
+    from rebake.scan.words import verdict
+
+    try:
+        asked = sessions_scan.Asked.of(session.posargs, os.environ)
+        result = sessions_scan.scan(root, asked, say=note if asked.as_json else say)
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    except RebakeError as error:
+        session.error(str(error))
+    if asked.as_json:
+        write_document(json_of(result))
+    else:
+        write("\n" + sessions_scan.text_of(result))
+    if result.exit_code:
+        ledger.scan_code = result.exit_code
+        session.error(verdict(result))
+
+
+def close(ledger: Ledger) -> None:
+    """Write the closing table, and end with a scan's own exit code where nothing else failed.
+
+    Nox knows 0 and 1 only, and this is the last thing that runs.
+    """
+    write(ledger.table())
+    others = any(done.state == "failed" for _, done in ledger.rows)
+    if ledger.scan_code and not others:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ledger.scan_code)
 
 
 def report(done: Finished, *, streamed: bool = False) -> str:
@@ -353,6 +395,12 @@ def images_of(project: Project, endpoint: Endpoint, *, make: bool) -> set[str]:
         say=say,
     )
     return {result.ref for result in found}
+
+
+def note(line: str) -> None:
+    """Tell the user what is done, where stdout is kept for a document."""
+    sys.stderr.write(f"  {line}\n")
+    sys.stderr.flush()
 
 
 def say(line: str) -> None:
