@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from rebake.results import SCHEMA_VERSION
 from rebake.scan.findings import Finding, Judged, PartResult, ScanResult, Severity
@@ -110,7 +111,9 @@ def sarif_of(result: ScanResult, version: str) -> dict[str, Any]:
                     }
                 ],
                 "columnKind": "unicodeCodePoints",
-                "results": [_sarif_result(one, places[one.finding.id]) for one in judged],
+                "results": [
+                    _sarif_result(one, places[one.finding.id], result.images) for one in judged
+                ],
             }
         ],
     }
@@ -141,7 +144,7 @@ def _rule(found: Finding) -> dict[str, Any]:
     return rule
 
 
-def _sarif_result(one: Judged, rule: int) -> dict[str, Any]:
+def _sarif_result(one: Judged, rule: int, images: Collection[str]) -> dict[str, Any]:
     found = one.finding
     what = f"{found.package} {found.version}: " if found.package else ""
     document: dict[str, Any] = {
@@ -150,7 +153,7 @@ def _sarif_result(one: Judged, rule: int) -> dict[str, Any]:
         "level": _LEVELS[found.severity],
         "kind": "fail",
         "message": {"text": f"{what}{found.message or found.id}"},
-        "locations": [_location(found)],
+        "locations": [_location(found, images)],
         # The same finding of another day is the same one, whatever else changed.
         "partialFingerprints": {"rebake/v1": _fingerprint(found)},
         "properties": {"standing": one.standing, "severity": found.severity},
@@ -162,10 +165,10 @@ def _sarif_result(one: Judged, rule: int) -> dict[str, Any]:
     return document
 
 
-def _location(found: Finding) -> dict[str, Any]:
+def _location(found: Finding, images: Collection[str]) -> dict[str, Any]:
     # An image is no file: its name stands for the place, and what is in it is a logical location.
-    in_repository = found.kind in {"dockerfile", "compose", "dependency"} or "/" in found.target
-    uri = found.target if in_repository and ":" not in found.target else _uri(found.target)
+    folder = "image/" if found.target in images else ""
+    uri = folder + quote(found.target, safe="/@.-_~")
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
     physical["region"] = {"startLine": max(found.line or 1, 1)}
     location: dict[str, Any] = {"physicalLocation": physical}
@@ -175,12 +178,6 @@ def _location(found: Finding) -> dict[str, Any]:
             {"name": names[-1], "fullyQualifiedName": "/".join([found.target, *names])}
         ]
     return location
-
-
-def _uri(target: str) -> str:
-    from urllib.parse import quote
-
-    return "image/" + quote(target, safe="/@.-_")
 
 
 def _fingerprint(found: Finding) -> str:

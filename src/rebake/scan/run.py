@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rebake.errors import Interrupted, RebakeError
 from rebake.process import stopping_children
@@ -70,15 +70,19 @@ def run_part(part: Part, policy: Policy) -> PartResult:
         Interrupted: it was broken off.
     """
     started = time.monotonic()
+    clean = Redactor.from_environment().text
     try:
-        found = tuple(policy.judge(finding) for finding in part.find())
+        found = tuple(
+            policy.judge(replace(finding, message=clean(finding.message), fix=clean(finding.fix)))
+            for finding in part.find()
+        )
     except Missing as reason:
         return PartResult(part.name, "missing", note=str(reason))
     except Interrupted:
         raise
     except RebakeError as error:
-        clean = Redactor.from_environment().text
-        note = clean("; ".join([error.what, *error.details, *([error.hint] if error.hint else [])]))
+        told = [error.what, *error.details, *([error.hint] if error.hint else [])]
+        note = "; ".join(clean(line) for line in told)
         return PartResult(part.name, "broken", (), time.monotonic() - started, note)
     seconds = time.monotonic() - started
     result = PartResult(part.name, "ok", found, seconds)
