@@ -257,7 +257,10 @@ class _Job:
         locked = base_images.read_lock(self.project.bake_file.parent / "base-images.lock.json")
         if base in locked or self._made_here(base):
             return ""
-        return f"{base} has no digest in base-images.lock.json, and was not made on this machine"
+        return (
+            f"{base} has no digest in base-images.lock.json (invoke base-images --pin writes it), "
+            "and was not made on this machine"
+        )
 
     def _made_here(self, ref: str) -> bool:
         """Whether an image was made from the machine's package archive: no registry moves it."""
