@@ -112,6 +112,8 @@ def register(root: Path) -> None:
     @nox.session(venv_backend="none", default=False)
     def scan(session: nox.Session) -> None:
         """Scan the production images and what they are made from; `-- IMAGE...` any image."""
+        from rebake.sessions_scan import scan_and_show
+
         scan_and_show(session, root, ledger)
 
     if (root / REFERENCE_MAKER).is_file():
@@ -151,29 +153,6 @@ def carry_out(
         session.error(f"not passed: {', '.join(faults)}")
     if all(done.state in {"missing", "skipped"} for done in finished):
         session.skip("; ".join(dict.fromkeys(done.note for done in finished)))
-
-
-def scan_and_show(session: nox.Session, root: Path, ledger: Ledger) -> None:
-    """Scan, show the result or print it as JSON, and end the session accordingly."""
-    from rebake import sessions_scan
-    from rebake.report.json import write_document
-    from rebake.scan.document import json_of
-    from rebake.scan.words import verdict
-
-    try:
-        asked = sessions_scan.Asked.of(session.posargs, os.environ)
-        result = sessions_scan.scan(root, asked, say=note if asked.as_json else say)
-    except Interrupted:
-        raise KeyboardInterrupt from None
-    except RebakeError as error:
-        session.error(str(error))
-    if asked.as_json:
-        write_document(json_of(result))
-    else:
-        write("\n" + sessions_scan.text_of(result))
-    if result.exit_code:
-        ledger.scan_code = result.exit_code
-        session.error(verdict(result))
 
 
 def close(ledger: Ledger) -> None:
@@ -395,12 +374,6 @@ def images_of(project: Project, endpoint: Endpoint, *, make: bool) -> set[str]:
         say=say,
     )
     return {result.ref for result in found}
-
-
-def note(line: str) -> None:
-    """Tell the user what is done, where stdout is kept for a document."""
-    sys.stderr.write(f"  {line}\n")
-    sys.stderr.flush()
 
 
 def say(line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ import platformdirs
 
 from rebake import __version__
 from rebake.checks.plan import Part as CheckPart
-from rebake.errors import ScannerFailed, UsageError, did_you_mean
+from rebake.errors import Interrupted, RebakeError, ScannerFailed, UsageError, did_you_mean
 from rebake.process import run
 from rebake.scan import (
     cargo_deny,
@@ -31,9 +32,11 @@ from rebake.scan import (
 from rebake.scan.findings import Finding, PartResult, Policy, ScanResult, ignores_of
 from rebake.scan.run import Missing, Part, run_parts
 from rebake.scan.workshop import Settings, Workshop, words_of
-from rebake.sessions import STRICT, Check, Options, find_engine
+from rebake.sessions import STRICT, Check, Ledger, Options, find_engine, say, write
 
 if TYPE_CHECKING:
+    import nox
+
     from rebake.engine.endpoint import Endpoint
     from rebake.project.dockerfile import Dockerfile
     from rebake.project.project import Project
@@ -72,6 +75,34 @@ class Asked:
         images = tuple(dict.fromkeys(word for word in posargs if not word.startswith("-")))
         strict = Options.of(posargs, environ).strict
         return cls(images, JSON in posargs, strict)
+
+
+def scan_and_show(session: nox.Session, root: Path, ledger: Ledger) -> None:
+    """Scan, show the result or print it as JSON, and end the session accordingly."""
+    from rebake.report.json import write_document
+
+    try:
+        asked = Asked.of(session.posargs, os.environ)
+        result = scan(root, asked, say=note if asked.as_json else say)
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    except RebakeError as error:
+        session.error(str(error))
+    if asked.as_json:
+        write_document(document.json_of(result))
+    else:
+        write("\n" + text_of(result))
+    if result.exit_code:
+        ledger.scan_code = result.exit_code
+        session.error(words.verdict(result))
+    if all(part.state == "missing" for part in result.parts):
+        session.skip("; ".join(dict.fromkeys(part.note for part in result.parts)))
+
+
+def note(line: str) -> None:
+    """Tell the user what is done, where stdout is kept for a document."""
+    sys.stderr.write(f"  {line}\n")
+    sys.stderr.flush()
 
 
 def scan(root: Path, asked: Asked, *, say: Say) -> ScanResult:

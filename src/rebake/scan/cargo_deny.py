@@ -8,17 +8,19 @@ a line of type `log` at level ERROR, and no summary.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rebake.errors import ScannerFailed
 from rebake.process import Outcome
-from rebake.scan.findings import Finding, Kind, Severity, severity_of
+from rebake.scan.findings import Finding, Kind, Severity
 
 TREE = ("bans", "licenses", "sources")
 ADVISORIES = ("advisories",)
 # By their codes: bad or unknown, but no hole.
-_MEDIUM = frozenset({"unmaintained", "yanked", "notice", "duplicate"})
+_MEDIUM = frozenset({"unmaintained", "unsound", "yanked", "notice", "duplicate"})
+_SPAN = re.compile(r"([\w-]+) (\d+\.\d+\.\d+\S*)(?: |$)")
 
 
 def arguments(checks: tuple[str, ...], *, offline: bool) -> list[str]:
@@ -60,7 +62,7 @@ def _findings(line: Mapping[str, Any], target: str) -> Iterator[Finding]:
     code = str(fields.get("code") or "")
     kind: Kind = "vulnerability" if code == "vulnerability" else "dependency"
     yield Finding(
-        kind, str(advisory.get("id") or f"cargo-deny-{code}"), _severity(fields, advisory, code),
+        kind, str(advisory.get("id") or f"cargo-deny-{code}"), _severity(fields, code),
         target, str(advisory.get("title") or fields.get("message") or "").partition("\n")[0],
         _solution(fields), package=krate[0], version=krate[1],
         # A solution names the versions; without one, an advisory has none.
@@ -68,21 +70,20 @@ def _findings(line: Mapping[str, Any], target: str) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _severity(fields: Mapping[str, Any], advisory: Mapping[str, Any], code: str) -> Severity:
+def _severity(fields: Mapping[str, Any], code: str) -> Severity:
     if fields.get("severity") == "warning":
         return "low"
-    if code in _MEDIUM:
-        return "medium"
-    # RustSec's vector, where there is one; most have none, and a hole is a hole.
-    return severity_of(advisory.get("severity"), "high")
+    # Most advisories have no score, and a hole is a hole.
+    return "medium" if code in _MEDIUM else "high"
 
 
 def _crate(fields: Mapping[str, Any]) -> tuple[str, str]:
-    for graph in fields.get("graphs") or ():
-        krate = graph.get("Krate") or {}
-        if krate.get("name"):
-            return str(krate["name"]), str(krate.get("version") or "")
-    return "", ""
+    """Name and version: a label's span begins with them (`ammonia 1.9.0 registry+…`)."""
+    for label in fields.get("labels") or ():
+        span = _SPAN.match(str(label.get("span") or ""))
+        if span is not None:
+            return span[1], span[2]
+    return str((fields.get("advisory") or {}).get("package") or ""), ""
 
 
 def _solution(fields: Mapping[str, Any]) -> str:

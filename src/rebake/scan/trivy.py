@@ -8,7 +8,7 @@ and with 1 for a broken database: so findings get a number of their own, and the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from rebake.scan.findings import Finding, Severity, severity_of
 
 FOUND = 42  # our own exit code for "there are findings"
 _TAIL = 8
+_KEPT = frozenset(
+    {"TRIVY_USERNAME", "TRIVY_PASSWORD", "TRIVY_REGISTRY_TOKEN", "TRIVY_INSECURE", "TRIVY_TIMEOUT"}
+)
 
 
 def _common(cache: Path, output: Path, *, offline: bool) -> list[str]:
@@ -25,11 +28,11 @@ def _common(cache: Path, output: Path, *, offline: bool) -> list[str]:
     words = [
         *("--format", "json", "--output", str(output), "--cache-dir", str(cache)),
         *("--exit-code", str(FOUND), "--skip-version-check", "--disable-telemetry", "--quiet"),
-        *("--skip-db-update", "--skip-java-db-update", "--skip-check-update"),
+        *("--skip-db-update", "--skip-check-update"),
         # Scans run side by side: the cache on disk lets in one at a time.
         *("--cache-backend", "memory"),
     ]
-    return [*words, "--offline-scan"] if offline else words
+    return [*words, "--skip-java-db-update", "--offline-scan"] if offline else words
 
 
 def image(
@@ -59,7 +62,7 @@ def lock_files(folder: Path, cache: Path, output: Path, *, offline: bool) -> lis
 
 def files(folder: Path, cache: Path, output: Path) -> list[str]:
     """Return the arguments that look for misconfiguration and secrets in a folder."""
-    common = [w for w in _common(cache, output, offline=False) if "-db-update" not in w]
+    common = [w for w in _common(cache, output, offline=False) if w != "--skip-db-update"]
     return ["fs", "--scanners", "misconfig,secret", *common, str(folder)]
 
 
@@ -139,6 +142,10 @@ def _severity(entry: Mapping[str, Any]) -> Severity:
     return severity_of(entry.get("Severity"))
 
 
-def version_words() -> Sequence[str]:
-    """Return the arguments that make it tell its version, without a look at the network."""
-    return ("--version",)
+def environment(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Return what is taken out of the environment: settings that would hide findings.
+
+    What to let through is said in `rebake.toml`, with a reason and a day; nowhere else. Logins and
+    the way to a registry stay.
+    """
+    return {name: None for name in environ if name.startswith("TRIVY_") and name not in _KEPT}

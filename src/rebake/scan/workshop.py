@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -252,13 +253,16 @@ class Workshop:
         return folder
 
     def _run(self, scanner: Scanner, words: list[str]) -> Outcome:
-        return run(scanner.command(words, timeout_s=_SCAN_S, what="the scanner"))
+        # In a folder of our own: a .trivyignore or trivy.yaml of the repository would be obeyed.
+        command = scanner.command(words, cwd=self._folder, timeout_s=_SCAN_S, what="the scanner")
+        return run(replace(command, env={**command.env, **trivy.environment(os.environ)}))
 
     def _run_grype(self, scanner: Scanner, words: list[str]) -> Outcome:
         env = grype.environment(self._settings.cache, offline=self._settings.offline)
-        command = scanner.command(words, timeout_s=_SCAN_S, what="the scanner")
+        command = scanner.command(words, cwd=self._folder, timeout_s=_SCAN_S, what="the scanner")
         if isinstance(scanner, LocalScanner):
-            return run(replace(command, env={**command.env, **env}))
+            others = {name: None for name in os.environ if name.startswith("GRYPE_")}
+            return run(replace(command, env={**command.env, **others, **env}))
         flags = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
         place = command.argv.index("run") + 1
         argv = (*command.argv[:place], *flags, *command.argv[place:])

@@ -17,8 +17,8 @@ from bbolt import SIZE, write_database
 from rebake import sessions_scan
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import UsageError
-from rebake.sessions import Ledger, close, scan_and_show
-from rebake.sessions_scan import Asked
+from rebake.sessions import Ledger, close
+from rebake.sessions_scan import Asked, scan_and_show
 from unit.scan.test_image_rules import CONFIG, FILES, archive, layer
 
 REPOSITORY = Path(__file__).parents[3]
@@ -111,8 +111,15 @@ class Session:
     def error(self, message: str) -> NoReturn:
         raise Ended(message)
 
+    def skip(self, message: str) -> NoReturn:
+        raise Skipped(message)
+
 
 class Ended(Exception):
+    pass
+
+
+class Skipped(Exception):
     pass
 
 
@@ -211,6 +218,16 @@ def test_a_missing_scanner_is_told_and_fails_where_it_must(bench: Bench, capsys:
     assert bench.scan("shop:1", "--strict") == 1
     told = capsys.readouterr()
     assert "NOT PASSED: image shop:1: trivy (" in told.out
+
+
+@posix
+def test_where_nothing_can_be_looked_at_the_session_is_skipped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions_scan, "find_engine", lambda *_, **__: "a Docker engine (none)")
+    bench._program("trivy", "exit 1")
+    with pytest.raises(Skipped, match="a Docker engine"):
+        bench.scan("shop:1")
 
 
 @posix

@@ -26,8 +26,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fakes are s
 # Writes the report that stands beside it, and ends with the code that does; a download copies the
 # database that is there.
 _TRIVY = """#!{python}
-import pathlib, shutil, sys
+import os, pathlib, shutil, sys
 home, words = pathlib.Path(__file__).parent, sys.argv[1:]
+(home / "surroundings").write_text(os.getcwd() + " " + os.environ.get("TRIVY_SEVERITY", "none"))
 with (home / "trivy.log").open("a") as log:
     log.write(" ".join(words) + "\\n")
 if "--download-db-only" in words:
@@ -166,6 +167,15 @@ def test_an_image_is_saved_once_for_rules_and_scanner(bench: Bench) -> None:
     assert "--scanners vuln,secret,misconfig" in bench.log[0]
     shop.close()
     assert not (bench.home / "work").exists()
+
+
+def test_no_file_of_the_repository_and_no_variable_hides_a_finding(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIVY_SEVERITY", "LOW")
+    ready(bench).scan_image("api:prod")
+    told = (bench.home / "surroundings").read_text()
+    assert told == f"{(bench.home / 'work').resolve()} none"
 
 
 def test_an_image_that_is_not_there(bench: Bench) -> None:

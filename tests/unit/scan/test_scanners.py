@@ -36,25 +36,31 @@ def write(folder: Path, document: Any) -> Path:
 COMMON = [
     "--format", "json", "--output", str(OUT), "--cache-dir", str(CACHE), "--exit-code", "42",
     "--skip-version-check", "--disable-telemetry", "--quiet", "--skip-db-update",
-    "--skip-java-db-update", "--skip-check-update", "--cache-backend", "memory",
+    "--skip-check-update", "--cache-backend", "memory",
 ]  # fmt: skip
+OFFLINE = ["--skip-java-db-update", "--offline-scan"]
 
 
 def test_trivys_arguments() -> None:
     assert trivy.image(TAR, CACHE, OUT, offline=True) == [
         "image", "--input", str(TAR), "--scanners", "vuln,secret,misconfig",
-        "--image-config-scanners", "misconfig,secret", *COMMON, "--offline-scan",
+        "--image-config-scanners", "misconfig,secret", *COMMON, *OFFLINE,
     ]  # fmt: skip
     without = trivy.image(TAR, CACHE, OUT, offline=False, vulnerabilities=False)
     assert without[4] == "secret,misconfig"
     assert "--offline-scan" not in without
     assert trivy.lock_files(Path("/w/f"), CACHE, OUT, offline=True) == [
-        "fs", "--scanners", "vuln", *COMMON, "--offline-scan", str(Path("/w/f")),
+        "fs", "--scanners", "vuln", *COMMON, *OFFLINE, str(Path("/w/f")),
     ]  # fmt: skip
     assert trivy.fetch_database(CACHE, "127.0.0.1:5000/trivy-db:2")[-2:] == [
         "--db-repository", "127.0.0.1:5000/trivy-db:2",
     ]  # fmt: skip
     assert "--db-repository" not in trivy.fetch_database(CACHE, "")
+
+
+def test_no_setting_of_the_environment_hides_a_finding() -> None:
+    environ = {"TRIVY_SEVERITY": "LOW", "TRIVY_IGNOREFILE": "x", "TRIVY_PASSWORD": "y", "PATH": "z"}
+    assert trivy.environment(environ) == {"TRIVY_SEVERITY": None, "TRIVY_IGNOREFILE": None}
 
 
 TRIVY = {
@@ -257,7 +263,7 @@ def deny_line(**fields: Any) -> str:
 
 
 SUMMARY = json.dumps({"type": "summary", "fields": {"advisories": {"errors": 1}}})
-GRAPH = [{"Krate": {"name": "ammonia", "version": "1.9.0"}}]
+CRATE = [{"line": 1, "span": "ammonia 1.9.0 registry+https://example.org/index"}]
 
 
 def test_cargo_denys_arguments() -> None:
@@ -271,16 +277,16 @@ def test_cargo_denys_arguments() -> None:
 def test_cargo_denys_report() -> None:
     hole = deny_line(
         code="vulnerability", severity="error", message="Stack overflow in ammonia",
-        graphs=GRAPH,
+        labels=CRATE,
         advisory={"id": "RUSTSEC-2019-0001", "title": "Stack overflow in ammonia",
                   "url": "https://example.org/a"},
         notes=["ID: RUSTSEC-2019-0001", "Solution: Upgrade to >=2.1.0 (try `cargo update`)"],
     )  # fmt: skip
-    old = deny_line(code="unmaintained", severity="error", graphs=GRAPH,
+    old = deny_line(code="unmaintained", severity="error", labels=CRATE,
                     advisory={"id": "RUSTSEC-2", "title": "it is unmaintained"},
                     notes=["Solution: No safe upgrade is available!"])  # fmt: skip
     licence = deny_line(code="rejected", severity="error", message="failed to satisfy license",
-                        graphs=GRAPH)  # fmt: skip
+                        labels=CRATE)  # fmt: skip
     twice = deny_line(code="duplicate", severity="warning", message="found 2 duplicate entries")
     note = deny_line(code="accepted", severity="help", message="license requirements satisfied")
     lines = [hole, old, licence, twice, note, "not JSON", SUMMARY]
@@ -294,6 +300,7 @@ def test_cargo_denys_report() -> None:
         ("dependency", "cargo-deny-duplicate", "low", "", ""),
     ]  # fmt: skip
     assert {one.target for one in found} == {"backend/Cargo.lock"}
+    assert found[0].version == "1.9.0"
 
 
 def test_cargo_deny_without_its_database() -> None:
