@@ -3,6 +3,8 @@
     lint   python, rust, typescript, dockerfiles, shell, compose, workflows
     test   toolkit (pytest), backend (cargo test), ui (bun test)
     e2e    tests/e2e with a real engine
+    scan   the production images and what they are made from; `-- IMAGE...` any image; not part of a
+           plain `nox`
     docs   the generated pages of docs/reference; not part of a plain `nox`
 
 What follows `--` goes to pytest; `test` then runs the toolkit's tests alone, `lint` ignores it.

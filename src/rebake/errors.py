@@ -463,3 +463,42 @@ class NotFreed(RebakeError):
     def details(self) -> Sequence[str]:
         """What stayed."""
         return self.kept
+
+
+@dataclass(eq=False)
+class ScannerFailed(_WithTail, RebakeError):
+    """A scanner did not scan, or its report can't be read: nothing is known to be clean."""
+
+    scanner: str
+    message: str
+    tail: Sequence[str] = ()
+    next_step: str = ""
+    code: ClassVar[str] = "scanner-failed"
+    says: ClassVar[str] = "{scanner} failed: {message}"
+    advises: ClassVar[str] = "{next_step}"
+
+
+@dataclass(eq=False)
+class DatabaseUnusable(RebakeError):
+    """A vulnerability database that is missing, cut off, of another schema, or too old."""
+
+    path: Path
+    message: str
+    code: ClassVar[str] = "database-unusable"
+    says: ClassVar[str] = "{path}: {message}; without a database nothing is known to be clean"
+    advises: ClassVar[str] = (
+        "delete that folder and scan with a network, or name a registry that has the database: "
+        "scan.db_repository in rebake.toml"
+    )
+
+
+@dataclass(eq=False)
+class ToolRefused(RebakeError):
+    """A tool that must not be run: a version known to be malicious, or a wrong checksum."""
+
+    tool: str
+    message: str
+    next_step: str = ""
+    code: ClassVar[str] = "tool-refused"
+    says: ClassVar[str] = "{tool} is refused: {message}"
+    advises: ClassVar[str] = "{next_step}"

@@ -60,6 +60,7 @@ class Ledger:
     """What all sessions of this run found, for the closing table."""
 
     rows: list[tuple[str, Finished]] = field(default_factory=list)
+    scan_code: int = 0  # what a scan that found something wants this run to end with
 
     def add(self, session: str, finished: Sequence[Finished]) -> None:
         """Note a session's parts."""
@@ -84,7 +85,7 @@ def register(root: Path) -> None:
     nox.options.sessions = ["lint", "test", "e2e"]
     nox.options.default_venv_backend = "none"
     ledger = Ledger()
-    atexit.register(lambda: write(ledger.table()))
+    atexit.register(lambda: close(ledger))
     groups = [g for g in plan.LINT_GROUPS if g != "workflows" or (root / ".github").is_dir()]
 
     @nox.session(venv_backend="none")
@@ -107,6 +108,13 @@ def register(root: Path) -> None:
         check = Check(root, Options.of(session.posargs, os.environ), makes_engine=True)
         args = check.options.pytest
         carry_out(session, check, lambda: plan.parts_of_e2e(check.tree, args), ledger)
+
+    @nox.session(venv_backend="none", default=False)
+    def scan(session: nox.Session) -> None:
+        """Scan the production images and what they are made from; `-- IMAGE...` any image."""
+        from rebake.sessions_scan import scan_and_show
+
+        scan_and_show(session, root, ledger)
 
     if (root / REFERENCE_MAKER).is_file():
 
@@ -145,6 +153,19 @@ def carry_out(
         session.error(f"not passed: {', '.join(faults)}")
     if all(done.state in {"missing", "skipped"} for done in finished):
         session.skip("; ".join(dict.fromkeys(done.note for done in finished)))
+
+
+def close(ledger: Ledger) -> None:
+    """Write the closing table, and end with a scan's own exit code where nothing else failed.
+
+    Nox knows 0 and 1 only, and this is the last thing that runs.
+    """
+    write(ledger.table())
+    others = any(done.state == "failed" for _, done in ledger.rows)
+    if ledger.scan_code and not others:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ledger.scan_code)
 
 
 def report(done: Finished, *, streamed: bool = False) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import platformdirs
 
 from rebake.config import kept
+from rebake.config.place import ENV_PREFIX, ENVIRONMENT, Place, variable_of
 from rebake.config.values import FREE_TABLES, Tree, table_of, tree_of
 from rebake.errors import ConfigError, NotAProject, Problem, ProjectError
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from rebake.config.model import Config
 
 FILE_NAME = "rebake.toml"
-_ENVIRONMENT = Path("environment")  # stands where a file's name would
-_ENV_PREFIX = "REBAKE_"
 _SERVICES = "services"  # the model's property
 # REBAKE_* variables that belong to other parts: no keys of rebake.toml.
 _ENV_RESERVED = frozenset(
@@ -128,9 +127,9 @@ def _check(
     merged: Tree = {}
     sources: dict[str, str] = {}
     problems: list[Problem] = []
-    places: dict[str, _Place] = {}
+    places: dict[str, Place] = {}
 
-    def add(tree: Tree, source: str, place: _Place) -> None:
+    def add(tree: Tree, source: str, place: Place) -> None:
         for key, value in _flatten(tree):
             problem = _unknown(key, known, place)
             if problem:
@@ -139,13 +138,13 @@ def _check(
             _put(merged, key, value)
             sources[key], places[key] = source, place
 
-    add(defaults, "default", _Place(Path("defaults.toml"), ""))
+    add(defaults, "default", Place(Path("defaults.toml"), ""))
     for file, text in files:
-        add(_parse(file, text), str(file), _Place(file, text))
-    add(_from_environment(env, known, problems), "environment", _Place(_ENVIRONMENT, ""))
+        add(_parse(file, text), str(file), Place(file, text))
+    add(_from_environment(env, known, problems), "environment", Place(ENVIRONMENT, ""))
     for key, value in flags.items():
         _put(merged, key, value)
-        sources[key], places[key] = "flag", _Place(Path("flags"), "")
+        sources[key], places[key] = "flag", Place(Path("flags"), "")
 
     config = _validate(merged, places, problems)
     if config is not None:
@@ -154,39 +153,6 @@ def _check(
         raise ConfigError(problems)
     values = config.model_dump(mode="json") | {_SERVICES: list(config.services)}
     return kept.Kept(values, sources)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A source of values: its file and text, to find lines in."""
-
-    file: Path
-    text: str
-
-    def shown(self, key: str) -> str:
-        """The key as it stands in this source."""
-        return _variable(key) if self.file == _ENVIRONMENT else key
-
-    def line(self, key: str) -> int | None:
-        """The line (from 1) that sets `key`, or its table's line."""
-        table, _, name = key.rpartition(".")
-        current, table_line = "", None
-        for number, line in enumerate(self.text.splitlines(), 1):
-            heading = re.match(r"\s*\[([^\[\]]+)\]", line)
-            if heading:
-                current = re.sub(r"[\s\"']", "", heading[1])
-                if current in {key, table}:
-                    table_line = number
-                continue
-            found = re.match(r"\s*([\w.\"'-]+)\s*=", line)
-            if found:
-                word = found[1].replace('"', "").replace("'", "")
-                full = f"{current}.{word}" if current else word
-                if full == key or (current == table and word == name):
-                    return number
-                if key.startswith(full + "."):  # an inline table
-                    return number
-        return table_line
 
 
 def _read(file: Path) -> str:
@@ -230,7 +196,7 @@ def _put(tree: Tree, key: str, value: object) -> None:
     tree[name] = value
 
 
-def _unknown(key: str, known: Mapping[str, object], place: _Place) -> Problem | None:
+def _unknown(key: str, known: Mapping[str, object], place: Place) -> Problem | None:
     table, _, _name = key.rpartition(".")
     if key in known or table in FREE_TABLES or key in FREE_TABLES:
         return None
@@ -249,14 +215,14 @@ def _from_environment(
     env: Mapping[str, str], known: Mapping[str, object], problems: list[Problem]
 ) -> Tree:
     tree: Tree = {}
-    names = {_variable(key): key for key in known}
+    names = {variable_of(key): key for key in known}
     for variable, text in sorted(_variables(env)):
         key = names.get(variable)
         if key is None:
             match = difflib.get_close_matches(variable, list(names), n=1, cutoff=0.6)
             problems.append(
                 Problem(
-                    _ENVIRONMENT,
+                    ENVIRONMENT,
                     variable,
                     "unknown variable",
                     suggestion=f"did you mean {match[0]}?" if match else "",
@@ -270,12 +236,8 @@ def _from_environment(
 def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the variables that set keys, or mean to."""
     for variable, text in env.items():
-        if variable.startswith(_ENV_PREFIX) and variable not in _ENV_RESERVED:
+        if variable.startswith(ENV_PREFIX) and variable not in _ENV_RESERVED:
             yield variable, text
-
-
-def _variable(key: str) -> str:
-    return _ENV_PREFIX + re.sub(r"[^A-Z0-9]", "_", key.upper())
 
 
 def _convert(text: str, like: object) -> object:
@@ -291,7 +253,7 @@ def _convert(text: str, like: object) -> object:
     return text
 
 
-def _validate(tree: Tree, places: Mapping[str, _Place], problems: list[Problem]) -> Config | None:
+def _validate(tree: Tree, places: Mapping[str, Place], problems: list[Problem]) -> Config | None:
     from pydantic import ValidationError
 
     from rebake.config.model import Config
@@ -306,11 +268,25 @@ def _validate(tree: Tree, places: Mapping[str, _Place], problems: list[Problem])
                 (k for n in range(len(location), 0, -1) if (k := ".".join(location[:n])) in places),
                 ".".join(location),
             )
+            place = places.get(key, Place(Path(FILE_NAME), ""))
+            expected = _expected(item["type"], item.get("ctx", {}), item["msg"])
+            entry = _entry(location[key.count(".") + 1 :])
+            if entry:  # of a list of tables: each of its keys may be wrong
+                number, name = entry
+                missing = item["type"] == "missing"
+                problems.append(
+                    Problem(
+                        place.file,
+                        f"{place.shown(key)}[{number}].{name}",
+                        "is missing" if missing else f"{item['input']!r} can't be used",
+                        "" if missing else expected,
+                        place.nth(key, number),
+                    )
+                )
+                continue
             if key in seen:
                 continue
             seen.add(key)
-            place = places.get(key, _Place(Path(FILE_NAME), ""))
-            expected = _expected(item["type"], item.get("ctx", {}), item["msg"])
             problems.append(
                 Problem(
                     place.file,
@@ -322,6 +298,13 @@ def _validate(tree: Tree, places: Mapping[str, _Place], problems: list[Problem])
                 )
             )
         return None
+
+
+def _entry(rest: Sequence[str]) -> tuple[int, str] | None:
+    """Number and key of what is wrong inside a list of tables; None where it is something else."""
+    if len(rest) == 2 and rest[0].isdecimal():  # noqa: PLR2004 - the number and the key
+        return int(rest[0]), rest[1]
+    return None
 
 
 def _nearest(given: object, expected: str) -> str:
@@ -339,6 +322,12 @@ def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
         "tuple_type": "a list of strings",
         "dict_type": "a table",
         "too_short": "at least one entry",
+        "string_too_short": "some text",
+        "model_type": "a table",
+        "extra_forbidden": "no such key",
+        "date_type": "a date, as in 2027-01-31",
+        "date_from_datetime_parsing": "a date, as in 2027-01-31",
+        "date_from_datetime_inexact": "a date, as in 2027-01-31",
     }
     if kind in words:
         return words[kind]
@@ -351,11 +340,11 @@ def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _cross_check(config: Config, places: Mapping[str, _Place]) -> Iterator[Problem]:
+def _cross_check(config: Config, places: Mapping[str, Place]) -> Iterator[Problem]:
     """What no single value shows: names that must exist, paths that must stay inside."""
 
     def problem(key: str, message: str, expected: str = "", suggestion: str = "") -> Problem:
-        place = places.get(key, _Place(Path(FILE_NAME), ""))
+        place = places.get(key, Place(Path(FILE_NAME), ""))
         name, line = place.shown(key), place.line(key)
         return Problem(place.file, name, message, expected, line, suggestion)
 

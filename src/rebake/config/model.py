@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, field_validator
@@ -188,6 +189,48 @@ class BenchmarkTable(Table):
     limits: BenchmarkLimitsTable
 
 
+class IgnoreTable(Table):
+    """`[[scan.ignore]]`."""
+
+    id: Annotated[str, StringConstraints(min_length=1)]
+    reason: Annotated[str, StringConstraints(min_length=1)]
+    expires: Annotated[date, Field(strict=False)]
+    target: str = ""
+
+
+class ScanTable(Table):
+    """`[scan]`."""
+
+    scanner: Literal["trivy", "grype", "snyk"]
+    severity: Literal["low", "medium", "high", "critical"]
+    ignore_unfixed: bool
+    offline: bool
+    db_repository: str
+    db_folder: str
+    db_max_age: str
+    ignore: Annotated[tuple[IgnoreTable, ...], Field(strict=False)]
+
+    @field_validator("db_max_age")
+    @classmethod
+    def _age(cls, value: str) -> str:
+        if value:
+            parse_age(value)
+        return value
+
+    @field_validator("db_repository")
+    @classmethod
+    def _repository(cls, value: str) -> str:
+        if value and not REPOSITORY.match(value.rpartition("/")[0] + "/" + _untagged(value)):
+            msg = "registry/repository, or registry/repository:tag"
+            raise ValueError(msg)
+        return value
+
+
+def _untagged(reference: str) -> str:
+    """The last part of a reference, without its tag."""
+    return reference.rpartition("/")[2].partition(":")[0]
+
+
 class Config(Table):
     """All of rebake.toml."""
 
@@ -203,6 +246,7 @@ class Config(Table):
     prod: StackTable
     history: HistoryTable
     benchmark: BenchmarkTable
+    scan: ScanTable
     aliases: dict[str, ServiceName]
 
     @property
