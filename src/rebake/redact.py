@@ -30,6 +30,18 @@ _PATTERNS = (
 )
 
 
+# Secrets that no variable's name tells of: those that a project declares, and a key's password. For
+# the whole process, as the environment is: whatever is printed by whomever must not hold them.
+_learned: set[str] = set()
+
+
+def learn(secrets: Iterable[str]) -> None:
+    """Mask these from now on, wherever they turn up; of one with several lines, each line."""
+    for secret in secrets:
+        _learned.add(secret)
+        _learned.update(line.strip() for line in secret.splitlines())
+
+
 class Redactor:
     """Replaces known secret values and secret-looking text by `***`."""
 
@@ -41,13 +53,14 @@ class Redactor:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Redactor:
-        """Make one that knows the values of all secret-sounding environment variables."""
+        """Make one that knows all secret-sounding environment variables, and what it was taught."""
         env = os.environ if environ is None else environ
-        return cls(
+        named = (
             value
             for name, value in env.items()
             if _SECRET_NAME.search(name) and not _is_path(value)
         )
+        return cls([*named, *_learned])
 
     def text(self, text: str) -> str:
         """Return `text` with secrets masked."""

@@ -18,7 +18,7 @@ FLOORS = (
     ("errors", "redact", "remember", "results"),
     ("process", "config", "history", "report"),
     ("engine", "project", "scan", "checks"),
-    ("build", "stack", "cache", "explain", "scaffold", "completion"),
+    ("build", "stack", "cache", "explain", "scaffold", "completion", "sign"),
     ("benchmark", "doctor"),
     ("tasks", "sessions"),
     ("cli", "testing", "__main__"),

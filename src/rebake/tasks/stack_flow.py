@@ -20,22 +20,36 @@ MODES: tuple[Mode, ...] = ("dev", "prod")
 
 if TYPE_CHECKING:
     from rebake.stack.memory import Remembered
-    from rebake.stack.plan import StackPlan
+    from rebake.stack.plan import GivenSecret, StackPlan
 
 
-def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> StackResult:
+def run_stack(
+    session: Session, mode: Mode, *, build_first: bool = True, require_signed: bool = False
+) -> StackResult:
     """Bring a stack up and wait until it is healthy.
 
     Nothing is done when it runs already and is made of what is here now.
+
+    Args:
+        session: the task's.
+        mode: dev or prod.
+        build_first: build the images as far as anything changed.
+        require_signed: start verified images only, by their digests.
+
+    Raises:
+        MissingSecrets: a declared secret is not there; nothing was started.
+        NotVerified: an image is not the one that was signed; nothing was started.
     """
     from rebake.stack import memory
     from rebake.stack.run import seed, up
+    from rebake.tasks import overlay
 
     project = session.project
+    given = overlay.secrets(session, mode)
     known = memory.recall(project.state, mode)
     running = running_services(session, mode, known)
     plan = plan_stack(session, mode, known if running else None)
-    mark = stack_mark(session, plan) if mode == "dev" else ""
+    mark = stack_mark(session, plan, given) if mode == "dev" else ""
     images = {}
     if mode == "dev" and known and running and known.fingerprint == mark and mark:
         states = running
@@ -48,6 +62,7 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
             (project.ui / "node_modules").mkdir(exist_ok=True)
             others = [f"{name}-dev" for name in project.siblings]
             seed(plan, session.detected.endpoint, others, session.say)
+        plan = overlay.laid_over(session, plan, given, require_signed=require_signed)
         session.say(f"starting {', '.join(plan.services)}")
         states = up(
             plan,
@@ -57,6 +72,7 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
                 f"  {seconds:.0f} s, waiting for {', '.join(names)}: {line.strip()[:100]}"
             ),
         )
+        overlay.forget_old(session, mode, given)
     memory.remember(
         project.state,
         memory.Remembered(
@@ -129,7 +145,7 @@ def held_ports(session: Session, mode: Mode) -> dict[str, int]:
     return published_ports(session, session.project.compose_name(mode))
 
 
-def stack_mark(session: Session, plan: StackPlan) -> str:
+def stack_mark(session: Session, plan: StackPlan, given: Sequence[GivenSecret] = ()) -> str:
     """A digest of all that a dev stack is made of; the mounted sources are not part of it."""
     from rebake.stack.memory import fingerprint
 
@@ -146,13 +162,16 @@ def stack_mark(session: Session, plan: StackPlan) -> str:
         "variables": dict(plan.variables),
         "base": tree_of(project.config.base_images),
         "engine": session.detected.endpoint.docker_host,
+        **({"secrets": [one.mark for one in given]} if given else {}),
     }
     return fingerprint([file for file in files if file.is_file()], values)
 
 
-def serve(session: Session, mode: Mode, *, detach: bool) -> dict[str, object] | None:
+def serve(
+    session: Session, mode: Mode, *, detach: bool, require_signed: bool = False
+) -> dict[str, object] | None:
     """Bring a stack up; stay with its logs unless `detach`."""
-    result = run_stack(session, mode)
+    result = run_stack(session, mode, require_signed=require_signed)
     session.reporter.stack(result)
     if detach:
         return result.document()
@@ -212,7 +231,7 @@ def down(session: Session, *, volumes: bool) -> dict[str, object]:
     """Stop and remove this folder's stacks, whatever their mode."""
     from rebake.stack.plan import down_words
     from rebake.stack.run import down as stop
-    from rebake.tasks import native_flow, wiring
+    from rebake.tasks import native_flow, overlay, wiring
 
     project = session.project
     if session.dry_run:
@@ -242,6 +261,7 @@ def down(session: Session, *, volumes: bool) -> dict[str, object]:
                 volumes=volumes,
             )
             stopped.append(mode)
+        overlay.forget(session, mode)
     if not stopped:
         session.say("nothing runs here")
     return {

@@ -1,0 +1,227 @@
+"""Signing and verifying, as the tasks do it: which images, which key, what is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rebake.build.gate import LABEL
+from rebake.errors import NotVerified, UsageError
+from rebake.results import SCHEMA_VERSION
+from rebake.sign import cosign, keys, signatures
+from rebake.sign.signatures import Image, Verdict
+from rebake.sign.statement import Statement
+from rebake.tasks.session import Session
+
+if TYPE_CHECKING:
+    from rebake.history.records import ImageRecord
+
+
+def sign(session: Session, services: Sequence[str], *, make_key: bool) -> dict[str, object]:
+    """Sign the images of services; with `make_key`, make the keys first.
+
+    Raises:
+        UsageError: there is no key, no password, or no image that a build here made.
+        CommandFailed: cosign could not.
+    """
+    keyless = session.project.config.sign.method == "keyless"
+    if make_key and keyless:
+        raise UsageError('sign.method is "keyless": there is no key to make')
+    key = None if keyless else private_key(session)
+    if make_key and key is not None:
+        keys.require_place(key, session.project.root)
+    if session.dry_run:
+        return session.show_commands(_sign_commands(session, services, make_key=make_key))
+    made: Path | None = None
+    program = cosign.find(session.say)
+    password = None
+    if key is not None:
+        if not make_key:
+            keys.require_private(key)
+        password = _password(session, again=make_key)
+    if key is not None and make_key:
+        made = keys.make(program, key, session.project.root, password or "")
+        session.say(f"made {key}; {made} is for those who verify, and no secret")
+    images = _own_images(session, services)
+    document: dict[str, object] = {"schema_version": SCHEMA_VERSION}
+    for image in images:
+        statement = Statement(image.name, image.digest, image.build_id)
+        file = signatures.file_of(folder(session), image.service)
+        signatures.sign(program, statement, file, key=key, trust=trust(session), password=password)
+        session.say(f"signed {image.ref}, {image.digest}")
+    document["images"] = {
+        image.service: {
+            "ref": image.ref,
+            "digest": image.digest,
+            "build_id": image.build_id,
+            "signature": str(signatures.file_of(folder(session), image.service)),
+        }
+        for image in images
+    }
+    if made is not None:
+        document["key"], document["public_key"] = str(key), str(made)
+    return document
+
+
+def verify(session: Session, services: Sequence[str]) -> dict[str, object]:
+    """Check the images of services and tell what was found.
+
+    Raises:
+        NotVerified: one is refused; everything that was found was told.
+    """
+    if session.dry_run:
+        return session.show_commands(
+            [
+                cosign.verify_words(
+                    signatures.file_of(folder(session), service), "DIGEST", trust(session)
+                )
+                for service in services
+            ]
+        )
+    verdicts = check(session, services)
+    document: dict[str, object] = {
+        "schema_version": SCHEMA_VERSION,
+        "images": {one.image.service: one.document() for one in verdicts},
+    }
+    refused = refusals(verdicts)
+    if refused and session.as_json:
+        from rebake.report.json import write_document
+
+        write_document(document)
+    if not session.as_json:
+        for one in verdicts:
+            if one.refusal is None:
+                session.reporter.result(f"{one.image.ref} is verified: {one.image.digest}")
+    if refused:
+        raise NotVerified(refused)
+    return document
+
+
+def require(session: Session, services: Sequence[str]) -> dict[str, str]:
+    """Return the verified image of each service, by its digest; nothing else may be started.
+
+    Raises:
+        NotVerified: one is refused.
+    """
+    verdicts = check(session, services)
+    if refused := refusals(verdicts):
+        raise NotVerified(refused)
+    return {one.image.service: one.image.pinned for one in verdicts}
+
+
+def check(session: Session, services: Sequence[str]) -> list[Verdict]:
+    """Check the images of services.
+
+    Raises:
+        UsageError: an image or the public key is not there.
+    """
+    if (public := trust(session).public_key) is not None:
+        keys.read_public(public)  # a missing one is told before anything is fetched
+    images = [_image(session, service) for service in services]
+    return signatures.verify(cosign.find(session.say), images, folder(session), trust(session))
+
+
+def refusals(verdicts: Sequence[Verdict]) -> list[str]:
+    """What stands against the images, a sentence each."""
+    return [f"{one.image.ref} {one.refusal.words}" for one in verdicts if one.refusal is not None]
+
+
+def private_key(session: Session) -> Path:
+    """The file of the private key: the configured one, or one in the user's data folder."""
+    import platformdirs
+
+    project = session.project
+    if project.config.sign.key:
+        return project.root / Path(project.config.sign.key).expanduser()
+    return platformdirs.user_data_path("rebake") / "keys" / f"{project.slug}.key"
+
+
+def trust(session: Session) -> cosign.Trust:
+    """Whose signatures count, by the configuration."""
+    table = session.project.config.sign
+    if table.method == "keyless":
+        return cosign.Trust(None, table.identity, table.issuer)
+    if table.public_key:
+        return cosign.Trust(session.project.root / Path(table.public_key).expanduser())
+    return cosign.Trust(keys.public_of(private_key(session)))
+
+
+def folder(session: Session) -> Path:
+    """The folder of the signatures."""
+    configured = session.project.config.sign.folder
+    if configured:
+        return session.project.root / Path(configured).expanduser()
+    return session.project.state / "signatures"
+
+
+def _password(session: Session, *, again: bool) -> str:
+    """The key's password; asked for where a person sits, twice for a new key."""
+    from rebake.redact import learn
+
+    password = os.environ.get(keys.PASSWORD)
+    file = session.project.config.sign.password_file
+    if password is None and file:
+        path = session.project.root / Path(file).expanduser()
+        password = path.read_text(encoding="utf-8").rstrip("\r\n")
+    if password is None:
+        from rebake.report.prompt import ask_secret
+
+        password = ask_secret("password of the key", again=again)
+    if password is None:
+        raise UsageError(
+            "the key's password is not known",
+            f"set {keys.PASSWORD}, or name a file that holds it: sign.password_file",
+        )
+    if again and not password:
+        raise UsageError("a key without a password is for everyone who can read its file")
+    learn([password])
+    return password
+
+
+def _image(session: Session, service: str) -> Image:
+    from rebake.engine.images import Images
+
+    project = session.project
+    ref = f"{project.compose_name('prod')}-{service}:prod"
+    found = Images(session.detected.endpoint).image(ref)
+    if found is None:
+        raise UsageError(f"there is no image of {service}", f"invoke build {service}")
+    return Image(service, f"{project.slug}/{service}", ref, found.id, found.labels.get(LABEL, ""))
+
+
+def _own_images(session: Session, services: Sequence[str]) -> list[Image]:
+    """The images of services; all of them made by the last good build of this folder."""
+    from rebake.history.store import History
+    from rebake.tasks.image_flow import history_file
+
+    images = [_image(session, service) for service in services]
+    with History(history_file(), on_note=session.say) as store:
+        for image in images:
+            last = store.last(
+                session.project.cache_id, "prod", image.service, outcome="done", ref=image.ref
+            )
+            record: ImageRecord | None = last.image(image.service) if last else None
+            if record is None or record.digest != image.digest:
+                raise UsageError(
+                    f"{image.ref} is not what the last build here made: it is not signed",
+                    f"invoke build {image.service}",
+                )
+    return images
+
+
+def _sign_commands(
+    session: Session, services: Sequence[str], *, make_key: bool
+) -> list[Sequence[str]]:
+    key = None if session.project.config.sign.method == "keyless" else private_key(session)
+    statement, signing, trusted = (Path(f"{n}.json") for n in ("statement", "signing", "trusted"))
+    commands: list[Sequence[str]] = []
+    if key is not None and make_key:
+        commands.append(cosign.key_words(key.with_suffix("")))
+    if key is not None:
+        commands += cosign.service_words(signing, trusted)
+    for service in services:
+        bundle = signatures.file_of(folder(session), service)
+        commands.append(cosign.sign_words(statement, bundle, key, signing, trusted))
+    return commands
