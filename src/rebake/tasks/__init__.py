@@ -36,6 +36,7 @@ namespace = Collection(
     history.history,
     sign.sign,
     sign.verify,
+    sign.sbom,
 )
 
 __all__ = ["namespace"]

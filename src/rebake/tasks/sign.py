@@ -30,3 +30,24 @@ def verify(session: Session, services: Sequence[str] = ()) -> dict[str, object] 
     from rebake.tasks import sign_flow
 
     return sign_flow.verify(session, session.services(services))
+
+
+@task(
+    "sbom",
+    words=_WORDS,
+    flags={
+        "format": "spdx, cyclonedx, or both with a comma (the default)",
+        "to": "the folder to write to, instead of the signatures' own",
+    },
+    choices={"format": ("spdx", "cyclonedx")},
+)
+def sbom(
+    session: Session,
+    services: Sequence[str] = (),
+    format: str = "",  # noqa: A002 - the flag's name
+    to: str = "",
+) -> dict[str, object] | None:
+    """List what production images are made of, as SPDX and CycloneDX."""
+    from rebake.tasks import sbom_flow
+
+    return sbom_flow.sbom(session, session.services(services), format, to)

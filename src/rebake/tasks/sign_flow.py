@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rebake.build.gate import LABEL
 from rebake.errors import NotVerified, UsageError
 from rebake.results import SCHEMA_VERSION
 from rebake.sign import cosign, keys, signatures
-from rebake.sign.signatures import Image, Verdict
-from rebake.sign.statement import Statement
+from rebake.sign import sbom as parts
+from rebake.sign.signatures import Verdict
+from rebake.sign.statement import Refusal, Statement
 from rebake.tasks.session import Session
-
-if TYPE_CHECKING:
-    from rebake.history.records import ImageRecord
+from rebake.tasks.signed_images import image_of, own_images
 
 
 def sign(session: Session, services: Sequence[str], *, make_key: bool) -> dict[str, object]:
@@ -44,10 +42,11 @@ def sign(session: Session, services: Sequence[str], *, make_key: bool) -> dict[s
     if key is not None and make_key:
         made = keys.make(program, key, session.project.root, password or "")
         session.say(f"made {key}; {made} is for those who verify, and no secret")
-    images = _own_images(session, services)
+    images = [built.image for built in own_images(session, services)]
     document: dict[str, object] = {"schema_version": SCHEMA_VERSION}
     for image in images:
-        statement = Statement(image.name, image.digest, image.build_id)
+        sboms = parts.digests(folder(session), image.service, image.digest)
+        statement = Statement(image.name, image.digest, image.build_id, sboms)
         file = signatures.file_of(folder(session), image.service)
         signatures.sign(program, statement, file, key=key, trust=trust(session), password=password)
         session.say(f"signed {image.ref}, {image.digest}")
@@ -83,7 +82,9 @@ def verify(session: Session, services: Sequence[str]) -> dict[str, object]:
     verdicts = check(session, services)
     document: dict[str, object] = {
         "schema_version": SCHEMA_VERSION,
-        "images": {one.image.service: one.document() for one in verdicts},
+        "images": {
+            one.image.service: one.document() | _provenance(session, one) for one in verdicts
+        },
     }
     refused = refusals(verdicts)
     if refused and session.as_json:
@@ -97,6 +98,20 @@ def verify(session: Session, services: Sequence[str]) -> dict[str, object]:
     if refused:
         raise NotVerified(refused)
     return document
+
+
+def _provenance(session: Session, verdict: Verdict) -> dict[str, object]:
+    """What the builder said of how an image was made, for `--json`: saving an image takes a while.
+
+    Of an image that is not verified nothing is told: anyone may have written it.
+    """
+    if not session.as_json or verdict.refusal is not None:
+        return {}
+    from rebake.engine.saved_image import saved
+    from rebake.sign.provenance import summary
+
+    with saved(session.detected.endpoint, verdict.image.ref) as image:
+        return {"provenance": summary(image.statements())}
 
 
 def require(session: Session, services: Sequence[str]) -> dict[str, str]:
@@ -119,8 +134,22 @@ def check(session: Session, services: Sequence[str]) -> list[Verdict]:
     """
     if (public := trust(session).public_key) is not None:
         keys.read_public(public)  # a missing one is told before anything is fetched
-    images = [_image(session, service) for service in services]
-    return signatures.verify(cosign.find(session.say), images, folder(session), trust(session))
+    images = [image_of(session, service) for service in services]
+    program = cosign.find(session.say)
+    found = signatures.verify(program, images, folder(session), trust(session))
+    return [_with_sboms(session, one) for one in found]
+
+
+def _with_sboms(session: Session, verdict: Verdict) -> Verdict:
+    """The same verdict, or a refusal where a list of parts is not the one that was signed."""
+    statement = verdict.statement
+    if statement is None or verdict.refusal is not None:
+        return verdict
+    place = folder(session)
+    for name in parts.changed(place, verdict.image.service, statement.sboms):
+        words = f"was signed with a list of its parts, and {name} is not that one"
+        return replace(verdict, refusal=Refusal("sbom", words))
+    return verdict
 
 
 def refusals(verdicts: Sequence[Verdict]) -> list[str]:
@@ -178,37 +207,6 @@ def _password(session: Session, *, again: bool) -> str:
         raise UsageError("a key without a password is for everyone who can read its file")
     learn([password])
     return password
-
-
-def _image(session: Session, service: str) -> Image:
-    from rebake.engine.images import Images
-
-    project = session.project
-    ref = f"{project.compose_name('prod')}-{service}:prod"
-    found = Images(session.detected.endpoint).image(ref)
-    if found is None:
-        raise UsageError(f"there is no image of {service}", f"invoke build {service}")
-    return Image(service, f"{project.slug}/{service}", ref, found.id, found.labels.get(LABEL, ""))
-
-
-def _own_images(session: Session, services: Sequence[str]) -> list[Image]:
-    """The images of services; all of them made by the last good build of this folder."""
-    from rebake.history.store import History
-    from rebake.tasks.image_flow import history_file
-
-    images = [_image(session, service) for service in services]
-    with History(history_file(), on_note=session.say) as store:
-        for image in images:
-            last = store.last(
-                session.project.cache_id, "prod", image.service, outcome="done", ref=image.ref
-            )
-            record: ImageRecord | None = last.image(image.service) if last else None
-            if record is None or record.digest != image.digest:
-                raise UsageError(
-                    f"{image.ref} is not what the last build here made: it is not signed",
-                    f"invoke build {image.service}",
-                )
-    return images
 
 
 def _sign_commands(
