@@ -30,6 +30,12 @@ _PATTERNS = (
 )
 
 
+# `NAME=value`, as `env` prints it and a Dockerfile says it; a name that ends so tells of a file.
+_ASSIGNED = re.compile(
+    r"(?i)\b(\w*(?:SECRET|PASSWD|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|CREDENTIAL)\w*"
+    r"(?<!_FILE)(?<!_PATH)=)[^\s&'\"]+"
+)
+
 # Secrets that no variable's name tells of: those that a project declares, and a key's password. For
 # the whole process, as the environment is: whatever is printed by whomever must not hold them.
 _learned: set[str] = set()
@@ -45,11 +51,11 @@ def learn(secrets: Iterable[str]) -> None:
 class Redactor:
     """Replaces known secret values and secret-looking text by `***`."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {secret for secret in secrets if len(secret) >= _SHORTEST}
-        known |= {_in_json(secret) for secret in known}
-        # The longest first, so that a secret that holds another one is masked whole.
-        self._secrets = sorted(known, key=len, reverse=True)
+    def __init__(self, secrets: Iterable[str] = (), *, learning: bool = False) -> None:
+        self._given = frozenset(secrets)
+        self._learning = learning
+        self._learned = 0
+        self._secrets = _ordered(self._given)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Redactor:
@@ -60,19 +66,29 @@ class Redactor:
             for name, value in env.items()
             if _SECRET_NAME.search(name) and not _is_path(value)
         )
-        return cls([*named, *_learned])
+        return cls(named, learning=True)
 
     def text(self, text: str) -> str:
         """Return `text` with secrets masked."""
+        if self._learning and len(_learned) != self._learned:
+            self._learned = len(_learned)
+            self._secrets = _ordered(self._given | _learned)
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         for pattern in _PATTERNS:
             text = pattern.sub(MASK, text)
-        return text
+        return _ASSIGNED.sub(rf"\1{MASK}", text)
 
     def argv(self, argv: Sequence[str]) -> list[str]:
         """Return the command line with secrets masked."""
         return [self.text(word) for word in argv]
+
+
+def _ordered(secrets: Iterable[str]) -> list[str]:
+    known = {secret for secret in secrets if len(secret) >= _SHORTEST}
+    known |= {_in_json(secret) for secret in known}
+    # The longest first, so that a secret that holds another one is masked whole.
+    return sorted(known, key=len, reverse=True)
 
 
 def _in_json(secret: str) -> str:

@@ -1,4 +1,4 @@
-"""The tiny project, built, with a place for keys: what the tests of signatures and secrets need."""
+"""The tiny project with keys, and with a canary wherever a user could put a secret."""
 
 from __future__ import annotations
 
@@ -7,38 +7,77 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2e.support import PROD_PORTS, Docker, Ran, clean_environment
 from e2e.tiny_project import write_tiny_project
 
-PASSWORD = "a-password-for-the-tests"
+PASSWORD = "canary-password-5d1f77"
+MARK = "5d1f77"  # in every canary, and nowhere else
+# Declared secrets stand in variables whose names say nothing.
+VARIABLES = {
+    "COSIGN_PASSWORD": PASSWORD,
+    "BUILD_SETTING": f"canary-build-variable-{MARK}",
+    "RUN_SETTING": f"canary-run-variable-{MARK}",
+    "MY_API_TOKEN": f"canary-environment-{MARK}",
+    "DEPLOY_TOKEN": f"canary-argument-{MARK}",
+}
+PROXY = f"http://user:canary-proxy-{MARK}@proxy.invalid:3128"
+_KEY = f"-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-key-{MARK}\n"
+_FILES = {
+    ".env": f"PASSWORD=canary-root-env-{MARK}\n",
+    "backend/.env": f"PASSWORD=canary-env-{MARK}\n",
+    "backend/crates/api/.env": f"PASSWORD=canary-inner-env-{MARK}\n",
+    "backend/id_ed25519": _KEY,
+    "backend/crates/api/id_ed25519": _KEY,
+    "ui/.npmrc": f"//registry.invalid/:_authToken=canary-npmrc-{MARK}\n",
+}
+_SETTINGS = """
+[build]
+provenance = true
+
+[secrets.build]
+from_variable = { env = "BUILD_SETTING" }
+from_file = { file = "../home/build, secret" }
+
+[secrets.run]
+from_variable = { env = "RUN_SETTING" }
+from_file = { file = "../home/run-secret", services = ["api"] }
+"""
 
 
 @dataclass(frozen=True)
 class Signing:
-    """A checkout of the tiny project, the folder with its keys and state, and the engine."""
+    """A checkout of the tiny project, the folder with its keys and state, and the engine.
+
+    Attributes:
+        told: all that commands have printed.
+    """
 
     root: Path
     home: Path
     docker: Docker
+    told: list[str] = field(default_factory=list)
 
     @property
     def signatures(self) -> Path:
         return self.home / "signatures"
 
     def invoke(self, *words: str, **env: str) -> Ran:
-        return invoke(self.root, self.home, *words, **env)
+        done = invoke(self.root, self.home, *words, **env)
+        self.told.append(f"{words}\n{done.stdout}\n{done.stderr}")
+        return done
 
 
 def invoke(root: Path, home: Path, *words: str, **env: str) -> Ran:
     started = time.monotonic()
     own = {
+        "CARGO_HOME": str(home / "cargo"),
         "REBAKE_STATE_HOME": str(home / "state"),
         "REBAKE_SIGN_KEY": str(home / "one.key"),
         "REBAKE_SIGN_FOLDER": str(home / "signatures"),
-        "COSIGN_PASSWORD": PASSWORD,
+        **VARIABLES,
         **{f"REBAKE_PROD_PORTS_{name}": port for name, port in PROD_PORTS.items()},
     }
     done = subprocess.run(
@@ -57,14 +96,40 @@ def invoke(root: Path, home: Path, *words: str, **env: str) -> Ran:
 def make(folder: Path) -> Signing:
     """Write the project; the state stays, so that images which are there are not built again."""
     root, home = folder / "tiny", folder / "home"
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
-    home.mkdir(exist_ok=True)
+    for left in (root, home / "signatures", home / "other-signatures"):
+        shutil.rmtree(left, ignore_errors=True)
+    home.mkdir(parents=True, exist_ok=True)
+    for key in (*home.glob("*.key"), *home.glob("*.pub")):
+        key.unlink()
+    root.mkdir()
     write_tiny_project(root)
     (root / "tasks.py").write_text("from rebake.tasks import namespace\n")
-    for left in (*home.glob("*.key"), *home.glob("*.pub"), home / "signatures"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    with (root / "rebake.toml").open("a") as settings:
+        settings.write(_SETTINGS)
+    for name, text in _FILES.items():
+        (root / name).write_text(text)
+    (home / "build, secret").write_text(f"canary-build-file-{MARK}\n")
+    (home / "run-secret").write_text(f"canary-run-file-{MARK}\n")
+    (home / "cargo").mkdir(exist_ok=True)
+    (home / "cargo" / "config.toml").write_text(
+        f'[registries.mine]\nindex = "sparse+https://registry.invalid/"\n'
+        f'token = "canary-cargo-{MARK}"\n'
+    )
     status = json.loads(invoke(root, home, "engine", "status", "--json").ok().stdout)
     signing = Signing(root, home, Docker(status["docker"], {**status["env"]}))
-    signing.invoke("down", "--volumes").ok()
+    remove_containers(signing)
     return signing
+
+
+def containers(signing: Signing) -> list[dict[str, object]]:
+    """What runs of the project, as the engine tells it."""
+    folder = f"label=com.docker.compose.project.working_dir={signing.root / 'docker'}"
+    names = signing.docker("ps", "--all", "--quiet", "--filter", folder).split()
+    found: list[dict[str, object]] = signing.docker.json("inspect", *names) if names else []
+    return found
+
+
+def remove_containers(signing: Signing) -> None:
+    """At once: the services of the tiny project don't listen to a request to stop."""
+    for one in containers(signing):
+        signing.docker("rm", "--force", "--volumes", str(one["Id"]))

@@ -287,6 +287,10 @@ DRY = {
     "warm-cache": ("docker pull rust:1.97-slim-trixie", "buildx bake", "cargo build --locked"),
     "warm-cache --for ci": ("backend-deps",),
     "workflow-test": (),
+    "prod --require-signed": ("verify-blob-attestation", " up --detach --no-build"),
+    "sign --make-key": ("cosign generate-key-pair", "signing-config create", "cosign attest-blob"),
+    "verify api": ("cosign verify-blob-attestation", "--insecure-ignore-tlog=true"),
+    "sbom": ("docker image save",),
     "completion bash": ("complete -o default -F _rebake_complete rebake invoke inv",),
 }
 

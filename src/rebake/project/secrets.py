@@ -5,6 +5,7 @@ Their values are read when they are needed and never written into a record, a di
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,3 +60,16 @@ def _read(file: Path, key: str) -> tuple[bytes, str]:
         return file.read_bytes(), f"{key}: {file} is empty"
     except OSError as error:
         return b"", f"{key}: {file} can't be read: {error.strerror}"
+
+
+def learn_all(declared: Declared, root: Path, environ: Mapping[str, str]) -> None:
+    """Have those secrets masked that are there, whatever is printed: a service's logs, say."""
+    values = []
+    for source in declared.values():
+        file = place_of(source, root)
+        if file is None:
+            values.append(environ.get(str(source["env"]), ""))
+        else:
+            with contextlib.suppress(OSError):
+                values.append(file.read_text(encoding="utf-8", errors="replace").strip())
+    learn(values)

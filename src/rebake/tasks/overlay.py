@@ -68,7 +68,7 @@ def laid_over(
     from rebake.stack.plan import with_override
     from rebake.stack.run import others
 
-    signed = plan.mode == "prod" and (require_signed or session.project.config.sign.required)
+    signed = _signed_only(session, plan, require_signed=require_signed)
     images: Mapping[str, str] = {}
     if signed:
         from rebake.tasks import sign_flow
@@ -81,6 +81,19 @@ def laid_over(
              for name, image in unknown.items()]
         )  # fmt: skip
     return plan
+
+
+def _signed_only(session: Session, plan: StackPlan, *, require_signed: bool) -> bool:
+    return plan.mode == "prod" and (require_signed or session.project.config.sign.required)
+
+
+def shown_checks(session: Session, plan: StackPlan, *, require_signed: bool) -> list[Sequence[str]]:
+    """The checks of signatures as a person would type them, for --dry-run."""
+    if not _signed_only(session, plan, require_signed=require_signed):
+        return []
+    from rebake.tasks import sign_flow
+
+    return sign_flow.shown_checks(session, plan.services)
 
 
 def forget_old(session: Session, mode: Mode, given: Sequence[GivenSecret]) -> None:

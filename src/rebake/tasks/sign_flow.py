@@ -71,14 +71,7 @@ def verify(session: Session, services: Sequence[str]) -> dict[str, object]:
         NotVerified: one is refused; everything that was found was told.
     """
     if session.dry_run:
-        return session.show_commands(
-            [
-                cosign.verify_words(
-                    signatures.file_of(folder(session), service), "DIGEST", trust(session)
-                )
-                for service in services
-            ]
-        )
+        return session.show_commands(shown_checks(session, services))
     verdicts = check(session, services)
     document: dict[str, object] = {
         "schema_version": SCHEMA_VERSION,
@@ -98,6 +91,15 @@ def verify(session: Session, services: Sequence[str]) -> dict[str, object]:
     if refused:
         raise NotVerified(refused)
     return document
+
+
+def shown_checks(session: Session, services: Sequence[str]) -> list[Sequence[str]]:
+    """The checks as a person would type them, for --dry-run."""
+    trusted, place = trust(session), folder(session)
+    return [
+        cosign.verify_words(signatures.file_of(place, service), "DIGEST", trusted)
+        for service in services
+    ]
 
 
 def _provenance(session: Session, verdict: Verdict) -> dict[str, object]:

@@ -47,7 +47,7 @@ def prod(
 
     session.project.read_manifests()
     if session.dry_run:
-        return stack_flow.dry_stack(session, "prod")
+        return stack_flow.dry_stack(session, "prod", require_signed=require_signed)
     return stack_flow.serve(session, "prod", detach=detach, require_signed=require_signed)
 
 

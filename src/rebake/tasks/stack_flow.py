@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rebake.config.values import tree_of
 from rebake.errors import CannotRun, Interrupted, NoEngine, UsageError
 from rebake.process import run
+from rebake.redact import Redactor
 from rebake.results import SCHEMA_VERSION, Mode, ServiceState, StackResult
 from rebake.tasks import image_flow
 from rebake.tasks.session import Session
@@ -184,11 +185,13 @@ def serve(
     return None
 
 
-def dry_stack(session: Session, mode: Mode, *, native: bool = False) -> dict[str, object]:
+def dry_stack(
+    session: Session, mode: Mode, *, native: bool = False, require_signed: bool = False
+) -> dict[str, object]:
     """The commands that dev or prod would run; nothing is asked of an engine."""
     from rebake.stack.plan import plan_stack as plan
     from rebake.stack.plan import up_words
-    from rebake.tasks import native_flow, wiring
+    from rebake.tasks import native_flow, overlay, wiring
 
     project = session.project
     if native or (mode == "dev" and project.config.engine.kind == "native"):
@@ -201,7 +204,8 @@ def dry_stack(session: Session, mode: Mode, *, native: bool = False) -> dict[str
     )  # fmt: skip
     images = image_flow.plan_images(session, mode, project.config.services)
     up = wiring.shown(stack.variables, "docker", *up_words(stack))
-    return session.show_commands([wiring.shown_bake(images), up], mode)
+    checks = overlay.shown_checks(session, stack, require_signed=require_signed)
+    return session.show_commands([wiring.shown_bake(images), *checks, up], mode)
 
 
 def again(session: Session, mode: Mode | None) -> dict[str, object] | None:
@@ -329,7 +333,8 @@ def logs(
         return None
     target = Path(export)
     with target.open("w", encoding="utf-8") as file:
-        run(command, on_stdout=lambda line: print(line, file=file))
+        mask = Redactor.from_environment().text
+        run(command, on_stdout=lambda line: print(mask(line), file=file))
     session.say(f"wrote {target}")
     return {"schema_version": SCHEMA_VERSION, "file": str(target), "bytes": target.stat().st_size}
 
