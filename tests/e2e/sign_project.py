@@ -99,6 +99,10 @@ def make(folder: Path) -> Signing:
     for left in (root, home / "signatures", home / "other-signatures"):
         shutil.rmtree(left, ignore_errors=True)
     home.mkdir(parents=True, exist_ok=True)
+    clean = home / "clean"
+    if not clean.exists():  # broken off, or a canary was found, which would be found again
+        shutil.rmtree(home / "state", ignore_errors=True)
+    clean.unlink(missing_ok=True)
     for key in (*home.glob("*.key"), *home.glob("*.pub")):
         key.unlink()
     root.mkdir()

@@ -202,6 +202,37 @@ def test_a_service_without_a_binary(bench: Bench) -> None:
     refused(bench, "dev", code=2, says=("'mailer' is no binary", "its binaries are api, worker"))
 
 
+def test_a_key_that_is_not_there(bench: Bench) -> None:
+    refused(bench, "sign", code=2, says=("there is no key at", "invoke sign --make-key"))
+    refused(bench, "verify", code=2, says=("there is no public key at", "sign.public_key"))
+    refused(
+        bench, "prod", "--require-signed", code=2, says=("secrets.run.key", "MY_KEY is not set"),
+        **declare_a_secret(bench),
+    )  # fmt: skip
+
+
+def declare_a_secret(bench: Bench) -> dict[str, str]:
+    bench.root.joinpath("rebake.toml").write_text('[secrets.run]\nkey = { env = "MY_KEY" }\n')
+    return {"MY_KEY": ""}
+
+
+@pytest.mark.parametrize("task", ["prod", "build", "warm-cache"])
+def test_secrets_that_are_not_there_are_told_before_an_engine_is_looked_for(
+    bench: Bench, task: str
+) -> None:
+    text = '[secrets.build]\na = { env = "A" }\nb = { file = "b" }\nc = { env = "C" }\n'
+    bench.root.joinpath("rebake.toml").write_text(text)
+    refused(
+        bench, task, code=2,
+        says=("2 secrets are not there", "secrets.build.a: the variable A", "secrets.build.b: "),
+        C="a-value-that-is-there",
+    )  # fmt: skip
+
+
+def test_a_format_that_is_none(bench: Bench) -> None:
+    refused(bench, "sbom", "--format", "spxd", code=2, says=("no format named 'spxd'", "mean spdx"))
+
+
 @pytest.mark.parametrize("task", ["dev", "prod", "build", "base-images"])
 def test_no_engine(bench: Bench, task: str) -> None:
     refused(

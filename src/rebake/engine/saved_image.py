@@ -17,10 +17,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rebake import process
 from rebake.engine.endpoint import Endpoint
+from rebake.errors import UsageError
 
 _TIMEOUT_S = 300.0
 _ATTESTED = "vnd.docker.reference.type"
@@ -81,7 +82,7 @@ class SavedImage:
         blob = self._archive.extractfile(_blob(layer["digest"]))
         if blob is None:
             return
-        with blob, tarfile.open(fileobj=blob, mode="r|*") as content:
+        with blob, _opened(blob) as content:
             for member in content:
                 path = "/" + member.name.removeprefix("./").lstrip("/")
                 folder, _, name = path.rpartition("/")
@@ -120,6 +121,16 @@ def saved(endpoint: Endpoint, ref: str) -> Iterator[SavedImage]:
         process.run(endpoint.command(*words, timeout_s=_TIMEOUT_S)).check()
         with tarfile.open(file) as archive:
             yield SavedImage(archive)
+
+
+def _opened(blob: IO[bytes]) -> tarfile.TarFile:
+    try:
+        return tarfile.open(fileobj=blob, mode="r|*")
+    except tarfile.ReadError:
+        raise UsageError(
+            "a layer of the image is packed in a way that this Python can't read (zstd: from 3.14)",
+            'build.compression = "none" or "gzip" in rebake.toml, then invoke rebuild',
+        ) from None
 
 
 def _blob(digest: str) -> str:

@@ -34,11 +34,6 @@ class Image:
     digest: str
     build_id: str
 
-    @property
-    def pinned(self) -> str:
-        """The reference that means this very image, whatever its name is given to later."""
-        return f"{self.ref.rpartition(':')[0]}@{self.digest}"
-
 
 @dataclass(frozen=True)
 class Verdict:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def _current(folder: Path, value: bytes) -> Path:
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as stream:
         stream.write(value)
-    file.chmod(0o444)
+    if sys.platform != "win32":  # where that would keep us from removing it
+        file.chmod(0o444)
     return file
 
 

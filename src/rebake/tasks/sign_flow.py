@@ -33,12 +33,13 @@ def sign(session: Session, services: Sequence[str], *, make_key: bool) -> dict[s
     if session.dry_run:
         return session.show_commands(_sign_commands(session, services, make_key=make_key))
     made: Path | None = None
+    if key is not None and not make_key:
+        keys.require_private(key)
+        own_images(
+            session, services
+        )  # one that is not there is told before a password is asked for
     program = cosign.find(session.say)
-    password = None
-    if key is not None:
-        if not make_key:
-            keys.require_private(key)
-        password = _password(session, again=make_key)
+    password = None if key is None else _password(session, again=make_key)
     if key is not None and make_key:
         made = keys.make(program, key, session.project.root, password or "")
         session.say(f"made {key}; {made} is for those who verify, and no secret")
@@ -117,7 +118,7 @@ def _provenance(session: Session, verdict: Verdict) -> dict[str, object]:
 
 
 def require(session: Session, services: Sequence[str]) -> dict[str, str]:
-    """Return the verified image of each service, by its digest; nothing else may be started.
+    """Return the digest of each service's verified image; nothing else may be started.
 
     Raises:
         NotVerified: one is refused.
@@ -125,7 +126,7 @@ def require(session: Session, services: Sequence[str]) -> dict[str, str]:
     verdicts = check(session, services)
     if refused := refusals(verdicts):
         raise NotVerified(refused)
-    return {one.image.service: one.image.pinned for one in verdicts}
+    return {one.image.service: one.image.digest for one in verdicts}
 
 
 def check(session: Session, services: Sequence[str]) -> list[Verdict]:

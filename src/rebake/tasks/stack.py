@@ -84,10 +84,10 @@ def logs(
     export: str = "",
 ) -> dict[str, object] | None:
     """Show what the services printed."""
-    from rebake.tasks import stack_flow
+    from rebake.tasks import logs_flow
 
     lines = number("tail", tail, least=1) if tail else None
-    return stack_flow.logs(
+    return logs_flow.logs(
         session, session.services(services) if services else (), follow, lines, export
     )
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import tarfile
 
+import pytest
+
 from rebake.engine.saved_image import SavedImage
+from rebake.errors import UsageError
 
 PROVENANCE = {"predicateType": "https://slsa.dev/provenance/v1", "predicate": {}}
 
@@ -72,3 +76,12 @@ def test_an_index_with_an_attestation() -> None:
 def test_an_image_without_one() -> None:
     layout = Layout()
     assert layout.open(layout.image(tar_of({}))).statements() == ()
+
+
+def test_packed_layers_are_read_and_those_that_can_t_be_are_told() -> None:
+    layout = Layout()
+    packed = gzip.compress(tar_of({"a": b"1"}))
+    assert [file.path for file in layout.open(layout.image(packed)).files()] == ["/a"]
+    other = layout.image(b"\x00packed in a way of its own" * 40)
+    with pytest.raises(UsageError, match="can't read"):
+        layout.open(other).files()

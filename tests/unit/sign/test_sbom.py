@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,9 @@ def test_spdx() -> None:
     assert len(set(ids)) == len(ids) == 5
     image = told["packages"][0]
     assert image["checksums"] == [{"algorithm": "SHA256", "checksumValue": "ab" * 32}]
+    assert image["packageVerificationCode"] == {
+        "packageVerificationCodeValue": hashlib.sha1(("ef" * 20).encode()).hexdigest()
+    }
     file = told["files"][0]
     assert file["fileName"] == "./bin/service"
     assert {sum_["algorithm"] for sum_ in file["checksums"]} == {"SHA1", "SHA256"}

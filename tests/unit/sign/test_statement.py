@@ -18,7 +18,7 @@ from rebake.sign.statement import (
 
 DIGEST = "sha256:" + "ab" * 32
 KEY = "mNgky6uZnsdwl+edFsprjBjDFBX10L3u+Cv2ehdOJJk="
-SAID = Statement(("shop/api", DIGEST), "0123456789abcdef", {"spdx": "sha256:" + "cd" * 32})
+SAID = Statement("shop/api", DIGEST, "0123456789abcdef", {"spdx": "sha256:" + "cd" * 32})
 
 
 def bundle_of(statement: Statement = SAID, hint: str | None = KEY, **changes: object) -> str:
