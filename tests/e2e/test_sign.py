@@ -170,6 +170,11 @@ def test_the_signature_of_another_key(signing: Signing) -> None:
     assert "was signed with the key" in told
 
 
+def test_another_value_of_a_secret_is_no_other_image(signing: Signing) -> None:
+    done = signing.invoke("build", "--json", BUILD_SETTING=f"canary-other-{MARK}").ok()
+    assert "nothing changed" in done.document["skipped"]
+
+
 def test_a_missing_secret_starts_nothing(signing: Signing) -> None:
     done = signing.invoke("prod", RUN_SETTING="")
     assert done.returncode == 2
