@@ -53,12 +53,14 @@ class Signing:
 
     Attributes:
         told: all that commands have printed.
+        images: what the first build made, by service.
     """
 
     root: Path
     home: Path
     docker: Docker
     told: list[str] = field(default_factory=list)
+    images: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def signatures(self) -> Path:
