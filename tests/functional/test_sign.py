@@ -139,6 +139,25 @@ def test_another_image_of_the_name_is_neither_verified_nor_signed(bench: Bench) 
         sign_flow.sign(bench.session(), ("api",), make_key=False)
 
 
+def test_an_image_by_another_name(bench: Bench) -> None:
+    sign_flow.sign(bench.session(), ("api",), make_key=True)
+    images = json.loads((bench.folder / "images.json").read_text())
+    images["mirror.invalid/shop/api:1"] = images[bench.ref("api")]
+    images["mirror.invalid/shop/api:2"] = images[bench.ref("worker")]
+    (bench.folder / "images.json").write_text(json.dumps(images))
+    verified: Any = sign_flow.verify(bench.session(), ("api",), "mirror.invalid/shop/api:1")
+    assert verified["images"]["api"]["ref"] == "mirror.invalid/shop/api:1"
+    with pytest.raises(NotVerified, match=r"mirror.invalid/shop/api:2 is not the image that was"):
+        sign_flow.verify(bench.session(), ("api",), "mirror.invalid/shop/api:2")
+    for services, ref, says in (
+        (tuple(DIGESTS), "x", "for one service"),
+        (("api",), "gone:1", "no image gone:1 in the engine"),
+        (("api",), "--help", "no name of an image"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            sign_flow.verify(bench.session(), services, ref)
+
+
 def test_several_refusals_are_told_at_once_and_in_json(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:

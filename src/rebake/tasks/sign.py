@@ -24,12 +24,18 @@ def sign(
     return sign_flow.sign(session, session.services(services), make_key=make_key)
 
 
-@task("verify", words=_WORDS)
-def verify(session: Session, services: Sequence[str] = ()) -> dict[str, object] | None:
+@task(
+    "verify",
+    words=_WORDS,
+    flags={"image": "another name of the one service's image, such as the one it was pulled by"},
+)
+def verify(
+    session: Session, services: Sequence[str] = (), image: str = ""
+) -> dict[str, object] | None:
     """Check that production images are those that were signed."""
     from rebake.tasks import sign_flow
 
-    return sign_flow.verify(session, session.services(services))
+    return sign_flow.verify(session, session.services(services), image)
 
 
 @task(

@@ -65,15 +65,23 @@ def sign(session: Session, services: Sequence[str], *, make_key: bool) -> dict[s
     return document
 
 
-def verify(session: Session, services: Sequence[str]) -> dict[str, object]:
+def verify(session: Session, services: Sequence[str], ref: str = "") -> dict[str, object]:
     """Check the images of services and tell what was found.
 
+    Args:
+        session: the task's.
+        services: their names.
+        ref: another name of the image of the one service; empty for the one that builds give it.
+
     Raises:
+        UsageError: an image is not there, or one name was given for several services.
         NotVerified: one is refused; everything that was found was told.
     """
+    if ref and len(services) != 1:
+        raise UsageError("--image is for one service", "invoke verify SERVICE --image NAME")
     if session.dry_run:
         return session.show_commands(shown_checks(session, services))
-    verdicts = check(session, services)
+    verdicts = check(session, services, ref)
     document: dict[str, object] = {
         "schema_version": SCHEMA_VERSION,
         "images": {
@@ -129,15 +137,15 @@ def require(session: Session, services: Sequence[str]) -> dict[str, str]:
     return {one.image.service: one.image.digest for one in verdicts}
 
 
-def check(session: Session, services: Sequence[str]) -> list[Verdict]:
-    """Check the images of services.
+def check(session: Session, services: Sequence[str], ref: str = "") -> list[Verdict]:
+    """Check the images of services; `ref` is another name of the only one's.
 
     Raises:
         UsageError: an image or the public key is not there.
     """
     if (public := trust(session).public_key) is not None:
         keys.read_public(public)  # a missing one is told before anything is fetched
-    images = [image_of(session, service) for service in services]
+    images = [image_of(session, service, ref) for service in services]
     program = cosign.find(session.say)
     found = signatures.verify(program, images, folder(session), trust(session))
     return [_with_sboms(session, one) for one in found]

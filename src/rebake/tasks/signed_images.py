@@ -20,8 +20,8 @@ class BuiltImage:
     record: BuildRecord
 
 
-def image_of(session: Session, service: str) -> Image:
-    """The production image of a service, as the engine has it.
+def image_of(session: Session, service: str, ref: str = "") -> Image:
+    """The production image of a service, as the engine has it; `ref` is another name of it.
 
     Raises:
         UsageError: there is none.
@@ -29,8 +29,12 @@ def image_of(session: Session, service: str) -> Image:
     from rebake.engine.images import Images
 
     project = session.project
-    ref = f"{project.compose_name('prod')}-{service}:prod"
+    given, ref = ref, ref or f"{project.compose_name('prod')}-{service}:prod"
+    if ref.startswith("-"):
+        raise UsageError(f"{ref} is no name of an image")
     found = Images(session.detected.endpoint).image(ref)
+    if found is None and given:
+        raise UsageError(f"there is no image {ref} in the engine", f"docker pull {ref}")
     if found is None:
         raise UsageError(f"there is no image of {service}", f"invoke build {service}")
     name = f"{project.slug}/{service}"
