@@ -17,19 +17,28 @@ if TYPE_CHECKING:
     from rebake.stack.plan import GivenSecret, StackPlan
 
 
-def secrets(session: Session, mode: Mode) -> tuple[GivenSecret, ...]:
+def secrets(
+    session: Session, mode: Mode, *, building: bool, require_signed: bool
+) -> tuple[GivenSecret, ...]:
     """Lay out the secrets of the running services.
 
-    Those of builds are looked at too: a missing one is told before anything starts.
+    What the rest will need is looked at too, so that it is told before anything starts: the secrets
+    of the build, and the public key where only signed images may run.
 
     Raises:
         MissingSecrets: some are not there.
+        UsageError: there is no public key.
     """
     from rebake.project.secrets import read
     from rebake.stack.given import lay_out
 
     config, root = session.project.config, session.project.root
-    read_build_secrets(session)
+    if building:
+        read_build_secrets(session)
+    if _signed_only(session, mode, require_signed=require_signed):
+        from rebake.tasks import sign_flow
+
+        sign_flow.require_public_key(session)
     declared = declared_secrets(session, "run")
     if not declared:
         return ()
@@ -68,7 +77,7 @@ def laid_over(
     from rebake.stack.plan import with_override
     from rebake.stack.run import others
 
-    signed = _signed_only(session, plan, require_signed=require_signed)
+    signed = _signed_only(session, plan.mode, require_signed=require_signed)
     images: Mapping[str, str] = {}
     if signed:
         from rebake.tasks import sign_flow
@@ -83,13 +92,13 @@ def laid_over(
     return plan
 
 
-def _signed_only(session: Session, plan: StackPlan, *, require_signed: bool) -> bool:
-    return plan.mode == "prod" and (require_signed or session.project.config.sign.required)
+def _signed_only(session: Session, mode: Mode, *, require_signed: bool) -> bool:
+    return mode == "prod" and (require_signed or session.project.config.sign.required)
 
 
 def shown_checks(session: Session, plan: StackPlan, *, require_signed: bool) -> list[Sequence[str]]:
     """The checks of signatures as a person would type them, for --dry-run."""
-    if not _signed_only(session, plan, require_signed=require_signed):
+    if not _signed_only(session, plan.mode, require_signed=require_signed):
         return []
     from rebake.tasks import sign_flow
 

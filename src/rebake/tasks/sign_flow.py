@@ -143,8 +143,7 @@ def check(session: Session, services: Sequence[str], ref: str = "") -> list[Verd
     Raises:
         UsageError: an image or the public key is not there.
     """
-    if (public := trust(session).public_key) is not None:
-        keys.read_public(public)  # a missing one is told before anything is fetched
+    require_public_key(session)
     images = [image_of(session, service, ref) for service in services]
     program = cosign.find(session.say)
     found = signatures.verify(program, images, folder(session), trust(session))
@@ -161,6 +160,16 @@ def _with_sboms(session: Session, verdict: Verdict) -> Verdict:
         words = f"was signed with a list of its parts, and {name} is not that one"
         return replace(verdict, refusal=Refusal("sbom", words))
     return verdict
+
+
+def require_public_key(session: Session) -> None:
+    """See that the key is there that signatures are checked with, before anything is done.
+
+    Raises:
+        UsageError: it is not there, or none.
+    """
+    if (public := trust(session).public_key) is not None:
+        keys.read_public(public)
 
 
 def refusals(verdicts: Sequence[Verdict]) -> list[str]:

@@ -43,7 +43,7 @@ def run_stack(
     from rebake.tasks import overlay
 
     project = session.project
-    given = overlay.secrets(session, mode)
+    given = overlay.secrets(session, mode, building=build_first, require_signed=require_signed)
     known = memory.recall(project.state, mode)
     running = running_services(session, mode, known)
     plan = plan_stack(session, mode, known if running else None)
