@@ -96,6 +96,10 @@ SAMPLES: dict[str, dict[str, object]] = {
             ),
         )
     },
+    "missing-secrets": {"faults": ("secrets.build.npm_token: the variable NPM_TOKEN is not set",)},
+    "not-verified": {
+        "refusals": ("shop-0a1b2c3d-api:prod is not signed: there is no api.sigstore.json",)
+    },
     "usage": {"message": "--tail 'all' is not a whole number"},
     "unknown-name": {"kind": "service", "name": "wroker", "known": ("api", "worker", "ui")},
     "project": {

@@ -127,6 +127,28 @@ class ConfigError(RebakeError):
 
 
 @dataclass(eq=False)
+class MissingSecrets(RebakeError):
+    """Secrets that rebake.toml declares are not there; nothing was started."""
+
+    faults: Sequence[str]
+    exit_code: ClassVar[int] = EXIT_USAGE
+    code: ClassVar[str] = "missing-secrets"
+    advises: ClassVar[str] = "nothing was started; set it, or change [secrets] in rebake.toml"
+
+    @property
+    def what(self) -> str:
+        """The secret, or how many when there are several."""
+        if len(self.faults) == 1:
+            return self.faults[0]
+        return f"{len(self.faults)} secrets are not there"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """Which, when there are several."""
+        return self.faults if len(self.faults) > 1 else ()
+
+
+@dataclass(eq=False)
 class UsageError(RebakeError):
     """A flag, argument or environment variable that can't be used."""
 
@@ -300,6 +322,29 @@ class WrongImage(RebakeError):
         "it was not started"
     )
     advises: ClassVar[str] = "invoke rebuild {service} (were files changed while the build ran?)"
+
+
+@dataclass(eq=False)
+class NotVerified(RebakeError):
+    """An image whose signature is missing, or does not say what it must; nothing was started."""
+
+    refusals: Sequence[str]
+    code: ClassVar[str] = "not-verified"
+    advises: ClassVar[str] = (
+        "invoke sign signs what a build here made; anything else is a reason to look closely"
+    )
+
+    @property
+    def what(self) -> str:
+        """The image and why it is refused, or how many when there are several."""
+        if len(self.refusals) == 1:
+            return self.refusals[0]
+        return f"{len(self.refusals)} images are refused"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """Which images and why, when there are several."""
+        return self.refusals if len(self.refusals) > 1 else ()
 
 
 @dataclass(eq=False)

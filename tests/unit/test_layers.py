@@ -18,7 +18,7 @@ FLOORS = (
     ("errors", "redact", "remember", "results"),
     ("process", "config", "history", "report"),
     ("engine", "project", "checks"),
-    ("build", "stack", "cache", "explain", "scaffold", "completion", "scan"),
+    ("build", "stack", "cache", "explain", "scaffold", "completion", "scan", "sign"),
     ("benchmark", "doctor"),
     ("tasks", "sessions"),
     ("cli", "testing", "__main__"),

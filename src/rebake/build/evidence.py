@@ -28,7 +28,7 @@ from rebake.project.lockfiles import BUN, CARGO, parse_lock
 from rebake.project.manifests import parse_manifest
 from rebake.project.project import Project
 
-_TABLES = ("backend", "base_images", "build", "cache", "docker", "project", "ui")
+_TABLES = ("backend", "base_images", "build", "cache", "docker", "project", "secrets", "ui")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
 _LONGEST = 512 * 1024  # bytes of a file whose lines are told apart
 _TEXTS = (".dockerignore", ".hcl")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from rebake.project.project import Project
+from rebake.project.secrets import Declared, place_of
 from rebake.results import Mode
 
 Half = Literal["backend", "ui"]
@@ -79,6 +80,8 @@ class BuildPlan:
         service_ids: the id of each backend service's own part of them; see `build.ids`.
         scopes: by binary, the folders of packages that are no part of it.
         contexts: other names of folders, see `build.resend`.
+        secrets: what the project declares: the variable or the file of each, by name.
+        provenance: whether the images carry what BuildKit says of how they were made.
     """
 
     mode: Mode
@@ -100,6 +103,8 @@ class BuildPlan:
     service_ids: Mapping[str, str] = field(default_factory=dict)
     scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contexts: Mapping[Half, Path] = field(default_factory=dict)
+    secrets: Mapping[str, str | Path] = field(default_factory=dict)
+    provenance: bool = False
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -192,6 +197,8 @@ def plan_build(
         **({"REBUILD": again} if again else {}),
     }
     cache = project.config.cache
+    # Settings are plain tables here: see config.values.
+    secrets = cast("Declared", project.config.secrets.build)
     return BuildPlan(
         mode,
         project.root,
@@ -204,6 +211,11 @@ def plan_build(
         recipe=recipe_files(project),
         remote=RemoteCache(cache.remote, cache.export) if cache.remote else None,
         forced=no_cache or bool(again),
+        secrets={
+            name: place_of(source, project.root) or str(source["env"])
+            for name, source in secrets.items()
+        },
+        provenance=mode == "prod" and project.config.build.provenance,
     )
 
 
@@ -245,6 +257,10 @@ def bake_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:
     ]  # fmt: skip
     for target in plan.targets:
         words += ["--set", f"{target}.output={plan.export}"]
+        if plan.provenance:
+            # Not mode=max: that holds every build argument.
+            words += ["--set", f"{target}.attest=type=provenance,mode=min"]
+    words += _secret_words(plan)
     if plan.no_cache:
         words.append("--no-cache")
     if plan.remote is not None:
@@ -266,6 +282,20 @@ def dependency_words(plan: BuildPlan) -> tuple[str, ...]:
         "--progress", "rawjson",
         "--allow", f"fs.read={plan.variables['REBAKE_HOST_SETTINGS']}",
     ]  # fmt: skip
+    words += _secret_words(plan)
     if plan.remote is not None:
         words += plan.remote.words(DEPENDENCIES)
     return (*words, DEPENDENCIES)
+
+
+def _secret_words(plan: BuildPlan) -> list[str]:
+    """The words that give every target the project's secrets: names and places, no values."""
+    words = []
+    for name, place in plan.secrets.items():
+        if isinstance(place, Path):
+            quoted = str(place).replace('"', '""')
+            words += ["--allow", f"fs.read={place}"]
+            words += ["--set", f'*.secrets+=id={name},"src={quoted}"']
+        else:
+            words += ["--set", f"*.secrets+=id={name},env={place}"]
+    return words

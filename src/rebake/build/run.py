@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -131,14 +131,17 @@ class _Build:
             "engine": self.endpoint.docker_host,
             "host settings": self.surroundings.host_settings,
             "rebake": __version__,
+            # Which there are, never what they are: another value is no other image.
+            **({"secrets": " ".join(sorted(self.plan.secrets))} if self.plan.secrets else {}),
         }
+        attested = {"provenance": "min"} if self.plan.provenance else {}
         self.keys = {
             image.service: skip.image_key(
                 inputs={n: digests[n] for n in (RECIPE, *image.needs)},
                 modes={half: self.modes[half] for half in image.needs},
                 arguments=self.plan.variables,
                 base_images=self.surroundings.base_images,
-                surroundings={**around, "export": self.plan.export, **environment},
+                surroundings={**around, **attested, "export": self.plan.export, **environment},
             )
             for image in self.plan.images
         }

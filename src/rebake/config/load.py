@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, cast
 import platformdirs
 
 from rebake.config import kept
-from rebake.config.place import ENV_PREFIX, ENVIRONMENT, Place, variable_of
+from rebake.config.cross_check import cross_check
+from rebake.config.place import ENV_PREFIX, ENVIRONMENT, FILE_NAME, Place, variable_name
 from rebake.config.values import FREE_TABLES, Tree, table_of, tree_of
 from rebake.errors import ConfigError, NotAProject, Problem, ProjectError
 
 if TYPE_CHECKING:
     from rebake.config.model import Config
 
-FILE_NAME = "rebake.toml"
 _SERVICES = "services"  # the model's property
 # REBAKE_* variables that belong to other parts: no keys of rebake.toml.
 _ENV_RESERVED = frozenset(
@@ -148,7 +148,7 @@ def _check(
 
     config = _validate(merged, places, problems)
     if config is not None:
-        problems += _cross_check(config, places)
+        problems += cross_check(config, places)
     if problems or config is None:
         raise ConfigError(problems)
     values = config.model_dump(mode="json") | {_SERVICES: list(config.services)}
@@ -178,7 +178,7 @@ def _parse(file: Path, text: str) -> Tree:
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and prefix.removesuffix(".") not in FREE_TABLES:
             # A free table stays visible when it is empty, so that its name is known.
             if key in FREE_TABLES and not value:
                 yield key, value
@@ -215,7 +215,7 @@ def _from_environment(
     env: Mapping[str, str], known: Mapping[str, object], problems: list[Problem]
 ) -> Tree:
     tree: Tree = {}
-    names = {variable_of(key): key for key in known}
+    names = {variable_name(key): key for key in known}
     for variable, text in sorted(_variables(env)):
         key = names.get(variable)
         if key is None:
@@ -287,11 +287,13 @@ def _validate(tree: Tree, places: Mapping[str, Place], problems: list[Problem]) 
             if key in seen:
                 continue
             seen.add(key)
+            in_secrets = key.partition(".")[0] == "secrets"
             problems.append(
                 Problem(
                     place.file,
                     place.shown(key),
-                    f"{item['input']!r} can't be used",
+                    # A secret is written here by mistake, sometimes: it is not repeated.
+                    "can't be used" if in_secrets else f"{item['input']!r} can't be used",
                     expected,
                     place.line(key),
                     _nearest(item["input"], expected) if item["type"] == "literal_error" else "",
@@ -338,50 +340,3 @@ def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
     if kind in {"greater_than_equal", "less_than_equal", "greater_than", "less_than"}:
         return message.removeprefix("Input should be ")
     return message.removeprefix("Value error, ")
-
-
-def _cross_check(config: Config, places: Mapping[str, Place]) -> Iterator[Problem]:
-    """What no single value shows: names that must exist, paths that must stay inside."""
-
-    def problem(key: str, message: str, expected: str = "", suggestion: str = "") -> Problem:
-        place = places.get(key, Place(Path(FILE_NAME), ""))
-        name, line = place.shown(key), place.line(key)
-        return Problem(place.file, name, message, expected, line, suggestion)
-
-    for mode in ("dev", "prod"):
-        ports: Mapping[str, int] = getattr(config, mode).ports
-        for name in ports:
-            # A default port of a service that this project does not have is no fault of anyone's.
-            default = not places[f"{mode}.ports.{name}"].text
-            if name not in config.services and not default:
-                match = difflib.get_close_matches(name, config.services, n=1)
-                yield problem(
-                    f"{mode}.ports.{name}",
-                    "no such service",
-                    f"one of {', '.join(config.services)}",
-                    f"did you mean {match[0]}?" if match else "",
-                )
-        taken: dict[int, str] = {}
-        # Those that somebody set come last: the fault is named where it was made.
-        mine = [name for name in ports if name in config.services]
-        given = sorted(mine, key=lambda name: places[f"{mode}.ports.{name}"].text != "")
-        for name in given:
-            port = ports[name]
-            if port in taken:
-                yield problem(f"{mode}.ports.{name}", f"port {port} is {taken[port]}'s already")
-            taken[port] = name
-    for alias, service in config.aliases.items():
-        if service not in config.services:
-            yield problem(
-                f"aliases.{alias}", f"no such service: {service}", ", ".join(config.services)
-            )
-    for key, text in (
-        ("backend.path", config.backend.path),
-        ("ui.path", config.ui.path),
-        ("docker.compose_prod", config.docker.compose_prod),
-        ("docker.compose_dev", config.docker.compose_dev),
-        ("docker.bake", config.docker.bake),
-    ):
-        path = Path(text)
-        if path.is_absolute() or ".." in path.parts or text.startswith("-"):
-            yield problem(key, f"{text!r} leaves the project", "a path inside the project's folder")

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from rebake.config.amounts import parse_age, parse_size
 
@@ -27,6 +38,11 @@ ImageRef = Annotated[
         pattern=r"^[a-z0-9][A-Za-z0-9._/-]*(?::[0-9]+/[A-Za-z0-9._/-]+)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?$"
     ),
 ]
+SecretName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*(?:[-_][A-Za-z0-9]+)*$", max_length=60)
+]
+_PLACES = '{ env = "VARIABLE" } or { file = "path" }, and never the secret itself'
+_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 RelativePath = Annotated[str, StringConstraints(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -97,6 +113,7 @@ class BuildTable(Table):
     dependency_layer: bool
     compiler_cache: Literal["none", "sccache"]
     compression: Literal["none", "zstd", "gzip"]
+    provenance: bool
 
 
 class CacheTable(Table):
@@ -142,6 +159,66 @@ class DevTable(StackTable):
     """`[dev]`."""
 
     watch: Literal["auto", "events", "polling"]
+
+
+class SignTable(Table):
+    """`[sign]`."""
+
+    method: Literal["key", "keyless"]
+    key: str
+    public_key: str
+    password_file: str
+    identity: str
+    issuer: str
+    folder: str
+    required: bool
+
+
+class SecretSource(Table):
+    """Where a secret's value is; never the value itself."""
+
+    env: str = ""
+    file: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: object) -> object:
+        known = list(cls.__pydantic_fields__)
+        if not isinstance(value, dict):
+            raise ValueError(_PLACES)  # noqa: TRY004 - pydantic shows these alone
+        for name in value:
+            if name not in known:
+                match = difflib.get_close_matches(str(name), known, n=1)
+                meant = f"did you mean {match[0]}?" if match else f"known: {', '.join(known)}"
+                msg = f"{_PLACES}; {name!r} is no key of a secret: {meant}"
+                raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if bool(self.env) == bool(self.file):
+            raise ValueError(_PLACES)
+        if self.env and not _VARIABLE.match(self.env):
+            msg = f"the name of a variable, such as NPM_TOKEN, in {_PLACES}"
+            raise ValueError(msg)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _only_given(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return {name: value for name, value in write(self).items() if value}
+
+
+class RunSecretSource(SecretSource):
+    """A secret of running services; all of them get it when none is named."""
+
+    services: Annotated[tuple[ServiceName, ...], Field(strict=False)] = ()
+
+
+class SecretsTable(Table):
+    """`[secrets]`."""
+
+    build: dict[SecretName, SecretSource]
+    run: dict[SecretName, RunSecretSource]
 
 
 class HistoryTable(Table):
@@ -244,7 +321,9 @@ class Config(Table):
     cache: CacheTable
     dev: DevTable
     prod: StackTable
+    sign: SignTable
     history: HistoryTable
+    secrets: SecretsTable
     benchmark: BenchmarkTable
     scan: ScanTable
     aliases: dict[str, ServiceName]

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+FILE_NAME = "rebake.toml"
 ENVIRONMENT = Path("environment")  # stands where a file's name would
 ENV_PREFIX = "REBAKE_"
 
 
-def variable_of(key: str) -> str:
+def variable_name(key: str) -> str:
     """Return the environment variable that sets a key."""
     return ENV_PREFIX + re.sub(r"[^A-Z0-9]", "_", key.upper())
 
@@ -24,7 +25,7 @@ class Place:
 
     def shown(self, key: str) -> str:
         """The key as it stands in this source."""
-        return variable_of(key) if self.file == ENVIRONMENT else key
+        return variable_name(key) if self.file == ENVIRONMENT else key
 
     def line(self, key: str) -> int | None:
         """The line (from 1) that sets `key`, or its table's line."""

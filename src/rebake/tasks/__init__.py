@@ -6,7 +6,7 @@ import gc
 
 from invoke.collection import Collection
 
-from rebake.tasks import benchmark, build, caches, config, engine, history, report, stack, why
+from rebake.tasks import benchmark, build, caches, config, engine, history, report, sign, stack, why
 
 # What is loaded now stays to the end, and most of what a task loads besides: look for garbage less
 # often than every 700 objects.
@@ -34,6 +34,9 @@ namespace = Collection(
     report.report,
     why.why,
     history.history,
+    sign.sign,
+    sign.verify,
+    sign.sbom,
 )
 
 __all__ = ["namespace"]

@@ -52,10 +52,11 @@ def warm(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
         BuildFailed, CommandFailed: something does not compile.
     """
     from rebake.process import stopping_children
-    from rebake.tasks import warm_words, wiring
+    from rebake.tasks import overlay, warm_words, wiring
 
     began = time.monotonic()
     _ = session.project.workspace  # a broken manifest is told before anything is fetched
+    overlay.read_build_secrets(session)
     if "ci" in purposes and not session.project.config.cache.remote:
         session.say("no remote cache is set (cache.remote): a fresh machine has nothing to read")
     _ = session.detected

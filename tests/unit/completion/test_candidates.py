@@ -42,7 +42,7 @@ def offered(line: str, services: tuple[str, ...] = ("api", "worker", "ui", "w"))
         ("build --progress =", ["auto", "plain", "quiet"]),
         ("build --progress plain u", ["ui"]),
         ("build --progress=plain u", ["ui"]),
-        ("prod --", ["--no-detach", *SHARED]),
+        ("prod --", ["--no-detach", "--require-signed", *SHARED]),
         ("refresh-cache ", ["show", "clean", "prune", "refresh"]),
         ("refresh-cache clean ", ["build", "images", "volumes", "all"]),
         ("refresh-cache clean build --y", ["--yes"]),
