@@ -41,7 +41,17 @@ ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 COMMON = ("json", "dry-run", "progress")
 HIGHEST_PORT = 65535  # larger numbers are easier to read in groups
-LISTS_OF_FILES = ("py_compile", "hadolint", "shellcheck")
+LISTS_OF_FILES = ("py_compile", "hadolint", "shellcheck", "actionlint")
+# What is more than one command, in words.
+ACTIONS = {
+    "sqlx": "compares `.sqlx` with the queries and the migrations",
+    "config": "holds `rebake.toml` to what it may say and to what is in the repository",
+    "base-images-lock": "holds `base-images.lock.json` to its form and to `[base_images]`",
+    "powershell": "PSScriptAnalyzer, PowerShell's own parser, or a grammar",
+    "workflows": "container images by digest, no cache in jobs that release",
+    "smoke": "builds and runs the production images: build id, `/healthz`, create, read and "
+    "delete, a stop with a request under way",
+}
 
 # What each exit code means to a script that calls rebake.
 EXIT_CODES = {
@@ -63,7 +73,7 @@ VARIABLES = {
     "REBAKE_PROGRESS": "the same as `--progress`: auto, plain or quiet",
 }
 # Set by the builds themselves, or not read yet: no business of a user.
-INTERNAL_VARIABLES = frozenset({"REBAKE_BUILD_ID", "REBAKE_DRY_RUN"})
+INTERNAL_VARIABLES = frozenset({"REBAKE_BUILD_ID", "REBAKE_CHECKS_FILE", "REBAKE_DRY_RUN"})
 
 # Values that make the errors' words read like the real ones, by the error's code.
 SAMPLES: dict[str, dict[str, object]] = {
@@ -158,6 +168,9 @@ SAMPLES: dict[str, dict[str, object]] = {
         "kept": ("target release",),
     },
     "limits-missed": {"missed": ("code-change: seconds",), "checked": 20},
+    "queries-changed": {
+        "changes": (".sqlx/query-0deb9d68.json: no query needs it",),
+    },
     "checks-failed": {"messages": ("backend/.env travels to the builder and looks like a secret",)},
 }
 
@@ -434,10 +447,12 @@ def sessions() -> str:
         "three. The sessions use the environment that the bootstrap made, so nothing is installed "
         "twice.",
         "The parts of a session run side by side, except those that would wait for one another "
-        "(two cargo runs, say). A part whose tool is not there is shown as `missing` and does not "
+        "(two cargo runs, say); `nox -s lint -j 2` runs the parts of `lint` side by side too. "
+        "A part whose tool is not there is shown as `missing` and does not "
         "fail the session. With `-- --strict`, or where `CI` is set, it does.",
         "What follows `--` goes to pytest: `nox -s test -- -k ports` runs the toolkit's tests of "
-        "that name and nothing else.",
+        "that name and nothing else. `-- --json` writes [one document](json.md) to stdout. More in "
+        "[Lint and test](../how-to/lint-and-test.md).",
         table(("session", "part", "command", "needs"), rows),
         "`nox -s docs` writes this folder's generated pages again; `nox -s docs -- --check` fails "
         "when one of them is out of date. `nox` alone leaves it out, since a unit test checks the "
@@ -459,22 +474,25 @@ def the_tree() -> Tree:
             *("backend/migrations/1.sql", "ui/package.json", "ui/Dockerfile"),
             *("scripts/bootstrap.py", "src/rebake/cli.py", "tests/unit/test_a.py"),
             *("tests/e2e/test_a.py", "tasks.py", "noxfile.py"),
+            *("docker/build.ps1", ".github/workflows/ci.yml"),
         ),
         shell=("docker/tools/build-ui",),
         compose=("docker/docker-compose.dev.yml", "docker/docker-compose.yml"),
+        actionlint=True,
     )
 
 
 def command_of(part: Part) -> str:
     """Say what a part runs."""
-    if part.action == "sqlx":
-        return "compares `.sqlx` with the queries and the migrations"
+    if part.action in ACTIONS:
+        return ACTIONS[part.action]
     lead = {
         "toolkit": (),
         "bun": ("bun",),
         "npm": ("npm",),
         "compose": ("docker",),
         "engine": ("docker",),
+        "actionlint": ("actionlint",),
     }
     words = [*lead.get(part.need, ("cargo",)), *part.argv]
     if part.name in LISTS_OF_FILES:
@@ -495,6 +513,8 @@ def needs(part: Part) -> str:
         "npm": "npm",
         "compose": "Compose",
         "engine": "an engine",
+        "powershell": "PowerShell, or the toolkit",
+        "actionlint": "actionlint; left out where it is not",
     }[part.need]
     return "an engine" if part.group == "e2e" else words
 

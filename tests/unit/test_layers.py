@@ -35,7 +35,8 @@ def nodes(file: Path) -> list[ast.AST]:
 def room(name: str) -> str:
     """The room of a module or folder: `process_command.py` is a part of `process`."""
     stem = name.removesuffix(".py")
-    return "process" if stem.startswith("process_") else stem
+    lead = stem.partition("_")[0]
+    return lead if lead in {"process", "sessions"} else stem
 
 
 def rooms() -> set[str]:

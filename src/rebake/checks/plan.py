@@ -11,10 +11,22 @@ from typing import Literal
 from rebake.results import Manager
 
 Need = Literal[
-    "toolkit", "cargo", "cargo-fmt", "cargo-clippy", "cargo-deny", "bun", "npm", "compose", "engine"
+    "toolkit",
+    "cargo",
+    "cargo-fmt",
+    "cargo-clippy",
+    "cargo-deny",
+    "bun",
+    "npm",
+    "compose",
+    "engine",
+    "powershell",
+    "actionlint",
 ]
-LINT_GROUPS = ("python", "rust", "typescript", "dockerfiles", "shell", "compose", "workflows")
-TEST_GROUPS = ("toolkit", "backend", "ui")
+LINT_GROUPS = (
+    *("config", "python", "rust", "typescript", "dockerfiles", "shell", "powershell", "compose"),
+    "workflows",
+)
 NOTHING_COLLECTED = 5  # pytest's exit code
 _NOTHING = re.compile(r"(?!)")
 
@@ -32,6 +44,7 @@ class Part:
         env: variables added to the environment.
         lane: parts of one lane run one after another, the lanes side by side.
         after: a part that has to pass first.
+        module: a Python package that it needs besides its tool.
         count: its matches in a failed run's output are the findings, or the number in group 1 is.
         keep: lines to show although the part passed.
         action: a deed that is more than one command: its name in `run.ACTIONS`.
@@ -47,6 +60,7 @@ class Part:
     env: Mapping[str, str] = field(default_factory=dict)
     lane: str = ""
     after: str = ""
+    module: str = ""
     count: re.Pattern[str] = _NOTHING
     keep: re.Pattern[str] = _NOTHING
     action: str = ""
@@ -82,6 +96,7 @@ class Tree:
         manager: what installs its packages.
         install: what the manager is called with to do so.
         compose: the compose files.
+        actionlint: whether this machine has that program.
     """
 
     files: tuple[str, ...]
@@ -91,6 +106,7 @@ class Tree:
     manager: Manager = "bun"
     install: tuple[str, ...] = ("install", "--frozen-lockfile")
     compose: tuple[str, ...] = ()
+    actionlint: bool = False
 
     def has(self, path: str) -> bool:
         """Tell whether a file, or anything in a folder, is there."""
@@ -99,6 +115,10 @@ class Tree:
     def present(self, *paths: str) -> tuple[str, ...]:
         """Return those of `paths` that are there."""
         return tuple(path for path in paths if self.has(path))
+
+    def ending(self, suffix: str) -> tuple[str, ...]:
+        """All files whose names end so."""
+        return tuple(name for name in self.files if name.endswith(suffix))
 
     @property
     def dockerfiles(self) -> tuple[str, ...]:
@@ -117,11 +137,13 @@ def is_dockerfile(path: str) -> bool:
 def parts_of_lint(tree: Tree, group: str) -> list[Part]:
     """Return the parts of `lint(group)`."""
     plans = {
+        "config": _config,
         "python": _python,
         "rust": _rust,
         "typescript": _typescript,
         "dockerfiles": _dockerfiles,
         "shell": _shell,
+        "powershell": _powershell,
         "compose": _compose,
         "workflows": _workflows,
     }
@@ -134,6 +156,16 @@ _RUSTC = re.compile(
     r"^(?:error|warning)(?:\[\w+\])?: (?!could not compile|aborting|`|build failed)", re.MULTILINE
 )
 _AT_A_LINE = re.compile(r"^\S+:\d+[: ]", re.MULTILINE)
+_A_LINE = re.compile(r"^\S", re.MULTILINE)
+_PYTHON = ("python",)  # for what this very process does
+
+
+def _config(_tree: Tree) -> list[Part]:
+    warning = re.compile(r"^warning: ")
+    return [
+        Part("rebake.toml", "config", _PYTHON, count=_A_LINE, keep=warning, action="config"),
+        Part("base images' lock", "config", _PYTHON, count=_A_LINE, action="base-images-lock"),
+    ]
 
 
 def _python(tree: Tree) -> list[Part]:
@@ -240,6 +272,12 @@ def _shell(tree: Tree) -> list[Part]:
     return _if(tree.shell, Part("shellcheck", "shell", argv, count=_AT_A_LINE))
 
 
+def _powershell(tree: Tree) -> list[Part]:
+    files = tree.ending(".ps1")
+    part = Part("powershell", "powershell", files, "powershell", action="powershell")
+    return _if(files, replace(part, count=_AT_A_LINE, timeout_s=300.0))
+
+
 def _compose(tree: Tree) -> list[Part]:
     return [
         Part(
@@ -253,8 +291,21 @@ def _compose(tree: Tree) -> list[Part]:
 
 
 def _workflows(tree: Tree) -> list[Part]:
-    argv = ("zizmor", "--offline", "--no-progress", ".github/workflows")
-    return _if(tree.has(".github/workflows"), Part("zizmor", "workflows", argv))
+    yaml = (*tree.ending(".yml"), *tree.ending(".yaml"))
+    files = [name for name in yaml if name.startswith(".github/workflows/")]
+    zizmor = ("zizmor", "--offline", "--no-progress", "--strict-collection", "--format=plain")
+    headings = re.compile(r"^(?:error|warning|info|help)\[", re.MULTILINE)
+    rules = Part(
+        *("workflow rules", "workflows", (*_PYTHON, *files)),
+        module="yaml",
+        count=_AT_A_LINE,
+        action="workflows",
+    )
+    actionlint = Part("actionlint", "workflows", ("-no-color", "-oneline", *files), "actionlint")
+    return [
+        *_if(files, Part("zizmor", "workflows", (*zizmor, ".github"), count=headings), rules),
+        *_if(files and tree.actionlint, replace(actionlint, count=_AT_A_LINE)),
+    ]
 
 
 # --- tests ----------------------------------------------------------------------------------
@@ -263,6 +314,8 @@ _PYTEST_SUMMARY = re.compile(r"\d+ (?:passed|skipped|deselected).* in [\d.]+s|no
 _PYTEST_FAILED = re.compile(r"^(?:FAILED|ERROR) ", re.MULTILINE)
 _CARGO_SUMMARY = re.compile(r"^test result: ok\. [1-9]")
 _CARGO_FAILED = re.compile(r"^---- \S+ stdout ----$", re.MULTILINE)
+_OK = re.compile(r"^ok: ")
+_SMOKE_FAILED = re.compile(r"^FAILED: ", re.MULTILINE)
 _BUN_SUMMARY = re.compile(r"^\s*\d+ (?:pass|fail|skip)$|^Ran \d+ tests")
 _BUN_FAILED = re.compile(r"^\(fail\)", re.MULTILINE)
 
@@ -291,10 +344,12 @@ def parts_of_test(tree: Tree, pytest_args: Sequence[str] = ()) -> list[Part]:
         count=_BUN_FAILED,
         keep=_BUN_SUMMARY,
     )
+    smoke = Part("smoke", "smoke", (), "engine", count=_SMOKE_FAILED, keep=_OK, action="smoke")
     return [
         *_if(tree.has(f"{tree.backend}/Cargo.toml"), backend),
         *_if(tree.has(f"{tree.ui}/package.json"), *install, ui),
         *toolkit,
+        *_if(tree.compose, smoke),
     ]
 
 

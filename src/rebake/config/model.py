@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Literal
 
@@ -143,6 +144,26 @@ class DevTable(StackTable):
     watch: Literal["auto", "events", "polling"]
 
 
+class SmokeTable(Table):
+    """`[smoke]`."""
+
+    resource: Annotated[str, StringConstraints(pattern=r"^(?:/[^\s?#]*)?$")]
+    body: str
+
+    @field_validator("body")
+    @classmethod
+    def _object(cls, value: str) -> str:
+        try:
+            document = json.loads(value)
+        except ValueError as error:
+            msg = f"a JSON object; {error}"
+            raise ValueError(msg) from None
+        if not isinstance(document, dict):
+            msg = "a JSON object"
+            raise ValueError(msg)  # noqa: TRY004 - what pydantic takes
+        return value
+
+
 class HistoryTable(Table):
     """`[history]`."""
 
@@ -201,6 +222,7 @@ class Config(Table):
     cache: CacheTable
     dev: DevTable
     prod: StackTable
+    smoke: SmokeTable
     history: HistoryTable
     benchmark: BenchmarkTable
     aliases: dict[str, ServiceName]

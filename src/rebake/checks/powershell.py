@@ -1,0 +1,98 @@
+"""Checks PowerShell scripts: with PSScriptAnalyzer, PowerShell's own parser, or a grammar.
+
+Where this machine has PowerShell, `analyze.ps1` beside this file asks its parser, and
+PSScriptAnalyzer where that module is installed. Elsewhere the tree-sitter grammar of PowerShell
+finds what is no valid syntax.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rebake.checks.tools import Tool, toolkit_program
+from rebake.process import Outcome, run
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+GRAMMAR = "tree_sitter_powershell"  # the package
+_QUOTE_CHARACTERS = 40
+_NOTE = (
+    "This machine has no PowerShell: the scripts were read by tree-sitter's grammar. What "
+    "PowerShell itself accepts, it takes in a plainer form (words in a list with quotes, say)."
+)
+
+
+def check(tool: Tool, root: Path, names: Sequence[str], timeout_s: float) -> Outcome:
+    """Check scripts; each fault is a line `file:line:column: message`.
+
+    Args:
+        tool: PowerShell, or the toolkit's Python where the grammar has to do.
+        root: the repository.
+        names: the scripts, from its root.
+        timeout_s: seconds that PowerShell may take.
+
+    Raises:
+        TimedOut: it took longer.
+    """
+    if tool == toolkit_program("python"):
+        return parse(root, names)
+    words = ("-NoProfile", "-NonInteractive", "-File")
+    with resources.as_file(resources.files("rebake.checks").joinpath("analyze.ps1")) as script:
+        command = tool.command([*words, str(script), *names], root, {"NO_COLOR": "1"})
+        return run(replace(command, timeout_s=timeout_s, what="PowerShell"))
+
+
+def parse(root: Path, names: Sequence[str]) -> Outcome:
+    """Look for what is no valid syntax, with the grammar alone."""
+    started = time.monotonic()
+    lines = [
+        f"{name}:{line}:{column}: {what}"
+        for name in names
+        for line, column, what in faults((root / name).read_bytes())
+    ]
+    text = "".join(f"{line}\n" for line in [*lines, *([_NOTE] if lines else [])])
+    return Outcome(("powershell",), int(bool(lines)), text, "", time.monotonic() - started)
+
+
+def faults(source: bytes) -> list[tuple[int, int, str]]:
+    """Return line, column (both from 1) and description of each fault in a script."""
+    import tree_sitter_powershell
+    from tree_sitter import Language, Parser
+
+    tree = Parser(Language(tree_sitter_powershell.language())).parse(source)
+    root = tree.root_node
+    if not root.has_error:
+        return []
+    found = [(*_place(node), _words(node)) for node in _broken(root)]
+    return found or [(1, 1, "not valid PowerShell")]
+
+
+def _broken(node: Node) -> Iterator[Node]:
+    """The outermost nodes that the grammar could not read, or had to add."""
+    if node.is_missing or node.type == "ERROR":
+        yield node
+        return
+    if node.has_error:
+        inner = [found for child in node.children for found in _broken(child)]
+        # An added token of no width is not always a child: then this is as near as we get.
+        yield from inner or [node]
+
+
+def _place(node: Node) -> tuple[int, int]:
+    return node.start_point[0] + 1, node.start_point[1] + 1
+
+
+def _words(node: Node) -> str:
+    if node.is_missing:
+        return f"{node.type} is missing"
+    text = (node.text or b"").decode("utf-8", "replace").strip()
+    first = text.splitlines()[0] if text else ""
+    if len(first) > _QUOTE_CHARACTERS:
+        first = first[:_QUOTE_CHARACTERS] + "..."
+    return f"not valid PowerShell from here on: {first}" if first else "something is missing here"
