@@ -7,8 +7,9 @@ finds what is no valid syntax.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -65,23 +66,69 @@ def faults(source: bytes) -> list[tuple[int, int, str]]:
     import tree_sitter_powershell
     from tree_sitter import Language, Parser
 
-    tree = Parser(Language(tree_sitter_powershell.language())).parse(source)
-    root = tree.root_node
-    if not root.has_error:
+    parser = Parser(Language(tree_sitter_powershell.language()))
+    if not parser.parse(source).root_node.has_error:
         return []
-    found = [(*_place(node), _words(node)) for node in _broken(root)]
-    return found or [(1, 1, "not valid PowerShell")]
+    plain = plainer(source)
+    if not plain.strip():
+        return []
+    root = parser.parse(plain).root_node
+    return [(*_place(node), _words(node)) for node in _broken(root)]
+
+
+def plainer(source: bytes) -> bytes:
+    """Return a script in which what PowerShell takes and the grammar does not is put otherwise.
+
+    Every byte keeps its place, and strings and comments stay as they are.
+    """
+    text = source.decode("latin-1")
+    parts = _QUOTED.split(text)  # what it matches is every second one
+    for number in range(0, len(parts), 2):
+        for pattern, put in _PLAINER:
+            parts[number] = pattern.sub(put, parts[number])
+    for number in range(1, len(parts), 2):  # a block of comment after another, or at the end
+        if parts[number].startswith("#"):
+            parts[number] = " " * len(parts[number])
+        elif parts[number].startswith("<#"):
+            parts[number] = re.sub(r"[^\r\n]", " ", parts[number])
+    return "".join(parts).encode("latin-1")
+
+
+def _blank(match: re.Match[str]) -> str:
+    return match[1] + " " * (len(match[0]) - len(match[1]))
+
+
+_QUOTED = re.compile(
+    r"""(<\#.*?\#>|(?<![\w`])\#[^\r\n]*|@'\r?\n.*?\n'@|@"\r?\n.*?\n"@"""
+    r"""|'(?:[^']|'')*'|"(?:`.|""|[^"`])*")""",
+    re.DOTALL,
+)
+_PLAINER: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    # Words without quotes in a list: `Select-Object Name, Size`.
+    (re.compile(r"(?<![\w$.:)\]}@*-])([A-Za-z*][\w*.\\/-]*)[ \t]*,[ \t]*(?=[A-Za-z*])"), _blank),
+    # A percent sign in an argument: `--format=%H`.
+    (re.compile(r"(?<=[\w=])%(?=\w)"), "x"),
+    # Parameters and the first statement on one line.
+    (re.compile(r"(\bparam[ \t]*\([^()\r\n]*\))[ \t](?=[^\s)])"), r"\1;"),
+    # The cases of a `switch` on one line.
+    (re.compile(r"(?<=\}) (?=default\b)"), ";"),
+    # The null-coalescing operator.
+    (re.compile(r"\?\?(?==?)"), "+ "),
+)
 
 
 def _broken(node: Node) -> Iterator[Node]:
     """The outermost nodes that the grammar could not read, or had to add."""
+    if node.is_missing and node.type == ";":  # PowerShell needs none at the end of a line or file
+        return
     if node.is_missing or node.type == "ERROR":
         yield node
         return
     if node.has_error:
         inner = [found for child in node.children for found in _broken(child)]
         # An added token of no width is not always a child: then this is as near as we get.
-        yield from inner or [node]
+        added = any(child.is_missing or child.has_error for child in node.children)
+        yield from inner or ([] if added else [node])
 
 
 def _place(node: Node) -> tuple[int, int]:

@@ -89,11 +89,14 @@ def _ignored(line: str, rule: str) -> bool:
 
 def _faults(document: Node) -> Iterator[Fault]:
     released = _is_release(_get(document, "on"))
+    releasing = ""
     for _, name, job in _entries(_get(document, "jobs")):
         yield from _images(job)
         if released or _publishes(job):
+            releasing = releasing or name
             yield from _caches(name, job)
-            yield from _settings(name, _get(document, "env"))
+    if releasing:
+        yield from _settings(releasing, _get(document, "env"))
 
 
 def _images(job: Node) -> Iterator[Fault]:
