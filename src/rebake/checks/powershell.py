@@ -73,7 +73,38 @@ def faults(source: bytes) -> list[tuple[int, int, str]]:
     if not plain.strip():
         return []
     root = parser.parse(plain).root_node
-    return [(*_place(node), _words(node)) for node in _broken(root)]
+    found = [(*_place(node), _words(node)) for node in _broken(root)]
+    # The grammar often gives up at the start of a whole block; a bracket tells the line.
+    open_ = unbalanced(source) if found else None
+    return [open_] if open_ else found
+
+
+def unbalanced(source: bytes) -> tuple[int, int, str] | None:
+    """Return line, column and description of the first bracket or quote without its partner."""
+    parts = _QUOTED.split(source.decode("utf-8", "replace"))
+    text = "".join(
+        part if number % 2 == 0 else re.sub(r"[^\n]", " ", part)
+        for number, part in enumerate(parts)
+    )
+    opened: list[int] = []
+    for place, letter in enumerate(text):
+        if letter in _PARTNER:
+            opened.append(place)
+        elif letter in _PARTNER.values():
+            if not opened:
+                return (*_at(text, place), f"{letter} closes nothing")
+            if _PARTNER[text[(last := opened.pop())]] != letter:
+                return (*_at(text, last), f"{text[last]} is not closed")
+        elif letter in "'\"" and text[place - 1 : place] != "`":
+            return (*_at(text, place), "a string is not closed")
+    return (*_at(text, opened[-1]), f"{text[opened[-1]]} is not closed") if opened else None
+
+
+def _at(text: str, place: int) -> tuple[int, int]:
+    return text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
+
+
+_PARTNER = {"(": ")", "[": "]", "{": "}"}
 
 
 def plainer(source: bytes) -> bytes:

@@ -58,6 +58,9 @@ def test_strings_and_places_stay_as_they_are() -> None:
         ("$a = @{ x = 1\n", 1),
         ("$a = 1\n$b = 2\nforeach ($x in) { }\n", 3),
         ("function { 1 }\n", 1),
+        ("param([string]$Name)\nif ($Name {\n  1\n}\n", 2),
+        ("param($a)\nfunction F {\n  $b = @(1\n}\n", 3),
+        ("$a = 1\n$b = 'x\n$c = 2\n", 2),
     ],
 )
 def test_what_is_no_powershell_is_found_at_its_line(script: str, line: int) -> None:
@@ -85,7 +88,7 @@ def test_faults_are_lines_with_file_and_place(tmp_path: Path) -> None:
     done = powershell.check(python, tmp_path, ["bad.ps1", "good.ps1"], 60)
     assert done.returncode == 1
     first, note = done.stdout.splitlines()
-    assert first == "bad.ps1:2:1: not valid PowerShell from here on: }"
+    assert first == "bad.ps1:2:1: } closes nothing"
     assert note.startswith("This machine has no PowerShell")
 
 
