@@ -36,9 +36,9 @@ class Linted:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8", newline="")
 
-    def lint(self, group: str) -> dict[str, Finished]:
-        """Run the parts of a group; how each ended, by its name."""
-        check = Check(self.root, Options(strict=False))
+    def lint(self, group: str, *, engine: bool = False) -> dict[str, Finished]:
+        """Run the parts of a group, with an engine if asked; how each ended, by its name."""
+        check = Check(self.root, Options(strict=False), makes_engine=engine)
         parts = plan.parts_of_lint(check.tree, group)
         done = run_parts(parts, self.root, check.tool, _SILENT, check.actions)
         return {finished.part.name: finished for finished in done}
