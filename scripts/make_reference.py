@@ -27,7 +27,7 @@ from invoke.parser.argument import Argument
 from pydantic import BaseModel
 
 from rebake import errors
-from rebake.checks import plan
+from rebake.checks import plan, plan_tests
 from rebake.checks.plan import Part, Tree
 from rebake.completion.answer import TABLE
 from rebake.completion.table import make_table
@@ -431,8 +431,8 @@ def sessions() -> str:
     lints = [(f"lint({group})", plan.parts_of_lint(tree, group)) for group in plan.LINT_GROUPS]
     chosen = [
         *((name, parts) for name, parts in lints if parts),
-        ("test", plan.parts_of_test(tree)),
-        ("e2e", plan.parts_of_e2e(tree)),
+        ("test", plan_tests.parts_of_test(tree)),
+        ("e2e", plan_tests.parts_of_e2e(tree)),
     ]
     rows = [
         (f"`{name}`" if number == 0 else "", part.name, command_of(part), needs(part))

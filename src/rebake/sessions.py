@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import nox
 
-from rebake.checks import plan, powershell, tools
+from rebake.checks import plan, plan_tests, powershell, tools
 from rebake.checks.files import read_tree
 from rebake.checks.plan import Need, Part, Tree
 from rebake.checks.run import Action, Listener, run_parts
@@ -63,14 +63,14 @@ def register(root: Path) -> None:
         """Test toolkit, backend and UI; with `-- ARGS` only the toolkit, by pytest ARGS."""
         check = Check(root, Options.of(session.posargs, os.environ), makes_engine=True)
         args = check.options.pytest
-        carry_out(session, check, lambda: plan.parts_of_test(check.tree, args), ledger)
+        carry_out(session, check, lambda: plan_tests.parts_of_test(check.tree, args), ledger)
 
     @nox.session(venv_backend="none")
     def e2e(session: nox.Session) -> None:
         """Run tests/e2e with a real engine; `-- ARGS` go to pytest."""
         check = Check(root, Options.of(session.posargs, os.environ), makes_engine=True)
         args = check.options.pytest
-        carry_out(session, check, lambda: plan.parts_of_e2e(check.tree, args), ledger)
+        carry_out(session, check, lambda: plan_tests.parts_of_e2e(check.tree, args), ledger)
 
     if (root / REFERENCE_MAKER).is_file():
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rebake import sessions
-from rebake.checks import plan
+from rebake.checks import plan, plan_tests
 from rebake.checks.plan import Part
 from rebake.checks.run import Finished
 from rebake.checks.tools import InContainer, Program
@@ -20,7 +20,7 @@ from rebake.sessions import Check, unknown_part
 from rebake.sessions_ledger import NOTES_FILE, Ledger, Options, report
 
 ROOT = Path(__file__).parents[2]
-PYTEST = plan.parts_of_test(plan.Tree(files=("tests/unit/test_a.py",)))[0]
+PYTEST = plan_tests.parts_of_test(plan.Tree(files=("tests/unit/test_a.py",)))[0]
 
 
 @pytest.mark.parametrize(

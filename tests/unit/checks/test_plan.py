@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rebake.checks import plan
+from rebake.checks import plan, plan_tests
 from rebake.checks.files import read_tree
 from rebake.checks.plan import LINT_GROUPS, Part, Tree
 from rebake.checks.run import lanes_of
@@ -114,7 +114,7 @@ def test_the_settings_are_checked_in_every_repository() -> None:
 
 
 def test_smoke_tests_show_what_passed() -> None:
-    (smoke,) = (part for part in plan.parts_of_test(TREE) if part.group == "smoke")
+    (smoke,) = (part for part in plan_tests.parts_of_test(TREE) if part.group == "smoke")
     assert smoke.need == "engine"
     assert smoke.kept("ok: a\nFAILED: b: c\n") == ["ok: a"]
     assert smoke.findings("ok: a\nFAILED: b: c\nFAILED: d: e\n") == 2
@@ -137,7 +137,7 @@ def test_npm_looks_at_its_lock_file_first() -> None:
     assert (ready.argv, ready.after, ready.lane) == (install, lock.name, lock.lane)
     assert [part.after for part in checks] == [ready.name, ready.name]
     assert {part.need for part in (lock, ready, *checks)} == {"npm"}
-    *_, test = (part for part in plan.parts_of_test(tree) if part.group == "ui")
+    *_, test = (part for part in plan_tests.parts_of_test(tree) if part.group == "ui")
     assert (test.argv, test.need, test.after) == (("test",), "bun", ready.name)
 
 
@@ -149,7 +149,7 @@ def test_a_repository_without_it_has_nothing_to_check(group: str) -> None:
 
 
 def test_the_tests_of_all_three() -> None:
-    parts = plan.parts_of_test(TREE)
+    parts = plan_tests.parts_of_test(TREE)
     assert [part.group for part in parts] == ["backend", "ui", "ui", "toolkit", "smoke"]
     cargo = ("test", "--quiet", "--locked", "--all-features", "--all-targets")
     assert argv_of(parts)["backend tests"] == cargo
@@ -157,23 +157,23 @@ def test_the_tests_of_all_three() -> None:
 
 def test_what_tests_compile_of_python_is_kept_even_where_the_machine_says_not_to() -> None:
     tree = Tree(files=("tests/unit/test_a.py", "tests/e2e/test_b.py"))
-    parts = [*plan.parts_of_test(tree), *plan.parts_of_e2e(tree)]
+    parts = [*plan_tests.parts_of_test(tree), *plan_tests.parts_of_e2e(tree)]
     assert [part.env["PYTHONDONTWRITEBYTECODE"] for part in parts] == ["", ""]
 
 
 def test_arguments_for_pytest_mean_the_toolkit_alone() -> None:
-    (part,) = plan.parts_of_test(TREE, ["-k", "x"])
+    (part,) = plan_tests.parts_of_test(TREE, ["-k", "x"])
     assert part.arguments == ("-P", "-m", "pytest", "-q", "-k", "x")
-    (end,) = plan.parts_of_e2e(TREE, ["-k", "x"])
+    (end,) = plan_tests.parts_of_e2e(TREE, ["-k", "x"])
     assert end.ok == (0, 5)
-    assert plan.parts_of_e2e(TREE)[0].ok == (0,)
-    assert plan.parts_of_e2e(EMPTY) == []
+    assert plan_tests.parts_of_e2e(TREE)[0].ok == (0,)
+    assert plan_tests.parts_of_e2e(EMPTY) == []
 
 
 def test_names_are_unique_and_actions_exist() -> None:
     everything = [
         [part for group in LINT_GROUPS for part in plan.parts_of_lint(TREE, group)],
-        plan.parts_of_test(TREE),
+        plan_tests.parts_of_test(TREE),
     ]
     for parts in everything:
         names = [part.name for part in parts]
@@ -214,7 +214,7 @@ def test_findings(pattern: str, output: str, expected: int) -> None:
     ],
 )
 def test_pytests_last_line_is_kept(line: str) -> None:
-    (toolkit,) = (part for part in plan.parts_of_test(TREE) if part.group == "toolkit")
+    (toolkit,) = (part for part in plan_tests.parts_of_test(TREE) if part.group == "toolkit")
     assert toolkit.kept(f"....\n{line}\n") == [line]
 
 
