@@ -134,20 +134,19 @@ class Ledger:
         """Return the closing table: part, result, findings, seconds, and their sums."""
         if not self.rows:
             return ""
-        lines = [f"{'part':<34} {'result':<8} {'findings':>8} {'seconds':>8}"]
-        for row in self.rows:
+        names = [f"{row.session}: {row.part}" for row in self.rows]
+        width = max(34, *(len(name) for name in names))
+        lines = [f"{'part':<{width}} {'result':<8} {'findings':>8} {'seconds':>8}"]
+        for name, row in zip(names, self.rows, strict=True):
             findings = str(row.findings) if row.state in _RAN else "-"
             note = f"  {row.note}" if row.note else ""
-            lines.append(
-                f"{f'{row.session}: {row.part}':<34} {row.state:<8} {findings:>8} "
-                f"{row.seconds:>8.1f}{note}"
-            )
+            lines.append(f"{name:<{width}} {row.state:<8} {findings:>8} {row.seconds:>8.1f}{note}")
         total, seconds = sum(r.findings for r in self.rows), sum(r.seconds for r in self.rows)
         count = f"{len(self.rows)} part{'' if len(self.rows) == 1 else 's'}"
         result = "failed" if any(row.state == "failed" for row in self.rows) else "ok"
         if result == "ok" and any(row.state not in _RAN for row in self.rows):
             result = "not all"
-        lines.append(f"{count:<34} {result:<8} {total:>8} {seconds:>8.1f}")
+        lines.append(f"{count:<{width}} {result:<8} {total:>8} {seconds:>8.1f}")
         return "\n".join(lines) + "\n"
 
     def document(self) -> dict[str, object]:

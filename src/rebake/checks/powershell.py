@@ -43,7 +43,8 @@ def check(tool: Tool, root: Path, names: Sequence[str], timeout_s: float) -> Out
     """
     if tool == toolkit_program("python"):
         return parse(root, names)
-    words = ("-NoProfile", "-NonInteractive", "-File")
+    # Windows may be set to run no script at all; elsewhere this option means nothing.
+    words = ("-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File")
     with resources.as_file(resources.files("rebake.checks").joinpath("analyze.ps1")) as script:
         command = tool.command([*words, str(script), *names], root, {"NO_COLOR": "1"})
         return run(replace(command, timeout_s=timeout_s, what="PowerShell"))

@@ -102,7 +102,7 @@ def test_powershell_itself_comes_first(tmp_path: Path, monkeypatch: pytest.Monke
     assert tool == Program(fake)
     done = powershell.check(tool, tmp_path, ["a.ps1", "b.ps1"], 60)
     *options, script, first, second = done.stdout.splitlines()
-    assert options == ["-NoProfile", "-NonInteractive", "-File"]
+    assert options == ["-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File"]
     assert Path(script).name == "analyze.ps1"
     assert (first, second, done.returncode) == ("a.ps1", "b.ps1", 1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -82,7 +83,7 @@ class Items(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if "cut off" in self.faults and self.headers["Expect"]:
-            self.connection.close()
+            self.connection.shutdown(socket.SHUT_RDWR)
             return
         place = f"{PATH}/{len(self.kept) + 1}"
         if "forgets" in self.faults:
