@@ -27,7 +27,7 @@ from invoke.parser.argument import Argument
 from pydantic import BaseModel
 
 from rebake import errors
-from rebake.checks import plan
+from rebake.checks import plan, plan_tests
 from rebake.checks.plan import Part, Tree
 from rebake.completion.answer import TABLE
 from rebake.completion.table import make_table
@@ -43,7 +43,17 @@ ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 COMMON = ("json", "dry-run", "progress")
 HIGHEST_PORT = 65535  # larger numbers are easier to read in groups
-LISTS_OF_FILES = ("py_compile", "hadolint", "shellcheck")
+LISTS_OF_FILES = ("py_compile", "hadolint", "shellcheck", "actionlint")
+# What is more than one command, in words.
+ACTIONS = {
+    "sqlx": "compares `.sqlx` with the queries and the migrations",
+    "config": "holds `rebake.toml` to what it may say and to what is in the repository",
+    "base-images-lock": "holds `base-images.lock.json` to its form and to `[base_images]`",
+    "powershell": "PSScriptAnalyzer, PowerShell's own parser, or a grammar",
+    "workflows": "container images by digest, no cache in jobs that release",
+    "smoke": "builds and runs the production images: build id, `/healthz`, create, read and "
+    "delete, a stop with a request under way",
+}
 
 # What each exit code means to a script that calls rebake.
 EXIT_CODES = {
@@ -65,7 +75,7 @@ VARIABLES = {
     "REBAKE_PROGRESS": "the same as `--progress`: auto, plain or quiet",
 }
 # Set by the builds themselves, or not read yet: no business of a user.
-INTERNAL_VARIABLES = frozenset({"REBAKE_BUILD_ID", "REBAKE_DRY_RUN"})
+INTERNAL_VARIABLES = frozenset({"REBAKE_BUILD_ID", "REBAKE_CHECKS_FILE", "REBAKE_DRY_RUN"})
 
 # The parts of a scan, as `sessions_scan` names them.
 SCAN_PARTS = (
@@ -194,6 +204,9 @@ SAMPLES: dict[str, dict[str, object]] = {
         "tool": "trivy 0.69.4",
         "message": "that release was malicious",
         "next_step": "remove it from this machine, and renew what it could read; 0.74.0 is good",
+    },
+    "queries-changed": {
+        "changes": (".sqlx/query-0deb9d68.json: no query needs it",),
     },
     "checks-failed": {"messages": ("backend/.env travels to the builder and looks like a secret",)},
 }
@@ -461,8 +474,8 @@ def sessions() -> str:
     lints = [(f"lint({group})", plan.parts_of_lint(tree, group)) for group in plan.LINT_GROUPS]
     chosen = [
         *((name, parts) for name, parts in lints if parts),
-        ("test", plan.parts_of_test(tree)),
-        ("e2e", plan.parts_of_e2e(tree)),
+        ("test", plan_tests.parts_of_test(tree)),
+        ("e2e", plan_tests.parts_of_e2e(tree)),
     ]
     rows = [
         (f"`{name}`" if number == 0 else "", part.name, command_of(part), needs(part))
@@ -477,10 +490,12 @@ def sessions() -> str:
         "three. The sessions use the environment that the bootstrap made, so nothing is installed "
         "twice.",
         "The parts of a session run side by side, except those that would wait for one another "
-        "(two cargo runs, say). A part whose tool is not there is shown as `missing` and does not "
+        "(two cargo runs, say); `nox -s lint -j 2` runs the parts of `lint` side by side too. "
+        "A part whose tool is not there is shown as `missing` and does not "
         "fail the session. With `-- --strict`, or where `CI` is set, it does.",
         "What follows `--` goes to pytest: `nox -s test -- -k ports` runs the toolkit's tests of "
-        "that name and nothing else.",
+        "that name and nothing else. `-- --json` writes [one document](json.md) to stdout. More in "
+        "[Lint and test](../how-to/lint-and-test.md).",
         table(("session", "part", "command", "needs"), rows),
         "## scan",
         "`nox -s scan` looks at the production images and at what they are made from; "
@@ -511,22 +526,25 @@ def the_tree() -> Tree:
             *("backend/migrations/1.sql", "ui/package.json", "ui/Dockerfile"),
             *("scripts/bootstrap.py", "src/rebake/cli.py", "tests/unit/test_a.py"),
             *("tests/e2e/test_a.py", "tasks.py", "noxfile.py"),
+            *("docker/build.ps1", ".github/workflows/ci.yml"),
         ),
         shell=("docker/tools/build-ui",),
         compose=("docker/docker-compose.dev.yml", "docker/docker-compose.yml"),
+        actionlint=True,
     )
 
 
 def command_of(part: Part) -> str:
     """Say what a part runs."""
-    if part.action == "sqlx":
-        return "compares `.sqlx` with the queries and the migrations"
+    if part.action in ACTIONS:
+        return ACTIONS[part.action]
     lead = {
         "toolkit": (),
         "bun": ("bun",),
         "npm": ("npm",),
         "compose": ("docker",),
         "engine": ("docker",),
+        "actionlint": ("actionlint",),
     }
     words = [*lead.get(part.need, ("cargo",)), *part.argv]
     if part.name in LISTS_OF_FILES:
@@ -547,6 +565,8 @@ def needs(part: Part) -> str:
         "npm": "npm",
         "compose": "Compose",
         "engine": "an engine",
+        "powershell": "PowerShell, or the toolkit",
+        "actionlint": "actionlint; left out where it is not",
     }[part.need]
     return "an engine" if part.group == "e2e" else words
 

@@ -455,6 +455,26 @@ class ChecksFailed(RebakeError):
 
 
 @dataclass(eq=False)
+class QueriesChanged(RebakeError):
+    """`invoke sqlx-prepare --check`: the committed query data is not what the queries ask for."""
+
+    changes: Sequence[str]
+    code: ClassVar[str] = "queries-changed"
+    advises: ClassVar[str] = "invoke sqlx-prepare, and commit what it writes"
+
+    @property
+    def what(self) -> str:
+        """How many files."""
+        count = len(self.changes)
+        return f"{count} file{'' if count == 1 else 's'} of query data out of date"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """Each file."""
+        return self.changes
+
+
+@dataclass(eq=False)
 class LimitsMissed(RebakeError):
     """`invoke benchmark --check` or `invoke workflow-test` measured more than is allowed."""
 

@@ -6,90 +6,53 @@ They run in the environment that scripts/bootstrap.py made: nothing is installed
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nox
 
-from rebake.checks import plan, tools
+from rebake.checks import plan, plan_tests, powershell, tools
 from rebake.checks.files import read_tree
 from rebake.checks.plan import Need, Part, Tree
-from rebake.checks.run import Finished, Listener, run_parts
+from rebake.checks.run import Action, Listener, run_parts
 from rebake.checks.tools import Client, Docker, Program, Tool
-from rebake.errors import Interrupted, NoEngine, RebakeError
+from rebake.errors import Interrupted, NoEngine, RebakeError, UnknownName
 from rebake.process import Command, run, which
+from rebake.sessions_actions import actions
+from rebake.sessions_ledger import Ledger, Options, report, write
 
 if TYPE_CHECKING:
     from rebake.engine.endpoint import Endpoint
     from rebake.project.project import Project
 
-STRICT = "--strict"
+_PART_OF_LINT = re.compile(r"^(?:--?[a-z]+=)?lint\(([^)=]*)\)$")
 REFERENCE_MAKER = "scripts/make_reference.py"
-_OFF = {"", "0", "false", "no"}
 _PROBE_S = 20.0
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a session was asked for.
-
-    Attributes:
-        strict: a tool that is missing is a failure.
-        pytest: arguments for pytest.
-    """
-
-    strict: bool
-    pytest: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, posargs: Sequence[str], environ: Mapping[str, str]) -> Options:
-        """Read them from what follows `--` and from the environment."""
-        in_ci = environ.get("CI", "").lower() not in _OFF
-        rest = tuple(word for word in posargs if word != STRICT)
-        return cls(strict=in_ci or STRICT in posargs, pytest=rest)
-
-
-@dataclass
-class Ledger:
-    """What all sessions of this run found, for the closing table."""
-
-    rows: list[tuple[str, Finished]] = field(default_factory=list)
-    scan_code: int = 0  # what a scan that found something wants this run to end with
-
-    def add(self, session: str, finished: Sequence[Finished]) -> None:
-        """Note a session's parts."""
-        self.rows += [(session, part) for part in finished]
-
-    def table(self) -> str:
-        """Return the closing table: part, result, findings, seconds."""
-        if not self.rows:
-            return ""
-        lines = [f"{'part':<34} {'result':<8} {'findings':>8} {'seconds':>8}"]
-        for session, done in self.rows:
-            name = f"{session}: {done.part.name}"
-            findings = str(done.findings) if done.state in {"ok", "failed"} else "-"
-            note = f"  {done.note}" if done.note else ""
-            row = f"{name:<34} {done.state:<8} {findings:>8} {done.seconds:>8.1f}{note}"
-            lines.append(row)
-        return "\n".join(lines) + "\n"
-
-
 def register(root: Path) -> None:
-    """Make the sessions known to Nox; called by the repository's noxfile."""
+    """Make the sessions known to Nox; called by the repository's noxfile.
+
+    Raises:
+        SystemExit: the command line asks for a part of `lint` that there is not.
+    """
+    if unknown := unknown_part(sys.argv):
+        raise SystemExit(unknown)
     nox.options.sessions = ["lint", "test", "e2e"]
     nox.options.default_venv_backend = "none"
-    ledger = Ledger()
-    atexit.register(lambda: close(ledger))
-    groups = [g for g in plan.LINT_GROUPS if g != "workflows" or (root / ".github").is_dir()]
+    ledger = Ledger.of_this_run(sys.argv)
+    atexit.register(ledger.close)
 
-    @nox.session(venv_backend="none")
-    @nox.parametrize("group", [nox.param(group, id=group) for group in groups])
+    @nox.session(venv_backend="none", allow_parallel=True)
+    @nox.parametrize("group", [nox.param(group, id=group) for group in plan.LINT_GROUPS])
     def lint(session: nox.Session, group: str) -> None:
         """Check the sources: nox -s lint, nox -s "lint(rust)"."""
         check = Check(root, Options.of(session.posargs, os.environ))
@@ -100,14 +63,14 @@ def register(root: Path) -> None:
         """Test toolkit, backend and UI; with `-- ARGS` only the toolkit, by pytest ARGS."""
         check = Check(root, Options.of(session.posargs, os.environ), makes_engine=True)
         args = check.options.pytest
-        carry_out(session, check, lambda: plan.parts_of_test(check.tree, args), ledger)
+        carry_out(session, check, lambda: plan_tests.parts_of_test(check.tree, args), ledger)
 
     @nox.session(venv_backend="none")
     def e2e(session: nox.Session) -> None:
         """Run tests/e2e with a real engine; `-- ARGS` go to pytest."""
         check = Check(root, Options.of(session.posargs, os.environ), makes_engine=True)
         args = check.options.pytest
-        carry_out(session, check, lambda: plan.parts_of_e2e(check.tree, args), ledger)
+        carry_out(session, check, lambda: plan_tests.parts_of_e2e(check.tree, args), ledger)
 
     @nox.session(venv_backend="none", default=False)
     def scan(session: nox.Session) -> None:
@@ -122,6 +85,20 @@ def register(root: Path) -> None:
         def docs(session: nox.Session) -> None:
             """Write the generated pages of docs/reference again; `-- --check` only compares."""
             session.run(sys.executable, REFERENCE_MAKER, *session.posargs, external=True)
+
+
+def unknown_part(argv: Sequence[str]) -> str:
+    """Return what is wrong with a `lint(...)` of the command line; empty when nothing is.
+
+    Nox itself would only say that there is no such session.
+    """
+    words = argv[: argv.index("--")] if "--" in argv else argv
+    for word in words:
+        match = _PART_OF_LINT.match(word)
+        if match and match[1] not in plan.LINT_GROUPS:
+            error = UnknownName("part of lint", match[1], plan.LINT_GROUPS)
+            return f"{error}\n  parts: {', '.join(plan.LINT_GROUPS)}"
+    return ""
 
 
 def carry_out(
@@ -141,7 +118,7 @@ def carry_out(
         line=lambda line: write(f"{line}\n"),
     )
     try:
-        finished = run_parts(parts, check.root, check.tool, listener)
+        finished = run_parts(parts, check.root, check.tool, listener, check.actions)
     except Interrupted:
         raise KeyboardInterrupt from None
     except RebakeError as error:
@@ -153,42 +130,6 @@ def carry_out(
         session.error(f"not passed: {', '.join(faults)}")
     if all(done.state in {"missing", "skipped"} for done in finished):
         session.skip("; ".join(dict.fromkeys(done.note for done in finished)))
-
-
-def close(ledger: Ledger) -> None:
-    """Write the closing table, and end with a scan's own exit code where nothing else failed.
-
-    Nox knows 0 and 1 only, and this is the last thing that runs.
-    """
-    write(ledger.table())
-    others = any(done.state == "failed" for _, done in ledger.rows)
-    if ledger.scan_code and not others:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(ledger.scan_code)
-
-
-def report(done: Finished, *, streamed: bool = False) -> str:
-    """Return what is shown when a part has ended: little when it passed, all when it failed."""
-    part = done.part
-    if done.state in {"missing", "skipped"}:
-        return f"  {part.name}: skipped: {done.state}: {done.note}\n"
-    head = f"  {part.name}: {'ok' if done.state == 'ok' else 'FAILED'} ({done.seconds:.1f} s)\n"
-    if streamed and not part.action and done.output:  # it stands above already
-        return head
-    if done.state == "ok":
-        return head + "".join(f"{line}\n" for line in part.kept(done.output))
-    rule = f"  {'-' * 20} {part.name} {'-' * 20}\n"
-    return f"{head}{rule}{done.output.rstrip()}\n{rule}"
-
-
-def write(text: str) -> None:
-    """Write to stdout at once, whatever the terminal's encoding."""
-    if not text:
-        return
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
 
 
 class Check:
@@ -222,10 +163,18 @@ class Check:
         compose = (config.docker.compose_prod, config.docker.compose_dev)
         tree = read_tree(self.root, config.backend.path, config.ui.path, compose)
         manager = config.ui.manager
-        return replace(tree, manager=manager, install=install_words(manager))
+        actionlint = which("actionlint") is not None
+        return replace(tree, manager=manager, install=install_words(manager), actionlint=actionlint)
+
+    @cached_property
+    def actions(self) -> Mapping[str, Action]:
+        """What parts do that is more than one command."""
+        return actions(lambda: self._endpoint)
 
     def tool(self, need: Need, part: Part) -> Tool | str:
         """Return the tool for a part, or why there is none."""
+        if part.module and importlib.util.find_spec(part.module) is None:
+            return f"the Python package {part.module} is not in {Path(sys.prefix)}"
         key = part.argv[0] if need == "toolkit" else need
         with self._guard:
             lock = self._locks.setdefault(key, threading.Lock())
@@ -250,6 +199,11 @@ class Check:
                 return self._npm()
             case "compose":
                 return self._compose()
+            case "powershell":
+                return find_powershell()
+            case "actionlint":
+                found = which("actionlint")
+                return Program(found) if found else "actionlint"
             case "engine":
                 engine = self._endpoint
                 if isinstance(engine, str):
@@ -326,6 +280,16 @@ class Check:
             if self._images is None:
                 self._images = images_of(self.project, endpoint, make=self._makes_engine)
             return ref in self._images
+
+
+def find_powershell() -> Tool | str:
+    """Return PowerShell, or the toolkit's Python where it has the grammar."""
+    found = which("pwsh") or (which("powershell") if sys.platform == "win32" else None)
+    if found is not None:
+        return Program(found)
+    if importlib.util.find_spec(powershell.GRAMMAR) is None:
+        return f"PowerShell, and the Python package {powershell.GRAMMAR} is not in {sys.prefix}"
+    return tools.toolkit_program("python") or "python"
 
 
 @dataclass(frozen=True)

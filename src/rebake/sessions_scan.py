@@ -32,7 +32,8 @@ from rebake.scan import (
 from rebake.scan.findings import Finding, PartResult, Policy, ScanResult, ignores_of
 from rebake.scan.run import Missing, Part, run_parts
 from rebake.scan.workshop import Settings, Workshop, words_of
-from rebake.sessions import STRICT, Check, Ledger, Options, find_engine, say, write
+from rebake.sessions import Check, find_engine, say
+from rebake.sessions_ledger import JSON, STRICT, Ledger, Options, write
 
 if TYPE_CHECKING:
     import nox
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from rebake.project.dockerfile import Dockerfile
     from rebake.project.project import Project
 
-JSON = "--json"
 REPORTS = Path(".rebake") / "scan"
 _KNOWN = (STRICT, JSON)
 _DENY_S = 900.0
@@ -78,18 +78,17 @@ class Asked:
 
 
 def scan_and_show(session: nox.Session, root: Path, ledger: Ledger) -> None:
-    """Scan, show the result or print it as JSON, and end the session accordingly."""
-    from rebake.report.json import write_document
-
+    """Scan, show the result or leave it to the run's document, and end the session accordingly."""
     try:
         asked = Asked.of(session.posargs, os.environ)
         result = scan(root, asked, say=note if asked.as_json else say)
     except Interrupted:
         raise KeyboardInterrupt from None
     except RebakeError as error:
+        ledger.scan_code = error.exit_code
         session.error(str(error))
     if asked.as_json:
-        write_document(document.json_of(result))
+        ledger.scan = document.json_of(result)
     else:
         write("\n" + text_of(result))
     if result.exit_code:

@@ -39,6 +39,8 @@ class Bench:
             (crate / name / "src").mkdir(parents=True)
             (crate / name / "Cargo.toml").write_text(f'[package]\nname = "{name}"\n')
             (crate / name / "src" / "main.rs").write_text("fn main() {}\n")
+        (crate / "api" / "src" / "queries.rs").write_text('sqlx::query!("select 1");\n')
+        (self.root / "backend" / "migrations").mkdir()
         (self.root / "backend" / "Cargo.toml").write_text('[workspace]\nmembers = ["crates/*"]\n')
         (self.root / "ui").mkdir()
         (self.root / "rebake.toml").write_text('[project]\nname = "shop"\n')
@@ -299,6 +301,8 @@ DRY = {
     "down --volumes": ("REBAKE_HOST_SETTINGS=", " down --remove-orphans --volumes"),
     "logs api --tail 5 --export logs.txt": (" logs --no-color --tail 5 api",),
     "base-images --pin": ("docker pull rust:1.97-slim-trixie", "docker pull oven/bun:"),
+    "sqlx-prepare": ("SQLX_OFFLINE=false", " rustc --quiet --locked -p api --lib"),
+    "sqlx-prepare --check": ("DATABASE_URL=sqlite:",),
     "engine stop": (),
     "engine remove": (),
     "ps": (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from rebake import sessions
-from rebake.checks import plan
+from rebake.checks import plan, plan_tests
 from rebake.checks.plan import Part
 from rebake.checks.run import Finished
 from rebake.checks.tools import InContainer, Program
 from rebake.engine.endpoint import Endpoint
-from rebake.sessions import Check, Ledger, Options, report
+from rebake.sessions import Check, unknown_part
+from rebake.sessions_ledger import NOTES_FILE, Ledger, Options, report
 
 ROOT = Path(__file__).parents[2]
-PYTEST = plan.parts_of_test(plan.Tree(files=("tests/unit/test_a.py",)))[0]
+PYTEST = plan_tests.parts_of_test(plan.Tree(files=("tests/unit/test_a.py",)))[0]
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,7 @@ PYTEST = plan.parts_of_test(plan.Tree(files=("tests/unit/test_a.py",)))[0]
         ([], {}, Options(strict=False)),
         (["--strict"], {}, Options(strict=True)),
         (["-k", "x"], {}, Options(strict=False, pytest=("-k", "x"))),
+        (["--json", "-x"], {}, Options(strict=False, pytest=("-x",), json=True)),
         ([], {"CI": "true"}, Options(strict=True)),
         ([], {"CI": "false"}, Options(strict=False)),
     ],
@@ -62,10 +65,72 @@ def test_the_closing_table() -> None:
     assert ledger.table() == ""
     ledger.add("lint", [Finished(Part("mypy", "python", ()), "failed", 1.25, 3)])
     ledger.add("e2e", [Finished(Part("x", "e2e", ()), "missing", note="a Docker engine (none)")])
-    head, failed, missing = ledger.table().splitlines()
+    ledger.add("e2e", [Finished(Part("y", "e2e", ()), "failed", 0.5, 2)])
+    head, failed, missing, _, sums = ledger.table().splitlines()
     assert head.split() == ["part", "result", "findings", "seconds"]
     assert failed.split() == ["lint:", "mypy", "failed", "3", "1.2"]
     assert missing.split()[:4] == ["e2e:", "x", "missing", "-"]
+    assert sums.split() == ["3", "parts", "failed", "5", "1.8"]
+
+
+def test_the_sums_do_not_call_a_run_good_that_left_something_out() -> None:
+    ledger = Ledger()
+    ledger.add("lint", [Finished(Part("mypy", "python", ()), "ok", 1.0)])
+    assert ledger.table().splitlines()[-1].split() == ["1", "part", "ok", "0", "1.0"]
+    ledger.add("lint", [Finished(Part("x", "rust", ()), "missing", note="cargo")])
+    assert ledger.table().splitlines()[-1].split()[2:4] == ["not", "all"]
+
+
+def test_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger()
+    ledger.add("lint", [Finished(Part("mypy", "python", ()), "failed", 1.25, 3, "a.py:1: x\n")])
+    assert ledger.document() == {
+        "schema_version": 1,
+        "parts": [
+            {
+                "session": "lint", "part": "mypy", "group": "python", "state": "failed",
+                "findings": 3, "seconds": 1.25, "note": "", "output": "a.py:1: x\n",
+            }
+        ],
+        "findings": 3,
+        "seconds": 1.25,
+        "ok": False,
+    }  # fmt: skip
+    assert Ledger().document()["ok"] is False
+
+
+def test_the_processes_of_a_parallel_run_tell_the_first_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(NOTES_FILE, raising=False)
+    first = Ledger.of_this_run(["nox", "-s", "lint"])
+    for name in ("mypy", "ruff check"):
+        worker = Ledger.of_this_run(["nox", "--parallel-worker", "-s", "lint(python)"])
+        worker.add("lint", [Finished(Part(name, "python", ()), "ok", 1.0)])
+        worker.close()
+    assert capsys.readouterr().out == ""
+    first.close()
+    shown = capsys.readouterr().out
+    assert "lint: mypy" in shown
+    assert "2 parts" in shown
+    assert not Path(os.environ[NOTES_FILE]).exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["nox", "-s", "lint(rust)", "test"], ""),
+        (["nox", "-s", "lint"], ""),
+        (["nox", "-s", "test", "--", "lint(rusty)"], ""),
+        (["nox", "-s", "lint(rusty)"], "did you mean rust?"),
+        (["nox", "--session=lint(dokerfiles)"], "did you mean dockerfiles?"),
+        (["nox", "-s", "lint(zzz)"], "parts: config, python, rust"),
+    ],
+)
+def test_a_part_of_lint_that_there_is_not(argv: list[str], says: str) -> None:
+    said = unknown_part(argv)
+    assert says in said
+    assert bool(said) is bool(says)
 
 
 def test_a_tool_is_looked_for_once() -> None:
@@ -125,14 +190,31 @@ def test_the_noxfile_names_all_sessions() -> None:
     assert "What follows `--` goes to pytest" in listed
 
 
-def test_one_lint_by_its_id() -> None:
-    result = nox("-s", "lint(shell)")
-    assert "shellcheck: ok" in result.stdout, result.stdout + result.stderr
+def test_one_lint_by_its_id_and_none_by_another() -> None:
+    result = nox("-s", "lint(powershell)")
+    assert "powershell: ok" in result.stdout, result.stdout + result.stderr
     assert result.returncode == 0
+    wrong = nox("-s", "lint(powrshell)")
+    assert wrong.returncode == 1
+    assert "did you mean powershell?" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
+def test_sessions_side_by_side_end_in_one_document() -> None:
+    result = nox("-s", "lint(config)", "lint(powershell)", "-j", "2", "--", "--json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    document = json.loads(result.stdout)
+    parts = {(row["group"], row["part"], row["state"]) for row in document["parts"]}
+    assert parts == {
+        ("config", "rebake.toml", "ok"),
+        ("config", "base images' lock", "ok"),
+        ("powershell", "powershell", "ok"),
+    }
+    assert document["ok"] is True
 
 
 def test_a_fault_in_the_configuration_is_no_traceback() -> None:
-    result = nox("-s", "lint(shell)", REBAKE_NO_SUCH_KEY="1")
+    result = nox("-s", "lint(powershell)", REBAKE_NO_SUCH_KEY="1")
     assert result.returncode == 1
     assert "REBAKE_NO_SUCH_KEY" in result.stderr
     assert "Traceback" not in result.stderr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Literal
@@ -11,11 +11,22 @@ from typing import Literal
 from rebake.results import Manager
 
 Need = Literal[
-    "toolkit", "cargo", "cargo-fmt", "cargo-clippy", "cargo-deny", "bun", "npm", "compose", "engine"
+    "toolkit",
+    "cargo",
+    "cargo-fmt",
+    "cargo-clippy",
+    "cargo-deny",
+    "bun",
+    "npm",
+    "compose",
+    "engine",
+    "powershell",
+    "actionlint",
 ]
-LINT_GROUPS = ("python", "rust", "typescript", "dockerfiles", "shell", "compose", "workflows")
-TEST_GROUPS = ("toolkit", "backend", "ui")
-NOTHING_COLLECTED = 5  # pytest's exit code
+LINT_GROUPS = (
+    *("config", "python", "rust", "typescript", "dockerfiles", "shell", "powershell", "compose"),
+    "workflows",
+)
 _NOTHING = re.compile(r"(?!)")
 
 
@@ -32,6 +43,7 @@ class Part:
         env: variables added to the environment.
         lane: parts of one lane run one after another, the lanes side by side.
         after: a part that has to pass first.
+        module: a Python package that it needs besides its tool.
         count: its matches in a failed run's output are the findings, or the number in group 1 is.
         keep: lines to show although the part passed.
         action: a deed that is more than one command: its name in `run.ACTIONS`.
@@ -47,6 +59,7 @@ class Part:
     env: Mapping[str, str] = field(default_factory=dict)
     lane: str = ""
     after: str = ""
+    module: str = ""
     count: re.Pattern[str] = _NOTHING
     keep: re.Pattern[str] = _NOTHING
     action: str = ""
@@ -82,6 +95,7 @@ class Tree:
         manager: what installs its packages.
         install: what the manager is called with to do so.
         compose: the compose files.
+        actionlint: whether this machine has that program.
     """
 
     files: tuple[str, ...]
@@ -91,6 +105,7 @@ class Tree:
     manager: Manager = "bun"
     install: tuple[str, ...] = ("install", "--frozen-lockfile")
     compose: tuple[str, ...] = ()
+    actionlint: bool = False
 
     def has(self, path: str) -> bool:
         """Tell whether a file, or anything in a folder, is there."""
@@ -99,6 +114,10 @@ class Tree:
     def present(self, *paths: str) -> tuple[str, ...]:
         """Return those of `paths` that are there."""
         return tuple(path for path in paths if self.has(path))
+
+    def ending(self, suffix: str) -> tuple[str, ...]:
+        """All files whose names end so."""
+        return tuple(name for name in self.files if name.endswith(suffix))
 
     @property
     def dockerfiles(self) -> tuple[str, ...]:
@@ -117,11 +136,13 @@ def is_dockerfile(path: str) -> bool:
 def parts_of_lint(tree: Tree, group: str) -> list[Part]:
     """Return the parts of `lint(group)`."""
     plans = {
+        "config": _config,
         "python": _python,
         "rust": _rust,
         "typescript": _typescript,
         "dockerfiles": _dockerfiles,
         "shell": _shell,
+        "powershell": _powershell,
         "compose": _compose,
         "workflows": _workflows,
     }
@@ -134,6 +155,16 @@ _RUSTC = re.compile(
     r"^(?:error|warning)(?:\[\w+\])?: (?!could not compile|aborting|`|build failed)", re.MULTILINE
 )
 _AT_A_LINE = re.compile(r"^\S+:\d+[: ]", re.MULTILINE)
+_A_LINE = re.compile(r"^\S", re.MULTILINE)
+_PYTHON = ("python",)  # for what this very process does
+
+
+def _config(_tree: Tree) -> list[Part]:
+    warning = re.compile(r"^warning: ")
+    return [
+        Part("rebake.toml", "config", _PYTHON, count=_A_LINE, keep=warning, action="config"),
+        Part("base images' lock", "config", _PYTHON, count=_A_LINE, action="base-images-lock"),
+    ]
 
 
 def _python(tree: Tree) -> list[Part]:
@@ -142,11 +173,11 @@ def _python(tree: Tree) -> list[Part]:
     compile_ = ("python", "-X", "pycache_prefix=.rebake/pycache", "-m", "py_compile")
     return [
         Part("mypy", "python", ("mypy",), count=_FOUND),
-        *_if(code, Part("ruff check", "python", ("ruff", "check", *code), count=_FOUND)),
-        *_if(
+        *when(code, Part("ruff check", "python", ("ruff", "check", *code), count=_FOUND)),
+        *when(
             code, Part("ruff format", "python", ("ruff", "format", "--check", *code), count=_WOULD)
         ),
-        *_if(scripts, Part("py_compile", "python", (*compile_, *scripts))),
+        *when(scripts, Part("py_compile", "python", (*compile_, *scripts))),
     ]
 
 
@@ -170,7 +201,7 @@ def _rust(tree: Tree) -> list[Part]:
             lane="cargo",
             count=_RUSTC,
         ),
-        *_if(
+        *when(
             tree.has(f"{tree.backend}/.sqlx") and tree.has(f"{tree.backend}/migrations"),
             Part("sqlx data", "rust", (), "cargo", tree.backend, lane="cargo", action="sqlx"),
         ),
@@ -179,7 +210,7 @@ def _rust(tree: Tree) -> list[Part]:
             count=re.compile(r"^Diff in ", re.MULTILINE),
         ),
         # Advisories would need their database from the network: that is for scans.
-        *_if(
+        *when(
             tree.has(f"{tree.backend}/deny.toml"),
             Part(
                 *("cargo deny", "rust", (*_DENY, "bans", "licenses", "sources")),
@@ -232,12 +263,18 @@ def _dockerfiles(tree: Tree) -> list[Part]:
     hadolint = Part(
         "hadolint", "dockerfiles", ("hadolint", *files), count=_AT_A_LINE, action="hadolint"
     )
-    return [*_if(files, hadolint), *checks]
+    return [*when(files, hadolint), *checks]
 
 
 def _shell(tree: Tree) -> list[Part]:
     argv = ("shellcheck", "--format=gcc", *tree.shell)
-    return _if(tree.shell, Part("shellcheck", "shell", argv, count=_AT_A_LINE))
+    return when(tree.shell, Part("shellcheck", "shell", argv, count=_AT_A_LINE))
+
+
+def _powershell(tree: Tree) -> list[Part]:
+    files = tree.ending(".ps1")
+    part = Part("powershell", "powershell", files, "powershell", action="powershell")
+    return when(files, replace(part, count=_AT_A_LINE, timeout_s=300.0))
 
 
 def _compose(tree: Tree) -> list[Part]:
@@ -253,58 +290,21 @@ def _compose(tree: Tree) -> list[Part]:
 
 
 def _workflows(tree: Tree) -> list[Part]:
-    argv = ("zizmor", "--offline", "--no-progress", ".github/workflows")
-    return _if(tree.has(".github/workflows"), Part("zizmor", "workflows", argv))
-
-
-# --- tests ----------------------------------------------------------------------------------
-
-_PYTEST_SUMMARY = re.compile(r"\d+ (?:passed|skipped|deselected).* in [\d.]+s|no tests ran")
-_PYTEST_FAILED = re.compile(r"^(?:FAILED|ERROR) ", re.MULTILINE)
-_CARGO_SUMMARY = re.compile(r"^test result: ok\. [1-9]")
-_CARGO_FAILED = re.compile(r"^---- \S+ stdout ----$", re.MULTILINE)
-_BUN_SUMMARY = re.compile(r"^\s*\d+ (?:pass|fail|skip)$|^Ran \d+ tests")
-_BUN_FAILED = re.compile(r"^\(fail\)", re.MULTILINE)
-
-
-def parts_of_test(tree: Tree, pytest_args: Sequence[str] = ()) -> list[Part]:
-    """Return the parts of `test`; arguments for pytest mean: only the toolkit's tests, these."""
-    toolkit = _if(
-        tree.has("tests/unit"),
-        # Many of them wait for programs: four at once keep two cores busy.
-        _pytest("toolkit tests", "toolkit", pytest_args or ("-n", "4")),
+    yaml = (*tree.ending(".yml"), *tree.ending(".yaml"))
+    files = [name for name in yaml if name.startswith(".github/workflows/")]
+    zizmor = ("zizmor", "--offline", "--no-progress", "--strict-collection", "--format=plain")
+    headings = re.compile(r"^(?:error|warning|info|help)\[", re.MULTILINE)
+    rules = Part(
+        *("workflow rules", "workflows", (*_PYTHON, *files)),
+        module="yaml",
+        count=_AT_A_LINE,
+        action="workflows",
     )
-    if pytest_args:
-        return toolkit
-    cargo = ("test", "--quiet", "--locked", "--all-features", "--all-targets")
-    backend = Part(
-        *("backend tests", "backend", cargo, "cargo", tree.backend),
-        lane="cargo",
-        count=_CARGO_FAILED,
-        keep=_CARGO_SUMMARY,
-    )
-    install = parts_of_install(tree, "ui")
-    ui = Part(
-        # Bun's runner, with either manager.
-        *("ui tests", "ui", ("test",), "bun", tree.ui),
-        after=install[-1].name,
-        count=_BUN_FAILED,
-        keep=_BUN_SUMMARY,
-    )
+    actionlint = Part("actionlint", "workflows", ("-no-color", "-oneline", *files), "actionlint")
     return [
-        *_if(tree.has(f"{tree.backend}/Cargo.toml"), backend),
-        *_if(tree.has(f"{tree.ui}/package.json"), *install, ui),
-        *toolkit,
+        *when(files, Part("zizmor", "workflows", (*zizmor, ".github"), count=headings), rules),
+        *when(files and tree.actionlint, replace(actionlint, count=_AT_A_LINE)),
     ]
-
-
-def parts_of_e2e(tree: Tree, pytest_args: Sequence[str] = ()) -> list[Part]:
-    """Return the parts of `e2e`. Arguments that select nothing here are no failure."""
-    ok = (0, NOTHING_COLLECTED) if pytest_args else (0,)
-    part = _pytest("end to end", "e2e", ("tests/e2e", *pytest_args), ok)
-    # On a bare machine everything is fetched, made and compiled for the first time.
-    part = replace(part, timeout_s=3600.0)
-    return _if(any(_is_test(name) for name in tree.files), part)
 
 
 def parts_of_install(tree: Tree, group: str) -> list[Part]:
@@ -323,21 +323,6 @@ def parts_of_install(tree: Tree, group: str) -> list[Part]:
     return [lock, replace(install, after=lock.name)]
 
 
-def _pytest(name: str, group: str, args: Sequence[str], ok: tuple[int, ...] = (0,)) -> Part:
-    return Part(
-        *(name, group, ("python", "-P", "-m", "pytest", "-q", *args)),
-        # Containers often forbid Python to keep what it has compiled. Without it, each of the
-        # processes that tests start compiles the toolkit anew, which takes longer than its work.
-        env={"PYTHONDONTWRITEBYTECODE": ""},
-        count=_PYTEST_FAILED,
-        keep=_PYTEST_SUMMARY,
-        ok=ok,
-    )
-
-
-def _is_test(path: str) -> bool:
-    return path.startswith("tests/e2e/") and PurePosixPath(path).name.startswith("test_")
-
-
-def _if(condition: object, *parts: Part) -> list[Part]:
+def when(condition: object, *parts: Part) -> list[Part]:
+    """Return the parts where a condition holds."""
     return list(parts) if condition else []

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from rebake.checks import sqlx
+from rebake.checks import powershell, sqlx, workflows
 from rebake.checks.dockerfiles import hadolint
 from rebake.checks.plan import Need, Part
 from rebake.checks.tools import Tool
-from rebake.errors import RebakeError
+from rebake.errors import Interrupted, RebakeError
 from rebake.process import Outcome, run, stopping_children
 
 State = Literal["ok", "failed", "missing", "skipped"]
@@ -21,7 +21,11 @@ Action = Callable[[Part, Tool, Path], Outcome]
 ACTIONS: dict[str, Action] = {
     "sqlx": lambda part, tool, root: sqlx.check(tool, root / part.cwd, root / ".rebake", part.env),
     "hadolint": lambda part, tool, root: hadolint(tool, root, part.arguments, part.env),
+    "powershell": lambda part, tool, root: powershell.check(tool, root, part.argv, part.timeout_s),
+    "workflows": lambda part, _tool, root: workflows.check(root, part.arguments),
 }
+
+_CLEAN_UP_S = 30.0  # for what parts do at their end, after Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,11 @@ Resolve = Callable[[Need, Part], Tool | str]
 
 
 def run_parts(
-    parts: Sequence[Part], root: Path, resolve: Resolve, listener: Listener
+    parts: Sequence[Part],
+    root: Path,
+    resolve: Resolve,
+    listener: Listener,
+    actions: Mapping[str, Action] = ACTIONS,
 ) -> list[Finished]:
     """Run all parts, whatever becomes of the others, and return how they ended in their order.
 
@@ -67,20 +75,33 @@ def run_parts(
         root: the repository.
         resolve: finds a part's tool, or says in words why there is none.
         listener: is told about progress.
+        actions: the deeds by the name that a part's `action` gives.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM came; everything that ran was stopped first.
     """
-    work = _Work(root, resolve, listener, alone=len(parts) == 1)
-    threads = [
-        threading.Thread(target=work.lane, args=(lane,), daemon=True) for lane in lanes_of(parts)
-    ]
-    with stopping_children("the checks", before=work.cancel):
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():  # with a limit, so that signals get through on Windows too
-                thread.join(0.2)
+    work = _Work(root, resolve, listener, actions, alone=len(parts) == 1)
+    # Not the threads themselves: a `join` that an interrupt breaks off counts them as ended
+    # (CPython before 3.13).
+    ends = {
+        threading.Thread(target=work.lane, args=(lane, end), daemon=True): end
+        for lane in lanes_of(parts)
+        for end in [threading.Event()]
+    }
+    try:
+        with stopping_children("the checks", before=work.cancel):
+            for thread in ends:
+                thread.start()
+            for end in ends.values():
+                while not end.wait(0.2):  # with a limit: signals get through on Windows too
+                    pass
+    except Interrupted:
+        # A part may have containers to remove; a second Ctrl-C ends that too.
+        deadline = time.monotonic() + _CLEAN_UP_S
+        for thread, end in ends.items():
+            if thread.ident is not None:
+                end.wait(max(0.0, deadline - time.monotonic()))
+        raise
     if work.failure is not None:
         raise work.failure
     return [work.done[part.name] for part in parts]
@@ -100,10 +121,19 @@ def lanes_of(parts: Iterable[Part]) -> list[list[Part]]:
 class _Work:
     """The state that the lanes share."""
 
-    def __init__(self, root: Path, resolve: Resolve, listener: Listener, *, alone: bool) -> None:
+    def __init__(
+        self,
+        root: Path,
+        resolve: Resolve,
+        listener: Listener,
+        actions: Mapping[str, Action],
+        *,
+        alone: bool,
+    ) -> None:
         self._root = root
         self._resolve = resolve
         self._listener = listener
+        self._actions = actions
         self._alone = alone
         self._cancelled = threading.Event()
         self.done: dict[str, Finished] = {}
@@ -113,8 +143,8 @@ class _Work:
         """Start nothing more."""
         self._cancelled.set()
 
-    def lane(self, parts: Sequence[Part]) -> None:
-        """Run the parts of one lane."""
+    def lane(self, parts: Sequence[Part], end: threading.Event) -> None:
+        """Run the parts of one lane, and tell the end of it."""
         try:
             for part in parts:
                 if self._cancelled.is_set():
@@ -127,6 +157,8 @@ class _Work:
         except BaseException as error:  # noqa: BLE001 - raised again in the main thread
             self.failure = error
             self.cancel()
+        finally:
+            end.set()
 
     def _one(self, part: Part) -> Finished:
         before = self.done.get(part.after)
@@ -149,7 +181,7 @@ class _Work:
 
     def _execute(self, part: Part, tool: Tool) -> Outcome:
         if part.action:
-            return ACTIONS[part.action](part, tool, self._root)
+            return self._actions[part.action](part, tool, self._root)
         command = tool.command(part.arguments, self._root / part.cwd, part.env)
         command = replace(command, timeout_s=part.timeout_s, what=part.name)
         if not self._alone:

@@ -11,18 +11,41 @@ import sqlite3
 import tempfile
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rebake.checks.tools import Tool
 from rebake.errors import ProjectError
 from rebake.process import Outcome, run
 
 _QUERY = re.compile(r"\bquery(?:_\w+)?!\s*[\(\[{]")
-_PREPARE = (
-    "bring it up to date and commit it: docs/how-to/add-a-field-to-the-api.md has the commands"
-)
+_PREPARE = "invoke sqlx-prepare brings it up to date: commit what it writes"
+FOLDER = ".sqlx"
+# What became of a file, and in words what is wrong with the one that is committed.
+_WORDS = {
+    "added": "missing",
+    "removed": "no query needs it",
+    "changed": "differs from what the query and the migrations say",
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file of `.sqlx` that is not as it has to be.
+
+    Attributes:
+        name: its name.
+        kind: what makes it right: it is added, removed or changed.
+    """
+
+    name: str
+    kind: Literal["added", "removed", "changed"]
+
+    def __str__(self) -> str:
+        return f"{FOLDER}/{self.name}: {_WORDS[self.kind]}"
 
 
 def check(cargo: Tool, backend: Path, scratch: Path, env: Mapping[str, str]) -> Outcome:
@@ -45,11 +68,53 @@ def check(cargo: Tool, backend: Path, scratch: Path, env: Mapping[str, str]) -> 
         failed = generate(cargo, backend, Path(folder), fresh, env)
         if failed is not None:
             return failed
-        faults = differences(fresh, backend / ".sqlx")
+        faults = differences(fresh, backend / FOLDER)
     text = "".join(f"{fault}\n" for fault in faults)
     if faults:
         text += f"{_PREPARE}\n"
     return Outcome(("sqlx data",), int(bool(faults)), text, "", time.monotonic() - started)
+
+
+def prepare(
+    cargo: Tool, backend: Path, scratch: Path, env: Mapping[str, str], *, write: bool
+) -> list[Change]:
+    """Bring `backend/.sqlx` up to date, or only say what that would change.
+
+    Args:
+        cargo: the compiler.
+        backend: the cargo workspace.
+        scratch: a folder that cargo sees under the same path, for temporary files.
+        env: variables for cargo.
+        write: whether to change files; each is complete before it takes its name.
+
+    Raises:
+        CommandFailed: the sources do not compile against the migrated database.
+        ProjectError: a migration is no valid SQL for SQLite.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="sqlx-") as folder:
+        fresh = Path(folder) / "data"
+        fresh.mkdir()
+        failed = generate(cargo, backend, Path(folder), fresh, env)
+        if failed is not None:
+            failed.check("mend the query or the migration: cargo's words above name it")
+        changes = differences(fresh, backend / FOLDER)
+        if write and changes:
+            (backend / FOLDER).mkdir(exist_ok=True)
+            for change in changes:
+                _carry_out(change, fresh, backend / FOLDER)
+    return changes
+
+
+def _carry_out(change: Change, fresh: Path, folder: Path) -> None:
+    file = folder / change.name
+    if change.kind == "removed":
+        file.unlink()
+        return
+    # Written anew, not moved: what a container's cargo wrote is another user's.
+    new = folder / f".{change.name}.new"
+    new.write_bytes((fresh / change.name).read_bytes())
+    new.replace(file)
 
 
 def generate(
@@ -58,22 +123,31 @@ def generate(
     """Write the query data of all crates into a folder; return the outcome of what failed."""
     database = scratch / "check.db"
     migrate(database, backend / "migrations")
-    live = {
-        **env,
+    live = {**env, **variables(database, into)}
+    for package in packages_with_queries(backend):
+        outcome = run(cargo.command(words(package), backend, live))
+        if not outcome.ok:
+            return outcome
+    return None
+
+
+def variables(database: Path, into: Path) -> dict[str, str]:
+    """What makes sqlx's macros ask a database, and write down what they learn."""
+    return {
         "DATABASE_URL": f"sqlite:{database}",
         "SQLX_OFFLINE": "false",
         "SQLX_OFFLINE_DIR": str(into),
         "CARGO_INCREMENTAL": "0",
     }
+
+
+def words(package: str) -> tuple[str, ...]:
+    """What cargo is called with to run the macros of a package."""
     # Cargo does not know that the macros have to run again: a flag that is new each time, for this
     # one crate, makes it compile the crate and nothing else.
     nonce = f'rebake_sqlx="{time.time_ns()}"'
-    for package in packages_with_queries(backend):
-        words = ("rustc", "--quiet", "--locked", "-p", package, "--lib", "--profile", "check")
-        outcome = run(cargo.command((*words, "--", "--cfg", nonce), backend, live))
-        if not outcome.ok:
-            return outcome
-    return None
+    compile_ = ("rustc", "--quiet", "--locked", "-p", package, "--lib", "--profile", "check")
+    return (*compile_, "--", "--cfg", nonce)
 
 
 def migrate(database: Path, migrations: Path) -> None:
@@ -107,15 +181,15 @@ def packages_with_queries(backend: Path) -> list[str]:
     return found
 
 
-def differences(expected: Path, actual: Path) -> Sequence[str]:
-    """Say how the committed data differs from the expected."""
+def differences(expected: Path, actual: Path) -> list[Change]:
+    """Return how the committed data differs from the expected."""
     want = {file.name: file.read_text(encoding="utf-8") for file in expected.glob("*.json")}
     have = {file.name: file.read_text(encoding="utf-8") for file in actual.glob("*.json")}
     return [
-        *(f".sqlx/{name}: missing" for name in sorted(want.keys() - have.keys())),
-        *(f".sqlx/{name}: no query needs it" for name in sorted(have.keys() - want.keys())),
+        *(Change(name, "added") for name in sorted(want.keys() - have.keys())),
+        *(Change(name, "removed") for name in sorted(have.keys() - want.keys())),
         *(
-            f".sqlx/{name}: differs from what the query and the migrations say"
+            Change(name, "changed")
             for name in sorted(want.keys() & have.keys())
             if want[name].split() != have[name].split()
         ),

@@ -32,6 +32,7 @@ _SERVICES = "services"  # the model's property
 _ENV_RESERVED = frozenset(
     {
         "REBAKE_BUILD_ID",
+        "REBAKE_CHECKS_FILE",
         "REBAKE_DRY_RUN",
         "REBAKE_ENGINE_HOME",
         "REBAKE_HOST_SETTINGS",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from datetime import date
 from typing import Annotated, Literal, Self
@@ -221,6 +222,26 @@ class SecretsTable(Table):
     run: dict[SecretName, RunSecretSource]
 
 
+class SmokeTable(Table):
+    """`[smoke]`."""
+
+    resource: Annotated[str, StringConstraints(pattern=r"^(?:/[^\s?#]*)?$")]
+    body: str
+
+    @field_validator("body")
+    @classmethod
+    def _object(cls, value: str) -> str:
+        try:
+            document = json.loads(value)
+        except ValueError as error:
+            msg = f"a JSON object; {error}"
+            raise ValueError(msg) from None
+        if not isinstance(document, dict):
+            msg = "a JSON object"
+            raise ValueError(msg)  # noqa: TRY004 - what pydantic takes
+        return value
+
+
 class HistoryTable(Table):
     """`[history]`."""
 
@@ -322,6 +343,7 @@ class Config(Table):
     dev: DevTable
     prod: StackTable
     sign: SignTable
+    smoke: SmokeTable
     history: HistoryTable
     secrets: SecretsTable
     benchmark: BenchmarkTable

@@ -6,14 +6,14 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import TextIO
+from typing import IO
 
 from rebake.redact import Redactor
 
 
 def write_document(
     document: Mapping[str, object],
-    stream: TextIO | None = None,
+    stream: IO[str] | None = None,
     *,
     redactor: Redactor | None = None,
 ) -> None:

@@ -6,7 +6,19 @@ import gc
 
 from invoke.collection import Collection
 
-from rebake.tasks import benchmark, build, caches, config, engine, history, report, sign, stack, why
+from rebake.tasks import (
+    benchmark,
+    build,
+    caches,
+    config,
+    engine,
+    history,
+    queries,
+    report,
+    sign,
+    stack,
+    why,
+)
 
 # What is loaded now stays to the end, and most of what a task loads besides: look for garbage less
 # often than every 700 objects.
@@ -28,6 +40,7 @@ namespace = Collection(
     benchmark.workflow_test,
     engine.engine,
     engine.base_images,
+    queries.sqlx_prepare,
     config.config,
     config.doctor,
     config.completion,

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rebake.checks import plan
+from rebake.checks import plan, plan_tests
 from rebake.checks.files import read_tree
 from rebake.checks.plan import LINT_GROUPS, Part, Tree
-from rebake.checks.run import ACTIONS, lanes_of
+from rebake.checks.run import lanes_of
+from rebake.sessions_actions import actions
 
 TREE = Tree(
     files=(
@@ -28,11 +29,14 @@ TREE = Tree(
         "ui/dev.Dockerfile",
         "tests/unit/test_a.py",
         "tests/e2e/test_b.py",
+        "docker/build.ps1",
+        ".github/workflows/ci.yml",
     ),
     shell=(".ci/run",),
     compose=("docker/docker-compose.yml",),
 )
 EMPTY = Tree(files=("README.md",))
+ALL_ACTIONS = actions(lambda: "no engine")
 
 
 def argv_of(parts: list[Part]) -> dict[str, tuple[str, ...]]:
@@ -84,6 +88,38 @@ def test_compose_and_shell() -> None:
     assert shell == ("shellcheck", "--format=gcc", ".ci/run")
 
 
+def test_powershell() -> None:
+    (part,) = plan.parts_of_lint(TREE, "powershell")
+    assert (part.argv, part.need, part.action) == (
+        ("docker/build.ps1",), "powershell", "powershell"
+    )  # fmt: skip
+
+
+def test_workflows() -> None:
+    zizmor, rules = plan.parts_of_lint(TREE, "workflows")
+    assert zizmor.argv == (
+        *("zizmor", "--offline", "--no-progress", "--strict-collection", "--format=plain"),
+        ".github",
+    )
+    assert (rules.arguments, rules.module) == ((".github/workflows/ci.yml",), "yaml")
+    *_, actionlint = plan.parts_of_lint(replace(TREE, actionlint=True), "workflows")
+    assert actionlint.argv == ("-no-color", "-oneline", ".github/workflows/ci.yml")
+    assert actionlint.need == "actionlint"
+    assert plan.parts_of_lint(replace(EMPTY, actionlint=True), "workflows") == []
+
+
+def test_the_settings_are_checked_in_every_repository() -> None:
+    parts = plan.parts_of_lint(EMPTY, "config")
+    assert [part.action for part in parts] == ["config", "base-images-lock"]
+
+
+def test_smoke_tests_show_what_passed() -> None:
+    (smoke,) = (part for part in plan_tests.parts_of_test(TREE) if part.group == "smoke")
+    assert smoke.need == "engine"
+    assert smoke.kept("ok: a\nFAILED: b: c\n") == ["ok: a"]
+    assert smoke.findings("ok: a\nFAILED: b: c\nFAILED: d: e\n") == 2
+
+
 def test_typescript_waits_for_its_packages() -> None:
     parts = plan.parts_of_lint(TREE, "typescript")
     assert [part.after for part in parts] == ["", "bun install", "bun install"]
@@ -101,46 +137,48 @@ def test_npm_looks_at_its_lock_file_first() -> None:
     assert (ready.argv, ready.after, ready.lane) == (install, lock.name, lock.lane)
     assert [part.after for part in checks] == [ready.name, ready.name]
     assert {part.need for part in (lock, ready, *checks)} == {"npm"}
-    *_, test = (part for part in plan.parts_of_test(tree) if part.group == "ui")
+    *_, test = (part for part in plan_tests.parts_of_test(tree) if part.group == "ui")
     assert (test.argv, test.need, test.after) == (("test",), "bun", ready.name)
 
 
-@pytest.mark.parametrize("group", [name for name in LINT_GROUPS if name != "python"])
+@pytest.mark.parametrize(
+    "group", [name for name in LINT_GROUPS if name not in {"python", "config"}]
+)
 def test_a_repository_without_it_has_nothing_to_check(group: str) -> None:
     assert plan.parts_of_lint(EMPTY, group) == []
 
 
 def test_the_tests_of_all_three() -> None:
-    parts = plan.parts_of_test(TREE)
-    assert [part.group for part in parts] == ["backend", "ui", "ui", "toolkit"]
+    parts = plan_tests.parts_of_test(TREE)
+    assert [part.group for part in parts] == ["backend", "ui", "ui", "toolkit", "smoke"]
     cargo = ("test", "--quiet", "--locked", "--all-features", "--all-targets")
     assert argv_of(parts)["backend tests"] == cargo
 
 
 def test_what_tests_compile_of_python_is_kept_even_where_the_machine_says_not_to() -> None:
     tree = Tree(files=("tests/unit/test_a.py", "tests/e2e/test_b.py"))
-    parts = [*plan.parts_of_test(tree), *plan.parts_of_e2e(tree)]
+    parts = [*plan_tests.parts_of_test(tree), *plan_tests.parts_of_e2e(tree)]
     assert [part.env["PYTHONDONTWRITEBYTECODE"] for part in parts] == ["", ""]
 
 
 def test_arguments_for_pytest_mean_the_toolkit_alone() -> None:
-    (part,) = plan.parts_of_test(TREE, ["-k", "x"])
+    (part,) = plan_tests.parts_of_test(TREE, ["-k", "x"])
     assert part.arguments == ("-P", "-m", "pytest", "-q", "-k", "x")
-    (end,) = plan.parts_of_e2e(TREE, ["-k", "x"])
+    (end,) = plan_tests.parts_of_e2e(TREE, ["-k", "x"])
     assert end.ok == (0, 5)
-    assert plan.parts_of_e2e(TREE)[0].ok == (0,)
-    assert plan.parts_of_e2e(EMPTY) == []
+    assert plan_tests.parts_of_e2e(TREE)[0].ok == (0,)
+    assert plan_tests.parts_of_e2e(EMPTY) == []
 
 
 def test_names_are_unique_and_actions_exist() -> None:
     everything = [
         [part for group in LINT_GROUPS for part in plan.parts_of_lint(TREE, group)],
-        plan.parts_of_test(TREE),
+        plan_tests.parts_of_test(TREE),
     ]
     for parts in everything:
         names = [part.name for part in parts]
         assert len(set(names)) == len(names)
-        assert {part.action for part in parts if part.action} <= ACTIONS.keys()
+        assert {part.action for part in parts if part.action} <= ALL_ACTIONS.keys()
         assert {part.after for part in parts if part.after} <= set(names)
 
 
@@ -176,7 +214,7 @@ def test_findings(pattern: str, output: str, expected: int) -> None:
     ],
 )
 def test_pytests_last_line_is_kept(line: str) -> None:
-    toolkit = plan.parts_of_test(TREE)[-1]
+    (toolkit,) = (part for part in plan_tests.parts_of_test(TREE) if part.group == "toolkit")
     assert toolkit.kept(f"....\n{line}\n") == [line]
 
 

@@ -15,6 +15,7 @@ from rebake.checks.plan import Need, Part
 from rebake.checks.run import Finished, Listener, run_parts
 from rebake.checks.tools import Program, Tool
 from rebake.errors import Interrupted
+from rebake.process import Outcome, run
 
 
 def script(name: str, code: str, **options: object) -> Part:
@@ -71,13 +72,48 @@ def test_each_part_ends_in_its_own_way() -> None:
     assert done["next"].note == "bad: failed"
 
 
-def test_lanes_run_side_by_side_and_a_lane_in_order() -> None:
-    started = time.monotonic()
+def test_lanes_run_side_by_side_and_a_lane_in_order(tmp_path: Path) -> None:
     heard = Heard()
-    nap = "import time; time.sleep(0.6)"
-    carry_out([script("a", nap, lane="x"), script("b", nap), script("c", "", lane="x")], heard)
-    assert time.monotonic() - started < 1.15
+    # Each ends only when it has seen the other.
+    meet = (
+        "import pathlib, sys, time\n"
+        f"folder = pathlib.Path({str(tmp_path)!r}); (folder / sys.argv[1]).touch()\n"
+        "while not (folder / sys.argv[2]).exists(): time.sleep(0.01)"
+    )
+    a, b = (
+        Part(name, "g", ("-c", meet, name, other), "cargo", lane=lane, timeout_s=60)
+        for name, other, lane in (("a", "b", "x"), ("b", "a", ""))
+    )
+    done = carry_out([a, b, script("c", "", lane="x")], heard)
+    assert {finished.state for finished in done.values()} == {"ok"}
     assert heard.ended.index("a") < heard.ended.index("c")
+
+
+def test_an_action_of_the_caller() -> None:
+    def deed(part: Part, _tool: Tool, root: Path) -> Outcome:
+        return Outcome((), 1, f"{part.name} in {root.name}\n", "", 0.0)
+
+    part = Part("x", "g", (), "cargo", action="deed")
+    (done,) = run_parts([part], Path("/r"), resolve, Heard().listener, {"deed": deed})
+    assert (done.state, done.output) == ("failed", "x in r\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_waits_for_what_a_part_cleans_up() -> None:
+    cleaned: list[int] = []
+
+    def deed(part: Part, tool: Tool, root: Path) -> Outcome:
+        nap = "import time; print('up', flush=True); time.sleep(60)"
+        interrupt = lambda _: os.kill(os.getpid(), signal.SIGINT)  # noqa: E731
+        try:
+            return run(tool.command(("-c", nap), Path.cwd(), {}), on_stdout=interrupt)
+        finally:
+            cleaned.append(run(tool.command(("-c", ""), Path.cwd(), {})).returncode)
+
+    part = Part("x", "g", (), "cargo", action="deed")
+    with pytest.raises(Interrupted):
+        run_parts([part], Path.cwd(), resolve, Heard().listener, {"deed": deed})
+    assert cleaned == [0]
 
 
 def test_a_lone_part_shows_its_lines_as_they_come() -> None:

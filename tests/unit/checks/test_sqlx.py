@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rebake.checks import sqlx
-from rebake.errors import ProjectError
+from rebake.errors import CommandFailed, ProjectError
 from rebake.process import Command
 
 # Writes what sqlx's macros would: here, the tables that the migrated database has.
@@ -90,6 +90,41 @@ def test_a_migration_that_is_no_sql_is_named(backend: Path) -> None:
     (backend / "migrations/11_d.sql").write_text("create tabel d;")
     with pytest.raises(ProjectError, match=r"11_d\.sql: near \"tabel\""):
         check(backend)
+
+
+def prepare(backend: Path, *, write: bool = True, code: str = COMPILER) -> list[str]:
+    scratch = backend.parent / "scratch"
+    changes = sqlx.prepare(FakeCargo(code), backend, scratch, {}, write=write)
+    assert list(scratch.iterdir()) == []
+    return [f"{change.kind} {change.name}" for change in changes]
+
+
+def test_prepare_makes_the_data_what_the_check_asks_for(backend: Path) -> None:
+    folder = backend / ".sqlx"
+    (folder / "query-1.json").write_text("a")
+    (folder / "query-2.json").write_text("x")
+    expected = ["removed query-2.json", "changed query-1.json"]
+    assert prepare(backend, write=False) == expected
+    assert sorted(file.name for file in folder.iterdir()) == ["query-1.json", "query-2.json"]
+    assert prepare(backend) == expected
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {"query-1.json": "c"}
+    assert prepare(backend) == []
+    assert check(backend)[0] == 0
+
+
+def test_prepare_makes_the_folder_too(backend: Path) -> None:
+    (backend / ".sqlx/query-1.json").unlink()
+    (backend / ".sqlx").rmdir()
+    assert prepare(backend, write=False) == ["added query-1.json"]
+    assert not (backend / ".sqlx").exists()
+    assert prepare(backend) == ["added query-1.json"]
+    assert check(backend)[0] == 0
+
+
+def test_sources_that_do_not_compile_change_nothing(backend: Path) -> None:
+    with pytest.raises(CommandFailed, match="no column named y"):
+        prepare(backend, code="import sys; sys.exit('no column named y')")
+    assert (backend / ".sqlx/query-1.json").read_text() == "c"
 
 
 def test_migrations_run_by_number(backend: Path, tmp_path: Path) -> None:
