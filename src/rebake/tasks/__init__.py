@@ -6,7 +6,18 @@ import gc
 
 from invoke.collection import Collection
 
-from rebake.tasks import benchmark, build, caches, config, engine, history, report, stack, why
+from rebake.tasks import (
+    benchmark,
+    build,
+    caches,
+    config,
+    engine,
+    history,
+    report,
+    scaffold,
+    stack,
+    why,
+)
 
 # What is loaded now stays to the end, and most of what a task loads besides: look for garbage less
 # often than every 700 objects.
@@ -33,6 +44,8 @@ namespace = Collection(
     report.report,
     why.why,
     history.history,
+    scaffold.new,
+    scaffold.update,
 )
 
 __all__ = ["namespace"]

@@ -58,6 +58,7 @@ def task(
     after: Mapping[str, Collection[str]] | None = None,
     flags: Mapping[str, str] | None = None,
     short: tuple[str, ...] = (),
+    many: Collection[str] = (),
     common: bool = True,
 ) -> Callable[[Body], RebakeTask]:
     """Make a function an Invoke task.
@@ -68,6 +69,7 @@ def task(
         after: for some of these words, those that may follow and are no task's name then.
         flags: help for each of the function's own flags.
         short: further names of the task.
+        many: those of its flags that may be given several times.
         common: whether it takes --json, --dry-run and --progress.
     """
 
@@ -89,7 +91,14 @@ def task(
         help_texts = dict(flags or {})
         if common:
             help_texts |= {key.replace("_", "-"): text for key, text in _COMMON_HELP.items()}
-        made = RebakeTask(wrapper, name=name, aliases=short, help=help_texts, auto_shortflags=False)
+        made = RebakeTask(
+            wrapper,
+            name=name,
+            aliases=short,
+            help=help_texts,
+            auto_shortflags=False,
+            iterable=list(many),
+        )
         made.words, made.after = words, after
         if words:
             made.help.pop(words[0], None)

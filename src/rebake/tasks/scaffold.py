@@ -1,0 +1,60 @@
+"""The tasks for new projects and for those that the template made: new, update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rebake.tasks.face import task
+from rebake.tasks.session import Session
+
+_COMMON = {
+    "data": "an answer, as QUESTION=VALUE; may be given several times",
+    "defaults": "ask nothing, take the defaults",
+    "source": "the template's repository: a folder or an address",
+    "revision": "a commit, tag or branch of the template",
+}
+
+
+@task(
+    "new",
+    words=("folder", "the new project's folder"),
+    many=("data",),
+    flags={**_COMMON, "answers": "a YAML or JSON file with answers"},
+)
+def new(  # noqa: PLR0917 - Invoke reads flags from the signature
+    session: Session,
+    folder: Sequence[str] = (),
+    data: Sequence[str] = (),
+    answers: str = "",
+    defaults: bool = False,
+    source: str = "",
+    revision: str = "HEAD",
+) -> dict[str, object] | None:
+    """Start a project from the template, with a first commit."""
+    from rebake.tasks import scaffold_flow
+
+    return scaffold_flow.new(
+        session,
+        folder,
+        data=data,
+        answers_file=answers,
+        defaults=defaults,
+        source=source,
+        revision=revision,
+    )
+
+
+@task("update", many=("data",), flags=_COMMON)
+def update(
+    session: Session,
+    data: Sequence[str] = (),
+    defaults: bool = False,
+    source: str = "",
+    revision: str = "HEAD",
+) -> dict[str, object] | None:
+    """Bring what the template made up to date, and keep your edits."""
+    from rebake.tasks import scaffold_flow
+
+    return scaffold_flow.update(
+        session, data=data, defaults=defaults, source=source, revision=revision
+    )
