@@ -74,7 +74,7 @@ def update(
     from rebake.scaffold.update import update as bring_up_to_date
 
     wish = Wish(
-        find_root(),
+        find_root(Path.cwd()),
         source,
         revision,
         from_words(data),
@@ -150,7 +150,7 @@ def _source(given: str) -> str:
     if own := own_source():
         return own
     try:
-        root = find_root()
+        root = find_root(Path.cwd())
     except NotAProject:
         root = None
     if root is not None and (root / ANSWERS).is_file():
