@@ -1,7 +1,8 @@
 """Three-way: what a project was made of, what it is now, and what the template makes today.
 
-The merge is git's own, in a repository of its own that borrows the project's objects. So the project
-is not touched before the result is known, and a file that was renamed here still gets its changes.
+The merge is git's own, in a repository of its own that borrows the project's objects. So the
+project is not touched before the result is known, and a file that was renamed here still gets its
+changes.
 """
 
 from __future__ import annotations

@@ -18,10 +18,59 @@ _WINDOWS = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for
 _NOT_IN_WINDOWS = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
 # The strict and reserved keywords of the Rust reference.
 _RUST = frozenset(
-    "abstract as async await become box break const continue crate do dyn else enum extern false "
-    "final fn for gen if impl in let loop macro match mod move mut override priv pub ref return "
-    "self static struct super trait true try type typeof unsafe unsized use virtual where while "
-    "yield".split()
+    [
+        "abstract",
+        "as",
+        "async",
+        "await",
+        "become",
+        "box",
+        "break",
+        "const",
+        "continue",
+        "crate",
+        "do",
+        "dyn",
+        "else",
+        "enum",
+        "extern",
+        "false",
+        "final",
+        "fn",
+        "for",
+        "gen",
+        "if",
+        "impl",
+        "in",
+        "let",
+        "loop",
+        "macro",
+        "match",
+        "mod",
+        "move",
+        "mut",
+        "override",
+        "priv",
+        "pub",
+        "ref",
+        "return",
+        "self",
+        "static",
+        "struct",
+        "super",
+        "trait",
+        "true",
+        "try",
+        "type",
+        "typeof",
+        "unsafe",
+        "unsized",
+        "use",
+        "virtual",
+        "where",
+        "while",
+        "yield",
+    ]
 )
 
 
@@ -51,7 +100,9 @@ def project_name(text: str, taken: Collection[str] = ()) -> Name:
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST].strip("-")
     if not slug:
-        raise UsageError(f"{text!r} can't be a project's name: no letter a-z, no digit", _OTHER_NAME)
+        raise UsageError(
+            f"{text!r} can't be a project's name: no letter a-z, no digit", _OTHER_NAME
+        )
     if reason := _why_not(slug, taken):
         raise UsageError(f"{slug!r} can't be a project's name: {reason}", _OTHER_NAME)
     return Name(slug, "" if slug == text else f"the project's name is {slug} (from {text!r})")

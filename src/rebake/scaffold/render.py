@@ -71,7 +71,9 @@ def render(
     except (KeyboardInterrupt, CopierAnswersInterrupt):
         raise Interrupted("the questions") from None
     except InteractiveSessionError:
-        raise UsageError("there is no terminal to ask on", "--defaults, --data, --answers") from None
+        raise UsageError(
+            "there is no terminal to ask on", "--defaults, --data, --answers"
+        ) from None
     except UnsafeTemplateError:
         raise TemplateRefused(template.source, "it would run code here") from None
     except (CopierError, TemplateError, OSError) as error:

@@ -59,8 +59,10 @@ def by_nobody() -> dict[str, str]:
     """Return the variables of a commit whose author does not matter."""
     name, mail = NOBODY
     return {
-        **{"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": mail},
-        **{"GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": mail},
+        "GIT_AUTHOR_NAME": name,
+        "GIT_AUTHOR_EMAIL": mail,
+        "GIT_COMMITTER_NAME": name,
+        "GIT_COMMITTER_EMAIL": mail,
     }
 
 

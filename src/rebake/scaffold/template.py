@@ -84,7 +84,7 @@ def look_through(folder: Path, source: str) -> None:
     for path in walk(folder):
         place = path.relative_to(folder).as_posix()
         if path.is_symlink() and not path.resolve().is_relative_to(root):
-            raise TemplateRefused(source, f"{place!r} leads out of it, to {os.readlink(path)!r}")
+            raise TemplateRefused(source, f"{place!r} leads out of it, to {str(path.readlink())!r}")
         if any(_is_git(part) for part in path.relative_to(folder).parts):
             raise TemplateRefused(source, f"{place!r} would be a part of git's own folder")
         if not (path.is_symlink() or path.is_dir() or path.is_file()):

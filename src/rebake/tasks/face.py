@@ -69,7 +69,7 @@ def task(
         after: for some of these words, those that may follow and are no task's name then.
         flags: help for each of the function's own flags.
         short: further names of the task.
-        many: those of its flags that may be given several times.
+        many: those of its flags that may be given several times; their default is None.
         common: whether it takes --json, --dry-run and --progress.
     """
 

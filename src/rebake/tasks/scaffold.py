@@ -24,7 +24,7 @@ _COMMON = {
 def new(  # noqa: PLR0917 - Invoke reads flags from the signature
     session: Session,
     folder: Sequence[str] = (),
-    data: Sequence[str] = (),
+    data: Sequence[str] | None = None,
     answers: str = "",
     defaults: bool = False,
     source: str = "",
@@ -36,7 +36,7 @@ def new(  # noqa: PLR0917 - Invoke reads flags from the signature
     return scaffold_flow.new(
         session,
         folder,
-        data=data,
+        data=data or (),
         answers_file=answers,
         defaults=defaults,
         source=source,
@@ -47,7 +47,7 @@ def new(  # noqa: PLR0917 - Invoke reads flags from the signature
 @task("update", many=("data",), flags=_COMMON)
 def update(
     session: Session,
-    data: Sequence[str] = (),
+    data: Sequence[str] | None = None,
     defaults: bool = False,
     source: str = "",
     revision: str = "HEAD",
@@ -56,5 +56,5 @@ def update(
     from rebake.tasks import scaffold_flow
 
     return scaffold_flow.update(
-        session, data=data, defaults=defaults, source=source, revision=revision
+        session, data=data or (), defaults=defaults, source=source, revision=revision
     )

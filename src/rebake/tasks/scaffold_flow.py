@@ -180,7 +180,9 @@ def _document(session: Session, updated: Updated) -> dict[str, object]:
         "template": updated.source,
         "before": updated.before,
         "after": updated.after,
-        "changes": {change.path: _KINDS.get(change.kind, change.kind) for change in updated.changes},
+        "changes": {
+            change.path: _KINDS.get(change.kind, change.kind) for change in updated.changes
+        },
         "conflicts": list(updated.conflicts),
         **({"dry_run": True, "diff": updated.diff} if session.dry_run else {}),
         **({"notes": list(updated.notes)} if updated.notes else {}),
