@@ -224,7 +224,7 @@ def toolkit_of(root: str) -> str:
     found = wheels_in(root)
     for path in found:
         with contextlib.suppress(OSError), open(path, "rb") as file:
-            digest.update(os.path.basename(path).encode() + file.read())
+            digest.update(path.encode() + file.read())
     return digest.hexdigest() if found else ""
 
 
@@ -233,9 +233,9 @@ def wheels_in(root: str) -> list[str]:
     found = []
     for folder in ("vendor", "wheels"):
         with contextlib.suppress(OSError):
-            for name in sorted(os.listdir(os.path.join(root, folder))):
-                if name.startswith("rebake-") and name.endswith(".whl"):
-                    found.append(os.path.join(root, folder, name))
+            names = sorted(os.listdir(os.path.join(root, folder)))
+            wheels = [n for n in names if n.startswith("rebake-") and n.endswith(".whl")]
+            found += [os.path.join(root, folder, name) for name in wheels]
     return found
 
 
