@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import importlib.metadata
 import os
 import re
@@ -160,13 +161,18 @@ def start_wheel(
     return pool.submit(toolkit.build, sources, work / "wheel", template.source)
 
 
-def place_wheel(wheel: Path, root: Path) -> None:
-    """Put the toolkit into a project; an older one goes."""
+def place_wheel(wheel: Path, root: Path) -> bool:
+    """Put the toolkit into a project, where an older one goes; tell whether it is another one."""
     folder = root / toolkit.FOLDER
     folder.mkdir(exist_ok=True)
-    for old in folder.glob(f"{_TOOLKIT}-*.whl"):
-        old.unlink()
+    there = list(folder.glob(f"{_TOOLKIT}-*.whl"))
+    if [old.name for old in there] == [wheel.name] and filecmp.cmp(there[0], wheel, shallow=False):
+        return False
     shutil.copy(wheel, folder / wheel.name)
+    for old in there:
+        if old.name != wheel.name:
+            old.unlink()
+    return True
 
 
 def about_source(source: str) -> list[str]:

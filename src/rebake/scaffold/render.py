@@ -150,6 +150,8 @@ def _set_aside(template: Template, aside: Path) -> bool:
         return False
     if config.get("templates_suffix", _SUFFIX) != _SUFFIX:
         return False
+    if any(path.is_symlink() for path in walk(template.folder)):  # it may lead to any file
+        return False
     for file in list(_verbatim(template.folder)):
         target = aside / file.relative_to(template.folder)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +175,7 @@ def _verbatim(folder: Path) -> Iterator[Path]:
     }
     for path in walk(folder):
         place = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not path.is_file() or "{" in place or place == "copier.yml":
+        if not path.is_file() or "{" in place or place == "copier.yml":
             continue
         if path.suffix == _SUFFIX or path.with_name(path.name + _SUFFIX).exists():
             continue

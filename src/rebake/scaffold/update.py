@@ -95,9 +95,10 @@ def update(wish: Wish, say: Say, *, dry_run: bool = False) -> Updated:
             wish.root, work / "old" / wish.root.name, work / "new" / wish.root.name, work / "merged"
         )
         if not dry_run:
+            built = wheel.result() if wheel is not None else None  # before anything is changed
             apply(merged, wish.root)
-            if wheel is not None:
-                place_wheel(wheel.result(), wish.root)
+            if built is not None and place_wheel(built, wish.root):
+                notes.append("vendor/ has another toolkit: scripts/bootstrap.py installs it")
     changes = merged.changes
     return Updated(
         source, old.commit, new.commit, changes, merged.conflicts, merged.diff, tuple(notes)
