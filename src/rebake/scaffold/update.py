@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from rebake.errors import TemplateRefused, UpdateConflicts, UsageError
 from rebake.scaffold import toolkit
 from rebake.scaffold.merge import Change, apply, check_clean, merge
 from rebake.scaffold.new import Say, about_source, place_wheel, start_wheel, workshop
-from rebake.scaffold.render import checked, read_answers, render
+from rebake.scaffold.render import ANSWERS, checked, read_answers, render
 from rebake.scaffold.template import Template, asked, fetch
 
 
@@ -88,12 +89,14 @@ def update(wish: Wish, say: Say, *, dry_run: bool = False) -> Updated:
         checked(new, wish.answers)
         wheel = start_wheel(new, work, pool, dry_run=dry_run)
         _without_toolkit(old)
-        render(old, _known(old, answers), work / "old" / wish.root.name)
+        base = work / "old" / wish.root.name
+        render(old, _known(old, answers), base)
+        # Ours alone: whatever it says here is what it said then.
+        shutil.copy(wish.root / ANSWERS, base / ANSWERS)
         wanted = {**_known(new, answers), **wish.answers}
-        render(new, wanted, work / "new" / wish.root.name, ask=wish.ask)
-        merged = merge(
-            wish.root, work / "old" / wish.root.name, work / "new" / wish.root.name, work / "merged"
-        )
+        theirs = work / "new" / wish.root.name
+        render(new, wanted, theirs, ask=wish.ask)
+        merged = merge(wish.root, base, theirs, work / "merged")
         if not dry_run:
             built = wheel.result() if wheel is not None else None  # before anything is changed
             apply(merged, wish.root)

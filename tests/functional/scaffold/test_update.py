@@ -91,7 +91,7 @@ def test_a_dry_run_shows_the_diff_and_changes_nothing(desk: Desk, root: Path) ->
 def test_a_conflict_is_marked_said_and_ends_with_1(desk: Desk, root: Path) -> None:
     news(desk)
     commit(root, {"README.md": "# shop\n\nfirst\n\nsecond\n\nthird, mine\n"})
-    dry, out, err = desk.run("update", "--dry-run", cwd=root)
+    dry, _, err = desk.run("update", "--dry-run", cwd=root)
     assert (dry, "README.md: changed here and in the template" in err) == (1, True)
     assert git(root, "status", "--porcelain") == ""
     code, _, err = desk.run("update", cwd=root)
