@@ -1,11 +1,10 @@
 """Checks and tests: `nox` runs them all, `nox -s lint` or `nox -s "lint(rust)"` a part.
 
     lint   python, rust, typescript, dockerfiles, shell, compose, workflows
-    test   toolkit (pytest), backend (cargo test), ui (bun test)
+    test   backend (cargo test), ui (bun test), and what is in tests/unit (pytest)
     e2e    tests/e2e with a real engine
-    docs   the generated pages of docs/reference; not part of a plain `nox`
 
-What follows `--` goes to pytest; `test` then runs the toolkit's tests alone, `lint` ignores it.
+What follows `--` goes to pytest; `test` then runs those tests alone, `lint` ignores it.
 `-- --strict` (or CI=true) makes a missing tool a failure.
 """
 

@@ -127,6 +127,12 @@ SAMPLES: dict[str, dict[str, object]] = {
         "owner": "python3 (pid 4711)",
         "setting": "prod.ports.ui",
     },
+    "template": {
+        "source": "/home/me/template",
+        "reason": "'out' leads out of it, to '..'",
+        "next_step": errors.TemplateRefused.next_step,
+    },
+    "update-conflicts": {"conflicts": ("README.md: changed here and in the template",)},
     "unhealthy": {
         "service": "api",
         "state": "its sources do not compile",

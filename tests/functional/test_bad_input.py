@@ -267,6 +267,7 @@ DRY = {
     "warm-cache": ("docker pull rust:1.97-slim-trixie", "buildx bake", "cargo build --locked"),
     "warm-cache --for ci": ("backend-deps",),
     "workflow-test": (),
+    "new ../other --defaults": ("README.md", "rebake.toml", "vendor/README.md"),
 }
 
 
@@ -307,7 +308,8 @@ def test_a_dry_run_with_npm(bench: Bench) -> None:
 def test_every_task_has_a_dry_run_that_is_tried() -> None:
     from rebake.tasks import namespace
 
-    tried = {line.split(" ")[0] for line in DRY} | {"up"}  # up: below
+    tried = {line.split(" ")[0] for line in DRY}
+    tried |= {"up", "update"}  # below, and tests/functional/scaffold
     assert set(namespace.task_names) <= tried
 
 
@@ -329,3 +331,9 @@ def test_ps_and_down_with_nothing_there(bench: Bench) -> None:
     assert bench.run("ps").returncode == 0
     down = bench.run("down")
     assert (down.returncode, "nothing runs here" in down.stderr) == (0, True)
+
+
+def test_an_update_where_there_is_nothing_to_update(bench: Bench) -> None:
+    says = ("was not made from the template", "a project that rebake new made")
+    refused(bench, "update", code=2, says=says)
+    refused(bench, "new", code=2, says=("new takes one folder, not 0", "rebake new FOLDER"))

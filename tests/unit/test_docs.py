@@ -34,7 +34,9 @@ from rebake.results import (
     StackResult,
     StoreUse,
 )
-from rebake.tasks import history_flow
+from rebake.scaffold.new import Made
+from rebake.scaffold.update import Updated
+from rebake.tasks import history_flow, scaffold_flow
 from rebake.tasks.history_cause import Cause
 
 ROOT = Path(__file__).parents[2]
@@ -302,6 +304,17 @@ DOCUMENTS = {
     ),
     "engine status, start, stop, install, remove": ENGINES,
     "base-images": (BASE.document(), base_images.document([BASE], 1.0)),
+    "new": tuple(
+        scaffold_flow.made_document(
+            Made(Path("r"), {}, (), "t", "c", "d", ("n",)), 1.0, dry_run=dry
+        )
+        for dry in (False, True)
+    ),
+    "update": (
+        scaffold_flow.updated_document(
+            Updated("t", "a", "b", (), (), "d", ("n",)), 1.0, dry_run=True
+        ),
+    ),
 }
 
 

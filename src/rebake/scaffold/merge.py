@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from rebake.errors import CommandFailed, UsageError
+from rebake.errors import UsageError
 from rebake.scaffold.repository import by_nobody, git, try_git
 
 _BASE, _OURS, _THEIRS = "1", "2", "3"
@@ -189,6 +189,3 @@ def _tidy(folder: Path, root: Path) -> None:
     while folder.resolve() != root and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
-
-
-__all__ = ["Change", "CommandFailed", "Merged", "apply", "check_clean", "merge"]

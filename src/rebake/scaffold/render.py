@@ -98,13 +98,6 @@ def checked(template: Template, answers: Mapping[str, object]) -> None:
             raise UsageError(f"the template asks for no {name!r}", did_you_mean(name, known))
 
 
-def fit(template: Template, name: str, text: str) -> object:
-    """Turn the text of an answer into what its question takes: a list, where it takes several."""
-    question = template.questions.get(name)
-    several = isinstance(question, dict) and question.get("multiselect")
-    return [part.strip() for part in text.split(",") if part.strip()] if several else text
-
-
 def read_answers(folder: Path) -> dict[str, object]:
     """Return what a project was made from: its answers, `_src_path` and `_commit`.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rebake.errors import CommandFailed
 from rebake.process import Command, Outcome, run
 
 _QUIET = (
@@ -80,14 +79,3 @@ def first_commit(folder: Path, message: str) -> tuple[str, bool]:
     author = as_author(folder)
     git(folder, "commit", "--quiet", "--no-verify", "-m", message, **author)
     return git(folder, "rev-parse", "HEAD"), bool(author)
-
-
-__all__ = [
-    "CommandFailed",
-    "as_author",
-    "by_nobody",
-    "first_commit",
-    "git",
-    "top_of",
-    "try_git",
-]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rebake.errors import TemplateRefused, UpdateConflicts, UsageError
+from rebake.errors import UpdateConflicts, UsageError
 from rebake.scaffold import toolkit
 from rebake.scaffold.merge import Change, apply, check_clean, merge
 from rebake.scaffold.new import Say, about_source, place_wheel, start_wheel, workshop
@@ -132,6 +132,3 @@ def _without_toolkit(template: Template) -> None:
 def _known(template: Template, answers: Mapping[str, object]) -> dict[str, object]:
     """Return the answers to what a template asks; another version may ask less."""
     return {name: value for name, value in answers.items() if name in asked(template)}
-
-
-__all__ = ["TemplateRefused", "Updated", "Wish", "decide", "update"]

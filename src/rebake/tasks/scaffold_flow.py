@@ -12,6 +12,7 @@ from rebake.errors import UsageError
 from rebake.results import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from rebake.scaffold.new import Made
     from rebake.scaffold.update import Updated
     from rebake.tasks.session import Session
 
@@ -52,6 +53,11 @@ def new(
         else:
             session.reporter.result(f"{made.root}: {len(made.files)} files, one commit")
             session.reporter.result(f"  next: cd {made.root} && {_NEXT}")
+    return made_document(made, session.seconds, dry_run=session.dry_run)
+
+
+def made_document(made: Made, seconds: float, *, dry_run: bool) -> dict[str, object]:
+    """Return the document of `new`."""
     return {
         "schema_version": SCHEMA_VERSION,
         "root": str(made.root),
@@ -59,9 +65,9 @@ def new(
         "files": list(made.files),
         "template": made.template,
         "template_commit": made.template_commit,
-        **({"dry_run": True} if session.dry_run else {"commit": made.commit}),
+        **({"dry_run": True} if dry_run else {"commit": made.commit}),
         **({"notes": list(made.notes)} if made.notes else {}),
-        "seconds": round(session.seconds, 3),
+        "seconds": round(seconds, 3),
     }
 
 
@@ -83,14 +89,15 @@ def update(
     updated = bring_up_to_date(wish, session.say, dry_run=session.dry_run)
     for note in updated.notes:
         session.note(note)
+    document = updated_document(updated, session.seconds, dry_run=session.dry_run)
     if not session.as_json:
         _show(session, updated)
-    elif updated.conflicts or session.dry_run:
+    elif updated.conflicts:  # an error leaves no document by itself
         from rebake.report.json import write_document
 
-        write_document(_document(session, updated))
+        write_document(document)
     decide(updated)
-    return None if session.dry_run else _document(session, updated)
+    return document
 
 
 def from_words(data: Sequence[str]) -> dict[str, object]:
@@ -174,17 +181,16 @@ def _show(session: Session, updated: Updated) -> None:
         session.reporter.result(f"up to date with {short[1]}")
 
 
-def _document(session: Session, updated: Updated) -> dict[str, object]:
+def updated_document(updated: Updated, seconds: float, *, dry_run: bool) -> dict[str, object]:
+    """Return the document of `update`."""
     return {
         "schema_version": SCHEMA_VERSION,
         "template": updated.source,
         "before": updated.before,
         "after": updated.after,
-        "changes": {
-            change.path: _KINDS.get(change.kind, change.kind) for change in updated.changes
-        },
+        "changes": {each.path: _KINDS.get(each.kind, each.kind) for each in updated.changes},
         "conflicts": list(updated.conflicts),
-        **({"dry_run": True, "diff": updated.diff} if session.dry_run else {}),
+        **({"dry_run": True, "diff": updated.diff} if dry_run else {}),
         **({"notes": list(updated.notes)} if updated.notes else {}),
-        "seconds": round(session.seconds, 3),
+        "seconds": round(seconds, 3),
     }
