@@ -135,7 +135,7 @@ def _sign(folder: Path, template: Template) -> dict[str, object]:
 
 
 def _set_aside(template: Template, aside: Path) -> bool:
-    """Take away the files that are copied as they are: copier needs about 10 ms for each."""
+    """Take away the files that are copied as they are: copier needs long for each."""
     config = template.config
     envops = config.get("envops") or {}
     plain = isinstance(envops, dict) and envops.keys() <= _PLAIN_ENVOPS
