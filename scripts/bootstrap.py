@@ -417,7 +417,12 @@ def carry_toolkit(root: str, venv: str, lock: Lock) -> None:
             *(word for word in installer(venv) if word not in {"install", "-q"}),
             *("wheel", "-q", "--no-deps", "--wheel-dir", into, source),
         ]
+    ignored = os.path.join(into, ".gitignore")
+    ours = not os.path.lexists(ignored)
     step(f"making the toolkit's wheel from {source}", command, root, lock)
+    if ours:  # uv's; the wheel is to be committed
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(ignored)
 
 
 def compile_all(root: str, venv: str) -> None:

@@ -254,6 +254,24 @@ def test_a_missing_toolkit_is_made_from_the_template_that_is_named(
     assert len(ran) == 1
 
 
+def test_what_uv_puts_beside_the_wheel_does_not_hide_it_from_git(
+    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "template").mkdir()
+    (tmp_path / "pyproject.toml").write_text('["rebake @ {root:uri}/vendor/rebake-1.whl"]')
+    (tmp_path / ".copier-answers.yml").write_text("_src_path: template\n")
+
+    def build(_title: str, command: list[str], *_: object) -> None:
+        assert command[:2] == ["/bin/uv", "build"]
+        (tmp_path / "vendor" / ".gitignore").write_text("*")
+
+    monkeypatch.setattr(bootstrap, "step", build)
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    bootstrap.carry_toolkit(str(tmp_path), str(tmp_path / ".venv"), None)
+    assert list((tmp_path / "vendor").iterdir()) == []
+
+
 def test_this_repository_needs_no_wheel(bootstrap: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text((SCRIPT.parents[1] / "pyproject.toml").read_text())
     bootstrap.carry_toolkit(str(tmp_path), str(tmp_path / ".venv"), None)

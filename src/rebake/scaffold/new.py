@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import importlib
 import importlib.metadata
 import os
 import re
@@ -93,8 +94,9 @@ def make(wish: Wish, say: Say, *, dry_run: bool = False) -> Made:
     else:
         defaults["name"] = _named(folder.name, notes)
     notes += about_source(wish.source)
-    with workshop(None if dry_run else folder.parent) as work, ThreadPoolExecutor(1) as pool:
+    with workshop(None if dry_run else folder.parent) as work, ThreadPoolExecutor(2) as pool:
         say(f"template: {wish.source}")
+        pool.submit(importlib.import_module, "copier")  # takes as long as what git does meanwhile
         template = fetch(wish.source, wish.commit, work)
         checked(template, answers)
         wheel = start_wheel(template, work, pool, dry_run=dry_run)

@@ -26,7 +26,9 @@ def test_a_project_checks_with_the_tools_that_the_toolkit_checks_with() -> None:
 
 def test_each_rendered_file_has_what_it_renders() -> None:
     siblings = {p.with_suffix("").relative_to(ROOT).as_posix() for p in ROOT.rglob("*.jinja")}
-    own = {name for name in siblings if not name.startswith(("src/", ".", "{{", "tests/"))}
+    own = {
+        name for name in siblings if not name.startswith(("src/", ".", "{{", "tests/", "vendor/"))
+    }
     assert {name for name in own if not (ROOT / name).is_file()} == set()
 
 
