@@ -143,8 +143,6 @@ def _set_aside(template: Template, aside: Path) -> bool:
         return False
     if config.get("templates_suffix", _SUFFIX) != _SUFFIX:
         return False
-    if any(path.is_symlink() for path in walk(template.folder)):  # it may lead to any file
-        return False
     for file in list(_verbatim(template.folder)):
         target = aside / file.relative_to(template.folder)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,9 +164,13 @@ def _verbatim(folder: Path) -> Iterator[Path]:
         if source.is_file()
         for name in _QUOTED.findall(source.read_text(encoding="utf-8", errors="replace"))
     }
+    # Where links lead; `look_through` has seen to it that it is in here.
+    ends = [path.resolve() for path in walk(folder) if path.is_symlink()]
     for path in walk(folder):
         place = path.relative_to(folder).as_posix()
-        if not path.is_file() or "{" in place or place == "copier.yml":
+        if path.is_symlink() or not path.is_file() or "{" in place or place == "copier.yml":
+            continue
+        if any(path.resolve().is_relative_to(end) for end in ends):
             continue
         if path.suffix == _SUFFIX or path.with_name(path.name + _SUFFIX).exists():
             continue

@@ -13,7 +13,9 @@ import yaml
 
 from rebake import __version__
 from rebake.project.project import open_project
+from rebake.scaffold import render as rendering
 from rebake.scaffold.new import Made, Wish, make
+from rebake.scaffold.template import fetch, walk
 from rebake.scaffold.update import Wish as UpdateWish
 from rebake.scaffold.update import update
 from scaffold_desk import commit, git
@@ -111,6 +113,14 @@ def test_it_is_a_project_and_shares_no_name_with_another(template: Path, shop: M
     for mode in ("dev", "prod"):
         files = [yaml.safe_load(p.compose_file(mode).read_text()) for p in (one, two)]
         assert files[0]["name"] != files[1]["name"]
+
+
+def test_copier_has_to_look_at_few_files(template: Path, tmp_path: Path) -> None:
+    found = fetch(str(template), "HEAD", tmp_path)
+    all_of_them = sum(path.is_file() for path in walk(found.folder))
+    assert rendering._set_aside(found, tmp_path / "aside")
+    left = [path for path in walk(found.folder) if path.is_file()]
+    assert len(left) < 60 < all_of_them
 
 
 @pytest.mark.parametrize("services", ["api", "api worker"])
