@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -71,21 +72,31 @@ def commit(folder: Path, files: dict[str, str | None] | None = None) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
+def make_template(folder: Path) -> Path:
+    """Make the template's repository, with one commit."""
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--template=")
+    write(folder, dict(FILES))
+    (folder / "run").chmod(0o755)
+    commit(folder)
+    return folder
+
+
 class Desk:
     """A folder with a template in `template`, and `rebake` run in it, in this very process."""
 
     def __init__(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        folder: Path,
+        made: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         self.folder = folder
         self.template = folder / "template"
         self._monkeypatch = monkeypatch
         self._capsys = capsys
-        self.template.mkdir()
-        git(self.template, "init", "--quiet")
-        write(self.template, dict(FILES))
-        (self.template / "run").chmod(0o755)
-        commit(self.template)
+        shutil.copytree(made, self.template)
 
     def run(self, *words: str, cwd: Path | None = None) -> tuple[int, str, str]:
         """Run `rebake`; returns its exit code, output and error output."""

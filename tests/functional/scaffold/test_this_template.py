@@ -13,6 +13,7 @@ import yaml
 
 from rebake import __version__
 from rebake.project.project import open_project
+from rebake.scaffold import new as making
 from rebake.scaffold import render as rendering
 from rebake.scaffold.new import Made, Wish, make
 from rebake.scaffold.template import fetch, walk
@@ -48,6 +49,12 @@ def shop(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make(Wish(tmp_path_factory.mktemp("made") / "shop", str(template)), quiet)
 
 
+@pytest.fixture
+def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what is the same in each project and takes longest."""
+    monkeypatch.setattr(making, "start_wheel", lambda *_, **__: None)
+
+
 def made(template: Path, folder: Path, **answers: str) -> Path:
     return make(Wish(folder / "other", str(template), answers=answers), quiet, dry_run=False).root
 
@@ -66,7 +73,7 @@ def test_a_project_is_the_template_and_little_is_rendered(template: Path, shop: 
     }
     assert different == {
         *(".copier-answers.yml", ".github/workflows/ci.yml", "LICENSE", "README.md", WHEEL),
-        *("rebake.toml", "pyproject.toml", "tests/e2e/test_images.py"),
+        *("rebake.toml", "pyproject.toml", "tests/e2e/test_images.py", "vendor/README.md"),
         *("docker/docker-compose.yml", "docker/docker-compose.dev.yml", "docker/docker-bake.hcl"),
         *("docker/BUILD_OPTIMIZATION.md", "backend/Dockerfile", "ui/Dockerfile"),
     }
@@ -123,8 +130,8 @@ def test_copier_has_to_look_at_few_files(template: Path, tmp_path: Path) -> None
     assert len(left) < 60 < all_of_them
 
 
-@pytest.mark.parametrize("services", ["api", "api worker"])
-@pytest.mark.parametrize("manager", ["bun", "npm"])
+@pytest.mark.parametrize(("services", "manager"), [("api", "bun"), ("api worker", "npm")])
+@pytest.mark.usefixtures("no_wheel")
 def test_services_and_manager(template: Path, tmp_path: Path, services: str, manager: str) -> None:
     answers = {"services": services, "ui_manager": manager, "ci": "none", "licence": "none"}
     root = made(template, tmp_path, **answers)
@@ -152,6 +159,7 @@ def test_services_and_manager(template: Path, tmp_path: Path, services: str, man
     assert not (root / "LICENSE").exists()
 
 
+@pytest.mark.usefixtures("no_wheel")
 def test_the_apache_licence(template: Path, tmp_path: Path) -> None:
     root = made(template, tmp_path, licence="Apache-2.0", ci="script")
     assert "Apache License" in (root / "LICENSE").read_text()
