@@ -31,6 +31,11 @@ def holds_toolkit(template: Path) -> bool:
     return (template / _SOURCES / "__init__.py").is_file()
 
 
+def is_carried(project: Path) -> bool:
+    """Tell whether a project has a wheel of the toolkit."""
+    return any((project / FOLDER).glob(f"{_NAME}-*.whl"))
+
+
 def take(template: Path, into: Path) -> Path:
     """Move the toolkit's sources out of a template, so that both can be worked on at a time.
 

@@ -15,6 +15,8 @@ from rebake.scaffold.new import Say, about_source, place_wheel, start_wheel, wor
 from rebake.scaffold.render import ANSWERS, checked, read_answers, render
 from rebake.scaffold.template import Template, asked, fetch
 
+_SHORTEST = 7  # digits of a commit, as plain copier writes it
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -84,9 +86,11 @@ def update(wish: Wish, say: Say, *, dry_run: bool = False) -> Updated:
     notes = about_source(source)
     with workshop(None) as work, ThreadPoolExecutor(1) as pool:
         say(f"template: {source}")
-        old = fetch(source, before, _folder(work / "old"))
         new = fetch(source, wish.commit, _folder(work / "new"))
         checked(new, wish.answers)
+        if not wish.answers and _is_made_from(wish.root, before, new):
+            return Updated(source, new.commit, new.commit, (), (), "", tuple(notes))
+        old = fetch(source, before, _folder(work / "old"))
         wheel = start_wheel(new, work, pool, dry_run=dry_run)
         _without_toolkit(old)
         base = work / "old" / wish.root.name
@@ -116,6 +120,11 @@ def decide(updated: Updated) -> None:
     """
     if updated.conflicts:
         raise UpdateConflicts(updated.conflicts)
+
+
+def _is_made_from(root: Path, before: str, template: Template) -> bool:
+    whole = not toolkit.holds_toolkit(template.folder) or toolkit.is_carried(root)
+    return whole and len(before) >= _SHORTEST and template.commit.startswith(before)
 
 
 def _folder(path: Path) -> Path:

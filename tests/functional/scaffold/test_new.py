@@ -104,6 +104,7 @@ def test_an_empty_folder_is_taken_and_another_is_refused(desk: Desk) -> None:
         (["shop", "--revision", "absent"], "absent is not in it"),
         (["shop", "--revision", "--upload-pack=touch x"], "needs a value|looks like a flag"),
         (["shop", "twice"], "one folder, not 2"),
+        (["shop", "--data", "ci=$(touch x)"], "ci"),
         (["日本"], "no letter a-z"),
         (["con"], "Windows reserves"),
         (["class"], "keyword"),

@@ -221,4 +221,11 @@ def test_ten_edits_survive_the_next_version(template: Path, shop: Made, tmp_path
     with zipfile.ZipFile(root / WHEEL) as wheel:
         assert b"News." in wheel.read("rebake/__init__.py")
     assert any("another toolkit" in note for note in done.notes)
+    commit(root)
+    again = update(UpdateWish(root, source=str(after)), quiet)
+    assert (again.before, again.after, again.changes) == (head, head, ())
+    (root / WHEEL).unlink()
+    commit(root)
+    update(UpdateWish(root, source=str(after)), quiet)
+    assert (root / WHEEL).is_file()
     assert {change.kind for change in done.changes} == {"A", "M"}
