@@ -401,16 +401,19 @@ def carry_toolkit(root: str, venv: str, lock: Lock) -> None:
         return
     kept = dict(re.findall(r"(?m)^(_src_path|_commit): +['\"]?(.*?)['\"]?$", answers))
     source = kept.get("_src_path", "")
-    if not source or source.startswith("-"):
-        raise SetupError("vendor/ has no wheel of rebake\n  next: git checkout vendor")
     folder = os.path.join(root, source)
-    if os.path.isdir(folder):
+    if os.path.isdir(os.path.join(folder, "src", "rebake")):
         source = folder
-    else:
+    elif re.match(r"[a-z+]+://", source):
         source = f"git+{source}@{kept['_commit']}" if "_commit" in kept else f"git+{source}"
+    else:
+        raise SetupError(
+            f"vendor/ has no wheel of rebake, and the template ({source or 'none'}) is not there\n"
+            "  next: git checkout vendor, or pip wheel --no-deps --wheel-dir vendor TEMPLATE"
+        )
     into = os.path.join(root, "vendor")
     uv = shutil.which("uv")
-    if uv and os.path.isdir(folder):
+    if uv and source == folder:
         command = [uv, "build", "--quiet", "--wheel", "--out-dir", into, source]
     else:
         command = [

@@ -218,7 +218,9 @@ def test_another_wheel_of_the_toolkit_is_another_toolkit(
         ("_commit: abc\n_src_path: 'https://x.invalid/t'\n", "git+https://x.invalid/t@abc"),
         ("_src_path: https://x.invalid/t\n", "git+https://x.invalid/t"),
         ("", None),
+        ("_src_path: .\n", None),
         ("_src_path: --evil\n", None),
+        ("_src_path: ext::sh -c x\n", None),
     ],
 )
 def test_a_missing_toolkit_is_made_from_the_template_that_is_named(
@@ -231,7 +233,7 @@ def test_a_missing_toolkit_is_made_from_the_template_that_is_named(
     root = tmp_path / "project"
     (root / ".venv" / "bin").mkdir(parents=True)
     (root / ".venv" / "bin" / "pip").touch()
-    (tmp_path / "template").mkdir()
+    (tmp_path / "template" / "src" / "rebake").mkdir(parents=True)
     (root / "pyproject.toml").write_text('dependencies = ["rebake @ {root:uri}/vendor/rebake-1"]')
     (root / ".copier-answers.yml").write_text(answers)
     ran: list[list[str]] = []
@@ -258,7 +260,7 @@ def test_what_uv_puts_beside_the_wheel_does_not_hide_it_from_git(
     bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "vendor").mkdir()
-    (tmp_path / "template").mkdir()
+    (tmp_path / "template" / "src" / "rebake").mkdir(parents=True)
     (tmp_path / "pyproject.toml").write_text('["rebake @ {root:uri}/vendor/rebake-1.whl"]')
     (tmp_path / ".copier-answers.yml").write_text("_src_path: template\n")
 
