@@ -78,8 +78,7 @@ def merge(project: Path, base: Path, theirs: Path, work: Path) -> Merged:
     git(work, "branch", "yours", ours)
     git(work, "checkout", "--quiet", "--force", "yours")
     outcome = try_git(
-        work, "-c", "merge.conflictStyle=merge", "-c", "merge.renames=true", "merge", "--no-ff",
-        "--no-commit", "--quiet", "--allow-unrelated-histories", "template", **nobody,
+        work, "merge", "--no-ff", "--no-commit", "--quiet", "template", **nobody,
     )  # fmt: skip
     conflicts = _conflicts(work)
     if not outcome.ok and not conflicts:

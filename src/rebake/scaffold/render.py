@@ -69,7 +69,8 @@ def render(
                 settings=Settings(),
             )  # fmt: skip
     except (KeyboardInterrupt, CopierAnswersInterrupt):
-        raise Interrupted("the questions") from None
+        what = "the questions" if ask else "the making of the files"
+        raise Interrupted(what) from None
     except InteractiveSessionError:
         raise UsageError(
             "there is no terminal to ask on", "--defaults, --data, --answers"

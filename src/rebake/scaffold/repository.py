@@ -10,6 +10,8 @@ from rebake.process import Command, Outcome, run
 _QUIET = (
     *("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"),
     *("-c", "core.autocrlf=false", "-c", "core.safecrlf=false", "-c", "commit.gpgSign=false"),
+    # Of the user's settings none may change what a merge looks like.
+    *("-c", "merge.conflictStyle=merge", "-c", "merge.renames=true"),
     *("-c", "advice.detachedHead=false", "-c", "init.defaultBranch=main", "-c", "gc.auto=0"),
 )
 _ENV: dict[str, str | None] = {
@@ -29,7 +31,8 @@ NOBODY = ("rebake", "rebake@localhost")
 
 def try_git(folder: Path, *words: str | Path, **env: str) -> Outcome:
     """Run git in a folder and return what came of it."""
-    return run(Command.of("git", *_QUIET, *words, cwd=folder, env={**_ENV, **env}))
+    what = next((f"git {word}" for word in words if not str(word).startswith("-")), "git")
+    return run(Command.of("git", *_QUIET, *words, cwd=folder, env={**_ENV, **env}, what=what))
 
 
 def git(folder: Path, *words: str | Path, **env: str) -> str:
