@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ def new(
                 session.reporter.result(name)
         else:
             session.reporter.result(f"{made.root}: {len(made.files)} files, one commit")
-            session.reporter.result(f"  next: cd {made.root} && {_NEXT}")
+            session.reporter.result(f"  next: cd {shlex.quote(str(made.root))} && {_NEXT}")
     return made_document(made, session.seconds, dry_run=session.dry_run)
 
 

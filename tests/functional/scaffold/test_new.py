@@ -65,6 +65,12 @@ def test_the_document(desk: Desk) -> None:
     assert "the project's name is my-shop (from 'My Shop')" in document["notes"]
 
 
+def test_the_next_step_can_be_copied_whatever_the_folder_is_called(desk: Desk) -> None:
+    code, out, _ = desk.new("My Shop")
+    assert code == 0
+    assert f"cd '{desk.folder / 'My Shop'}' && python3" in out
+
+
 def test_a_dry_run_lists_the_files_and_leaves_nothing(desk: Desk) -> None:
     before = desk.listing()
     code, out, _ = desk.new("shop", "--dry-run")
