@@ -5,6 +5,7 @@
     python3 scripts/bootstrap.py test           all checks and tests (nox -s lint test e2e)
     python3 scripts/bootstrap.py test -- -k x   what follows `--` goes to pytest
     python3 scripts/bootstrap.py lint           one Nox session (lint, e2e, scan, template, docs)
+    python3 scripts/bootstrap.py nox -s test    Nox itself, with its own words
     python3 scripts/bootstrap.py                the list of tasks
 
 Makes `.venv` with the toolkit in it when it is not there or out of date, then becomes the task.
@@ -90,6 +91,8 @@ def passed_on(argv: Sequence[str]) -> list[str]:
         return ["nox", "-s", *ALL_TESTS, *argv[1:]]
     if name in SESSIONS:
         return ["nox", "-s", *argv]
+    if name == "nox":
+        return list(argv)
     return ["invoke", *argv]
 
 
@@ -103,14 +106,14 @@ def why_unknown(argv: Sequence[str], root: str) -> str:
     import re
 
     name = argv[0].split("(")[0] if argv else "-"
-    known = {"test", *SESSIONS}
+    known = {"nox", "test", *SESSIONS}
     folder = os.path.join(root, "src", "rebake", "tasks")
     with contextlib.suppress(OSError):
         for file in os.listdir(folder):
             if file.endswith(".py"):
                 known.update(re.findall(r'@task\(\s*"([^"]+)"', read(os.path.join(folder, file))))
     own = "".join(read(os.path.join(root, file)) for file in ("tasks.py", "noxfile.py"))
-    if len(known) == len(SESSIONS) + 1 or name.startswith("-") or name in known:
+    if len(known) == len(SESSIONS) + 2 or name.startswith("-") or name in known:
         return ""
     if name.replace("-", "_") in re.split(r"\W+", own):
         return ""

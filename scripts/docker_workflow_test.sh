@@ -14,7 +14,7 @@ case "${1:-}" in
     exit 0
     ;;
 esac
-cd "$(dirname "$0")/.."
+CDPATH='' cd -- "$(dirname -- "$0")/.."
 if [ -x .venv/bin/invoke ]; then
     exec .venv/bin/invoke workflow-test "$@"
 fi

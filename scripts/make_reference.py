@@ -4,6 +4,8 @@
     nox -s docs               rewrite them
     nox -s docs -- --check    exit 1 when one of them is not what the code says
 
+And the table of tasks that shell completion reads, src/rebake/completion/table.json.
+
 Run it with the project's own Python (.venv). docs/reference/json.md is written by hand.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import re
 import shlex
 import sys
@@ -26,6 +29,8 @@ from pydantic import BaseModel
 from rebake import errors
 from rebake.checks import plan
 from rebake.checks.plan import Part, Tree
+from rebake.completion.answer import TABLE
+from rebake.completion.table import make_table
 from rebake.config.load import defaults_text
 from rebake.config.model import Config
 from rebake.errors import RebakeError
@@ -166,11 +171,12 @@ SAMPLES: dict[str, dict[str, object]] = {
 def main(argv: Sequence[str]) -> int:
     """Write the pages, or compare them with `--check`."""
     stale = []
-    for name, make in PAGES.items():
-        file, text = REFERENCE / name, make()
+    pages = {REFERENCE / name: (f"docs/reference/{name}", make) for name, make in PAGES.items()}
+    for file, (name, make) in {**pages, TABLE: (TABLE.name, completion_table)}.items():
+        text = make()
         if file.is_file() and file.read_text(encoding="utf-8") == text:
             continue
-        stale.append(f"docs/reference/{name}")
+        stale.append(name)
         if "--check" not in argv:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8", newline="\n")
@@ -372,6 +378,11 @@ def tasks() -> str:
         if own:
             parts.append(table(("argument", "meaning"), own))
     return page("Tasks", "src/rebake/tasks", *parts)
+
+
+def completion_table() -> str:
+    """The table that shell completion reads."""
+    return json.dumps(make_table(all_tasks()), indent=1, ensure_ascii=False) + "\n"
 
 
 def arguments_of(task: RebakeTask) -> dict[str, Argument]:

@@ -9,6 +9,8 @@ from rebake import __version__
 
 def main() -> None:
     """Run a task; exits with its code."""
+    if sys.argv[1:2] == ["__complete"]:  # a press of the Tab key: nothing heavy
+        sys.exit(complete(sys.argv[2:]))
     from colorama import just_fix_windows_console
     from invoke.program import Program
 
@@ -17,6 +19,17 @@ def main() -> None:
     just_fix_windows_console()
     program = Program(name="rebake", binary="rebake", version=__version__, namespace=namespace)
     program.run(sys.argv if len(sys.argv) > 1 else [*sys.argv, "--list"])
+
+
+def complete(argv: list[str]) -> int:
+    """Write what can stand at the cursor of a command line; return the exit code."""
+    from rebake.completion.answer import answer
+
+    code, lines = answer(argv)
+    # LF on Windows too: the shells' scripts take the lines apart themselves.
+    sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode())
+    sys.stdout.buffer.flush()
+    return code
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from rebake.errors import Interrupted, ProgramMissing, TimedOut
 from rebake.process_command import Command, OnLine, Outcome, which
 from rebake.process_signals import (
     GRACE_S,
+    HeldSignals,
     descendants_of,
     sleep_until_end,
     stop_all,
@@ -56,7 +57,12 @@ def run(
     """
     started = time.monotonic()
     with terminate_as_interrupt():
-        child = _spawn(command, inherit=inherit)
+        held = HeldSignals()
+        try:
+            child = _spawn(command, inherit=inherit)
+        except BaseException:
+            held.release()
+            raise
         out, err = _Collector(on_stdout), _Collector(on_stderr)
         threads = [
             threading.Thread(target=collector.read, args=(stream,), daemon=True)
@@ -64,6 +70,7 @@ def run(
             if stream is not None
         ]
         try:
+            held.release()
             for thread in threads:
                 thread.start()
             _feed(child, command.stdin)
@@ -173,6 +180,27 @@ def start(
     Raises:
         ProgramMissing: the program is not there.
     """
+    held = HeldSignals()
+    try:
+        running = _start(command, on_stdout, on_stderr, log, pass_fds)
+    except BaseException:
+        held.release()
+        raise
+    try:
+        held.release()
+    except KeyboardInterrupt:
+        running.stop()
+        raise
+    return running
+
+
+def _start(
+    command: Command,
+    on_stdout: OnLine | None,
+    on_stderr: OnLine | None,
+    log: Path | None,
+    pass_fds: Sequence[int],
+) -> Running:
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as sink:

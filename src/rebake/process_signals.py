@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import psutil
@@ -73,6 +73,39 @@ def sleep_until_end(pid: int, timeout_s: float | None) -> None:
         told.poll(max(0.0, timeout_s) * 1000)
     finally:
         os.close(end)
+
+
+class HeldSignals:
+    """Interrupts wait while a child is started, or one would be lost that nobody knows yet.
+
+    Made in the main thread, it takes SIGINT and SIGTERM over at once; elsewhere it does nothing, as
+    signals come to the main thread alone. The child itself is not concerned: what a process handles
+    is as usual in what it starts.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._came = False
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if callable(signal.getsignal(number)):
+                self._before[number] = signal.signal(number, self._note)
+
+    def release(self) -> None:
+        """Give the signals back.
+
+        Raises:
+            KeyboardInterrupt: one came meanwhile.
+        """
+        while self._before:
+            signal.signal(*self._before.popitem())
+        if self._came:
+            self._came = False
+            raise KeyboardInterrupt
+
+    def _note(self, _signum: int, _frame: FrameType | None) -> None:
+        self._came = True
 
 
 @contextlib.contextmanager

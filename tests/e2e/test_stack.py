@@ -22,6 +22,8 @@ import pytest
 
 from e2e.chromium import Page, chromium
 from e2e.support import PROD_PORTS, Clone, Docker, clean_environment
+from rebake.project.project import open_project
+from rebake.results import Mode
 
 pytestmark = pytest.mark.engine
 
@@ -342,19 +344,27 @@ def test_new_content_with_an_older_time_is_built(ready_clone: Clone, docker: Doc
 
 
 def test_by_hand_without_rebake(ready_clone: Clone, docker: Docker) -> None:
+    """With the caches and volumes that the clone has, or each file would compile all once more."""
+    project = open_project(ready_clone.root)
     ready_clone.invoke("down").ok()
+    cache = {"CACHE_ID": project.cache_id}
     docker(
         "buildx", "bake", "-f", "docker/docker-bake.hcl",
-        timeout=900, cwd=ready_clone.root, PROJECT="rebake-by-hand",
+        timeout=900, cwd=ready_clone.root, PROJECT="rebake-by-hand", **cache,
     )  # fmt: skip
     ports = {f"{name}_PORT": port for name, port in PROD_PORTS.items()}
-    for file in ("docker/docker-compose.yml", "docker/docker-compose.dev.yml"):
+    modes: tuple[tuple[Mode, str], ...] = (
+        ("prod", "docker/docker-compose.yml"), ("dev", "docker/docker-compose.dev.yml"),
+    )  # fmt: skip
+    for mode, file in modes:
         compose = ("compose", "-f", file)
+        env = {**ports, **cache, "COMPOSE_PROJECT_NAME": project.compose_name(mode)}
+        up = (*compose, "up", "--build", "--detach", "--wait")
         try:
-            docker(*compose, "up", "--detach", "--wait", timeout=900, cwd=ready_clone.root, **ports)
+            docker(*up, timeout=900, cwd=ready_clone.root, **env)
             assert get(f"http://127.0.0.1:{PROD_PORTS['UI']}/healthz")[0] == 200
         finally:
-            docker(*compose, "down", cwd=ready_clone.root, **ports)
+            docker(*compose, "down", cwd=ready_clone.root, **env)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")

@@ -218,6 +218,26 @@ def test_an_unknown_engine_action(bench: Bench) -> None:
     refused(bench, "engine", "strat", code=2, says=("no action named 'strat'", "start"))
 
 
+def test_a_shell_that_is_none(bench: Bench) -> None:
+    refused(bench, "completion", code=2, says=("for one shell at a time", "bash, zsh, fish"))
+    refused(bench, "completion", "bash", "zsh", code=2, says=("at a time, not bash zsh",))
+    refused(bench, "completion", "fihs", code=2, says=("no shell named 'fihs'", "mean fish?"))
+
+
+def test_completion_needs_no_project(bench: Bench) -> None:
+    done = bench.run("completion", "fish", "--json", cwd=bench.home)
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["shell"]) == (0, "fish")
+    assert document["script"].startswith("# Completion of rebake's tasks")
+
+
+def test_the_tab_key_is_answered_by_the_program(bench: Bench) -> None:
+    done = bench.run("__complete", "invoke", "cur=w", "build")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "worker\t\n", "")
+    outside = bench.run("__complete", "invoke", "cur=w", "build", cwd=bench.home)
+    assert (outside.returncode, outside.stdout, outside.stderr) == (3, "", "")
+
+
 def test_a_wrong_folder(bench: Bench, tmp_path: Path) -> None:
     done = bench.run("dev", cwd=bench.home)
     assert done.returncode == 2
@@ -267,6 +287,7 @@ DRY = {
     "warm-cache": ("docker pull rust:1.97-slim-trixie", "buildx bake", "cargo build --locked"),
     "warm-cache --for ci": ("backend-deps",),
     "workflow-test": (),
+    "completion bash": ("complete -o default -F _rebake_complete rebake invoke inv",),
     "new ../other --defaults": ("README.md", "rebake.toml", "vendor/README.md"),
 }
 

@@ -151,6 +151,35 @@ def test_sessions_go_to_nox(project: Project) -> None:
     assert project.run("lint").stdout == "nox -s lint\n"
 
 
+def test_nox_keeps_its_own_words(project: Project) -> None:
+    assert project.run("nox", "-s", "test", "--", "-x").stdout == "nox -s test -- -x\n"
+
+
+def test_each_script_starts_its_task_from_a_fresh_clone(project: Project) -> None:
+    scripts = {
+        "docker/build.sh": (["--prod", "--rebuild"], "invoke rebuild prod\n"),
+        "scripts/warm-cache.sh": (["--for", "ci"], "invoke warm-cache --for ci\n"),
+        "scripts/refresh-cache.sh": (["clean", "all"], "invoke refresh-cache clean all\n"),
+        "scripts/benchmark-builds.sh": (["--runs", "3"], "invoke benchmark --runs 3\n"),
+        "scripts/docker_workflow_test.sh": (["--json"], "invoke workflow-test --json\n"),
+    }
+    (project.folder / "docker").mkdir()
+    for name in ("scripts/shim.py", *scripts):
+        shutil.copy(SCRIPT.parents[1] / name, project.folder / name)
+    (project.log.parent / "python3").symlink_to(PYTHON)
+    for name, (words, expected) in scripts.items():
+        done = subprocess.run(
+            [project.folder / name, *words],
+            cwd=project.log.parent,
+            env=project.env | {"FAKE_EXIT": "69"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.stdout, done.returncode) == (expected, 69), done.stderr
+    assert project.calls == ["venv --quiet", "pip install"]
+
+
 def test_no_argument_lists_the_tasks(project: Project) -> None:
     result = project.run()
     assert result.stdout == "invoke --list\n"

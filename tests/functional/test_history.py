@@ -103,6 +103,10 @@ def shop(
         ({"arguments": {"RUST_IMAGE": "rust:2", "BACKEND_BUILD_ID": "y"}}, "argument",
          ("RUST_IMAGE", "rust:1 → rust:2")),
         ({"base_images": {"rust:1": "sha256:b"}}, "base-image", ("rust:1", "sha256:a → sha256:b")),
+        # Another base image is why a step gets a network again; that is no cause of its own.
+        ({"base_images": {"rust:1": "sha256:b"},
+          "arguments": {"RUST_IMAGE": "rust:1", "BACKEND_NETWORK": "online"}}, "base-image",
+         ("rust:1", "sha256:a → sha256:b")),
         ({"engine": {"engine": "29.0.0"}}, "setting", ("engine", "28.5.2 → 29.0.0")),
         ({"arguments": {"RUST_IMAGE": "rust:1", "REBUILD": "17"}}, "asked", ("", "")),
         ({"skipped": "nothing changed"}, "nothing-changed", ("", "")),

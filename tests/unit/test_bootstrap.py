@@ -35,6 +35,7 @@ def bootstrap() -> ModuleType:
         (["test", "--", "-k", "x"], ["nox", "-s", "lint", "test", "e2e", "--", "-k", "x"]),
         (["lint"], ["nox", "-s", "lint"]),
         (["lint(rust)"], ["nox", "-s", "lint(rust)"]),
+        (["nox", "-s", "test", "--", "-x"], ["nox", "-s", "test", "--", "-x"]),
         (["e2e", "--", "-x"], ["nox", "-s", "e2e", "--", "-x"]),
     ],
 )

@@ -15,10 +15,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "rebake"
 FLOORS = (
-    ("errors", "redact", "results"),
+    ("errors", "redact", "remember", "results"),
     ("process", "config", "history", "report"),
     ("engine", "project", "scan", "checks"),
-    ("build", "stack", "cache", "explain", "scaffold"),
+    ("build", "stack", "cache", "explain", "scaffold", "completion"),
     ("benchmark", "doctor"),
     ("tasks", "sessions"),
     ("cli", "testing", "__main__"),

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -200,6 +201,30 @@ def test_what_threads_run_is_stopped_too() -> None:
     wait_until_gone(pids[0])
     assert ended.wait(5)
     assert told == ["before"]
+
+
+@posix
+@pytest.mark.parametrize("how", ["run", "start"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_child_is_started_does_not_lose_it(
+    number: signal.Signals, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: list[int] = []
+    real = subprocess.Popen
+
+    def popen(*words: Any, **options: Any) -> Any:
+        child = real(*words, **options)
+        pids.append(child.pid)
+        os.kill(os.getpid(), number)  # it is there, and nobody has its number yet
+        return child
+
+    monkeypatch.setattr(process.subprocess, "Popen", popen)
+    command = python("import time; time.sleep(60)")
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises((Interrupted, KeyboardInterrupt)), process.terminate_as_interrupt():
+        run(command) if how == "run" else process.start(command)
+    wait_until_gone(pids[0])
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_signal_handlers_are_put_back() -> None:

@@ -21,7 +21,7 @@ from rebake.benchmark.rendering import tools_folder
 from rebake.benchmark.subject import Sample, Site, failure
 from rebake.errors import BuildFailed
 from rebake.process import Command, Outcome, run, start
-from rebake.project.dockerfile import expand
+from rebake.project.dockerfile_words import expand
 from rebake.project.packages import install_words
 from rebake.results import Manager
 

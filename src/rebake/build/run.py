@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rebake import __version__
-from rebake.build import gate, network, recording, resend, seed, skip
+from rebake.build import doubts, gate, network, recording, resend, seed, skip
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
 from rebake.build.evidence import Collector, modes_by_half
 from rebake.build.inputs import build_id, digest_of, read_inputs
@@ -122,6 +123,7 @@ class _Build:
         self.evidence = Collector(self.project, self.endpoint, self.store, self.surroundings.engine)
         digests = {name: digest_of(files) for name, files in self.inputs.items()}
         self.modes = modes_by_half(self.plan, self.inputs)
+        self.doubt, environment = doubts.of_plan(self.plan, os.environ)
         around = {
             "engine": self.endpoint.docker_host,
             "host settings": self.surroundings.host_settings,
@@ -133,7 +135,7 @@ class _Build:
                 modes={half: self.modes[half] for half in image.needs},
                 arguments=self.plan.variables,
                 base_images=self.surroundings.base_images,
-                surroundings={**around, "export": self.plan.export},
+                surroundings={**around, "export": self.plan.export, **environment},
             )
             for image in self.plan.images
         }
@@ -266,6 +268,8 @@ class _Build:
 
     def _nothing_to_do(self) -> dict[str, ImageRecord] | None:
         """The images, when every one of them would only be made again as it is."""
+        if self.doubt:
+            return None
         lasts = {i.service: self._last(i.service, i.ref) for i in self.plan.images}
         # The history alone nearly always tells that something changed: then nothing is asked twice.
         if any(not skip.same_key(i, self.keys[i], last) for i, last in lasts.items()):

@@ -12,14 +12,12 @@ import json
 from collections.abc import Collection, Mapping
 
 from rebake.history.records import ImageRecord, StoredBuild
+from rebake.results import SET_BY_BUILD
 
 # Arguments that say how, and not what, is built; proxies can hold a password besides.
-_NOT_DECISIVE = frozenset(
-    {
-        *("SEED", "REBUILD", "BACKEND_BUILD_ID", "UI_BUILD_ID", "REBAKE_HOST_SETTINGS"),
-        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY"),
-    }
-)
+_NOT_DECISIVE = SET_BY_BUILD | {
+    *("REBAKE_HOST_SETTINGS", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
+}
 _SETTING = "made of: "
 
 

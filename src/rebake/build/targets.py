@@ -19,11 +19,13 @@ from rebake.engine.endpoint import Endpoint
 from rebake.errors import RebakeError
 from rebake.history.evidence import BakeTarget
 from rebake.process import run
+from rebake.results import NETWORKS, SET_BY_BUILD
 
 _TIMEOUT_S = 20.0
 _VARIABLE = re.compile(r'(?m)^\s*variable\s+"([^"]+)"')
 # Each build has values of its own for these: their names stand in the answer.
-_EACH_BUILD = ("BACKEND_BUILD_ID", "UI_BUILD_ID", "SEED", "REBUILD")
+# Not so of who has a network: the evidence knows one step, whichever of the two stages it is.
+_EACH_BUILD = SET_BY_BUILD - NETWORKS
 # Docker's own arguments: in no layer, and a proxy's address can hold a password.
 _PROXIES = re.compile(r"(?i)^(http|https|ftp|no|all)_proxy$")
 
@@ -45,8 +47,8 @@ def key_of(plan: BuildPlan, bake_file: str) -> str:
 def ask(plan: BuildPlan, endpoint: Endpoint) -> dict[str, BakeTarget]:
     """Return the targets of a plan as bake resolves them; empty where it does not tell."""
     variables = {k: v for k, v in plan.variables.items() if not _PROXIES.match(k)}
-    command = endpoint.command(
-        *("buildx", "bake", "--file", str(plan.bake_file), "--progress", "quiet", "--print"),
+    command = endpoint.buildx_command(
+        *("bake", "--file", str(plan.bake_file), "--progress", "quiet", "--print"),
         *plan.targets,
         cwd=plan.root,
         env=variables | {name: f"${name}" for name in _EACH_BUILD},

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from rebake.doctor.case import Case, Context
 from rebake.doctor.diagnosis import Diagnosis, error, listed, ok
-from rebake.doctor.dockerfile import Dockerfile, Instruction, Stage, assignments, expand
 from rebake.doctor.javascript_lock import workspaces
+from rebake.project.dockerfile import Dockerfile, Stage
+from rebake.project.dockerfile_words import Instruction, expand_known, given_values
 
 _LOCKS = {"bun": ("bun.lock", "bun.lockb"), "npm": ("package-lock.json",)}
 _SETTINGS = "bunfig.toml"
@@ -83,21 +84,21 @@ def missing(dockerfile: Dockerfile, needed: Sequence[str]) -> Iterator[tuple[int
 def _in_stage(
     dockerfile: Dockerfile, stage: Stage, needed: Sequence[str]
 ) -> Iterator[tuple[int, list[str]]]:
-    steps = dockerfile.steps(stage)
+    steps = dockerfile.all_instructions(stage)
     first = len(steps) - len(stage.instructions)
-    folder, variables = "/", dict(dockerfile.arguments)
+    folder, variables = "/", dockerfile.defaults
     there: set[str] = set()
     for number, step in enumerate(steps):
-        if step.name == "WORKDIR":
-            folder = posixpath.join(folder, expand(step.text.strip('"'), variables))
-        elif step.name in {"ENV", "ARG"}:
-            variables |= assignments(step.text)
-        elif step.name in {"COPY", "ADD"}:
+        if step.word == "WORKDIR":
+            folder = posixpath.join(folder, expand_known(step.rest.strip('"'), variables))
+        elif step.word in {"ENV", "ARG"}:
+            variables |= given_values(step)
+        elif step.word in {"COPY", "ADD"}:
             if step.flag("from"):  # from another stage or image: it may hold anything
                 there |= _from_elsewhere(step, folder, needed)
             else:
                 there |= _copied(step, folder, needed)
-        elif step.name == "RUN" and number >= first and (program := _installer(step)):
+        elif step.word == "RUN" and number >= first and (program := _installer(step)):
             seen = there | _bound(step, folder, needed)
             others = {n for name, names in _LOCKS.items() if name != program for n in names}
             lacking = [
@@ -151,7 +152,7 @@ def _from_elsewhere(step: Instruction, folder: str, needed: Sequence[str]) -> se
 def _bound(step: Instruction, folder: str, needed: Sequence[str]) -> set[str]:
     """Where the bind mounts of a RUN show the needed files."""
     found = set()
-    for mount in step.mounts:
+    for mount in step.mounts():
         if mount.get("type", "bind") != "bind":
             continue
         end = posixpath.normpath(posixpath.join(folder, mount.get("target", "")))

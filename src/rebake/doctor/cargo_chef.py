@@ -14,8 +14,9 @@ from pathlib import Path
 
 from rebake.doctor.case import Case
 from rebake.doctor.diagnosis import Diagnosis, listed, ok, warning
-from rebake.doctor.dockerfile import Dockerfile, Instruction, Stage, assignments, expand
 from rebake.doctor.shell_words import CargoCall, cargo_calls
+from rebake.project.dockerfile import Dockerfile, Stage
+from rebake.project.dockerfile_words import Instruction, expand_known, given_values
 
 _DECIDES = ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET")
 _TOOLCHAIN = ("rust-toolchain.toml", "rust-toolchain")
@@ -60,23 +61,21 @@ def find_places(dockerfile: Dockerfile) -> list[Place]:
     """All calls of `cargo build` and `cargo chef`, in order of the file. Pure."""
     found = []
     for stage in dockerfile.stages:
-        chain = dockerfile.chain(stage)
+        base = dockerfile.base(dockerfile.chain(stage)[-1])
         own = len(stage.instructions)
-        steps = dockerfile.steps(stage)
-        folder, variables = "/", dict(dockerfile.arguments)
+        steps = dockerfile.all_instructions(stage)
+        folder, variables = "/", dockerfile.defaults
         for number, step in enumerate(steps):
-            if step.name == "WORKDIR":
-                folder = _join(folder, expand(step.text, variables))
-            elif step.name in {"ENV", "ARG"}:
-                given = {k: expand(v, variables) for k, v in assignments(step.text).items()}
+            if step.word == "WORKDIR":
+                folder = _join(folder, expand_known(step.rest, variables))
+            elif step.word in {"ENV", "ARG"}:
+                given = {k: expand_known(v, variables) for k, v in given_values(step).items()}
                 variables |= given
-            elif step.name == "RUN" and number >= len(steps) - own:
+            elif step.word == "RUN" and number >= len(steps) - own:
                 for call in cargo_calls(step.commands):
                     here = {**variables, **call.variables}
                     before = tuple(steps[:number])
-                    found.append(
-                        Place(call, stage, step.line, folder, here, chain[-1].base, before)
-                    )
+                    found.append(Place(call, stage, step.line, folder, here, base, before))
     return found
 
 
@@ -136,7 +135,7 @@ def _differences(cook: Place, build: Place) -> Iterator[str]:
 def _copied_before(cook: Place, shown: str) -> Iterator[Diagnosis]:
     """Sources that stand before cook: each edit cooks again."""
     for step in cook.before:
-        if step.name not in {"COPY", "ADD"} or step.flag("from"):
+        if step.word not in {"COPY", "ADD"} or step.flag("from"):
             continue
         words = step.words[:-1]
         if any(word.rstrip("/") in {".", "src", "crates"} for word in words):
@@ -155,7 +154,7 @@ def _toolchain(cook: Place, folder: Path, shown: str) -> Iterator[Diagnosis]:
     copied = [
         word.removeprefix("./")
         for step in cook.before
-        if step.name in {"COPY", "ADD"}
+        if step.word in {"COPY", "ADD"}
         for word in step.words[:-1]
     ]
     if not {name, "rust-toolchain*", "."} & set(copied):

@@ -14,13 +14,13 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from rebake.doctor import memo
 from rebake.doctor.diagnosis import Diagnosis, NotChecked
-from rebake.doctor.dockerfile import Dockerfile, parse
 from rebake.engine import api, detect, private
 from rebake.engine.detect import Detected, Surroundings
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.ping import ping
 from rebake.errors import NoEngine, ProgramMissing, RebakeError
 from rebake.process import Command, run
+from rebake.project.dockerfile import Dockerfile, read_dockerfile
 from rebake.project.ignore import IgnoreMatcher, ignore_file, walk
 from rebake.project.project import Project
 
@@ -299,7 +299,7 @@ class Case:
             for file in sorted(folder.glob(pattern))
             if file.is_file() and not file.name.endswith(".dockerignore")
         }
-        return tuple(parse(file) for file in found)
+        return tuple(read_dockerfile(file) for file in found)
 
     def dockerfile(self, folder: Path, name: str = "Dockerfile") -> Dockerfile | None:
         """The Dockerfile of that name in a folder, or None."""

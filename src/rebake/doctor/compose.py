@@ -15,7 +15,7 @@ from rebake.doctor import cache_exports
 from rebake.doctor.case import ASK_LIMIT_S, Case, read_json
 from rebake.doctor.compose_rules import Breach, breaches
 from rebake.doctor.diagnosis import Diagnosis, error, ok, warning
-from rebake.doctor.dockerfile import Dockerfile
+from rebake.project.dockerfile import Dockerfile
 from rebake.results import Mode
 from rebake.stack.plan import StackPlan, compose_words, plan_stack
 
@@ -158,10 +158,10 @@ class health_checks:  # noqa: N801 - used as the function that it is
         if stage is None:
             return None
         for part in dockerfile.chain(stage):
-            steps = [step for step in part.instructions if step.name == "HEALTHCHECK"]
+            steps = [step for step in part.instructions if step.word == "HEALTHCHECK"]
             if steps:
-                return steps[-1].text.strip().upper() != "NONE"
-            elsewhere = str(others.get(part.base, ""))
+                return steps[-1].rest.upper() != "NONE"
+            elsewhere = str(others.get(dockerfile.base(part), ""))
             if elsewhere.startswith("service:"):
                 return self._of(elsewhere.removeprefix("service:"), seen)
             if elsewhere:

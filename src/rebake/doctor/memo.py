@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rebake import __version__
 from rebake.doctor.diagnosis import Diagnosis
+from rebake.remember import keep, recall
 
 _NAME = "doctor-%s.json"
 _FORMAT = 1
@@ -45,7 +44,7 @@ def remembered(
     # What `--fix` would mend is no text, and an error may be one of the moment.
     lasting = key and not any(d.mends or d.level == "error" for d in found)
     if lasting and write:
-        _write(file, {"key": key, "found": [_plain(diagnosis) for diagnosis in found]})
+        keep(file, key, json.dumps([_plain(diagnosis) for diagnosis in found]))
     return found
 
 
@@ -85,24 +84,14 @@ def key_of(files: Iterable[Path], environ: Mapping[str, str], extra: object, cli
 
 
 def _read(file: Path, key: str) -> list[Diagnosis] | None:
+    text = recall(file, key)
+    if text is None:
+        return None
     try:
-        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if document["key"] != key:
-            return None
-        return [Diagnosis(**entry) for entry in document["found"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # half-written, or another version's: found out anew
+        return [Diagnosis(**entry) for entry in json.loads(text)]
+    except (ValueError, TypeError):
+        return None  # another version's: found out anew
 
 
 def _plain(diagnosis: Diagnosis) -> dict[str, object]:
     return {name: value for name, value in asdict(diagnosis).items() if name != "mends"}
-
-
-def _write(file: Path, document: Mapping[str, object]) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f"{file.name}.{os.getpid()}.part")
-        part.write_text(json.dumps(document), encoding="utf-8")
-        part.replace(file)
-    except OSError:
-        return  # what can't be kept is found out again

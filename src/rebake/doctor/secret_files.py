@@ -8,9 +8,10 @@ from pathlib import Path
 
 from rebake.doctor.case import Case, Context
 from rebake.doctor.diagnosis import Diagnosis, error, ok, warning
-from rebake.doctor.dockerfile import Dockerfile, assignments
 from rebake.doctor.mend import Ignore
 from rebake.doctor.secret_patterns import by_content, by_name
+from rebake.project.dockerfile import Dockerfile
+from rebake.project.dockerfile_words import given_values
 
 _LARGEST = 1_000_000  # bytes of a file that is looked into
 _MOST = 100_000_000  # bytes of all of them
@@ -74,13 +75,12 @@ def _pattern(path: Path) -> str:
 def _arguments(dockerfile: Dockerfile, case: Case) -> Iterator[Diagnosis]:
     for stage in dockerfile.stages:
         for step in stage.instructions:
-            if step.name not in {"ARG", "ENV"}:
+            if step.word not in {"ARG", "ENV"}:
                 continue
-            given = assignments(step.text) if "=" in step.text else {step.text.split(" ")[0]: ""}
-            for name in given:
+            for name in given_values(step):
                 if _SECRET_ARGUMENT.search(name.upper()) and not name.upper().endswith("_FILE"):
                     yield warning(
-                        f"{case.shown(dockerfile.path)}:{step.line}: {step.name} {name}",
+                        f"{case.shown(dockerfile.path)}:{step.line}: {step.word} {name}",
                         why="every argument and variable of a build stands in the image's history",
                         fix="RUN --mount=type=secret,id=…, which leaves no trace",
                     )

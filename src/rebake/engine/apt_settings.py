@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rebake import process
-from rebake.config.kept import keep, recall
 from rebake.errors import ProgramMissing
 from rebake.process import Command, which
+from rebake.remember import keep, recall
 
 _KEPT = re.compile(
     r"Acquire::("

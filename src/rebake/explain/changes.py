@@ -12,6 +12,7 @@ from rebake.explain.side import Side, join
 from rebake.history.evidence import LINE_BYTES, USUAL, FileFacts, Package
 from rebake.history.records import FileDigest
 from rebake.project.ignore import IgnoreMatcher
+from rebake.results import BUILD_IDS, NETWORKS
 
 # Variables that are made from a key of rebake.toml.
 _SETTING_OF = {
@@ -22,7 +23,7 @@ _SETTING_OF = {
     "PROJECT": "project.name",
 }
 # What each build has a value of its own for: it follows from the files, or from the caches.
-DERIVED = frozenset({"BACKEND_BUILD_ID", "UI_BUILD_ID"})
+DERIVED = BUILD_IDS | NETWORKS
 AGAIN = "REBUILD"
 _LOCKS = ("Cargo.lock", "bun.lock")
 _KINDS = {"file": "not executable", "exec": "executable", "link": "a symbolic link"}

@@ -14,13 +14,11 @@ from rebake.history.evidence import BakeTarget
 from rebake.project.dockerfile import (
     STEPS,
     Dockerfile,
-    Instruction,
     Stage,
-    assignments,
     cache_mounts,
-    expand,
     reads,
 )
+from rebake.project.dockerfile_words import Instruction, assignments, expand
 from rebake.report.steps import plain_stage
 
 # Instructions that a later RUN sees, besides the file system; the others change the image alone.

@@ -1,63 +1,37 @@
-"""Takes a Dockerfile apart: instructions with their lines, stages, and what each one reads. Pure.
+"""Takes a Dockerfile apart: instructions with their lines, stages, and what each one reads.
 
-Only for explanations: whatever decides about a build is asked of the builder itself. Written from
-the Dockerfile reference (https://docs.docker.com/reference/dockerfile/): comments, the escape
-directive, continuation lines, here-documents, flags, and the substitution of variables.
+For explanations and checks: whatever decides about a build is asked of the builder itself, and
+what it tells (`--call=outline`) is not which line is which step, nor what stands in a `RUN`.
+Written from the Dockerfile reference (https://docs.docker.com/reference/dockerfile/): comments,
+the escape directive, continuation lines, here-documents and stages; what stands in one instruction
+is read by `dockerfile_words`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from rebake.errors import ProjectError
+from rebake.project.dockerfile_words import (
+    Instruction,
+    assignments,
+    expand,
+    expand_known,
+    given_values,
+    split_words,
+    take_flags,
+)
 
 # Instructions that BuildKit counts as steps of a stage.
 STEPS = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
-_HEREDOC = re.compile(r"<<-?\s*(?P<quote>[\"']?)(?P<word>[A-Za-z_][A-Za-z0-9_]*)(?P=quote)")
+_HEREDOC = re.compile(r"(?<!<)<<(?P<dash>-?)(?P<quote>[\"']?)(?P<word>[A-Za-z_]\w*)(?P=quote)")
 _WITH_HEREDOC = frozenset({"RUN", "COPY", "ADD"})
 _DIRECTIVE = re.compile(r"^#\s*(\w+)\s*=\s*(\S.*?)\s*$")
 _WORD = re.compile(r"^\s*([A-Za-z]+)(?:\s+|$)")
-_FLAG = re.compile(r"--([a-z][a-z-]*)(?:=(\"[^\"]*\"|'[^']*'|\S*))?(?:\s+|$)")
 _FROM = re.compile(r"^(?P<image>\S+)(?:\s+[Aa][Ss]\s+(?P<name>\S+))?\s*$")
-_VARIABLE = re.compile(
-    r"(?P<escaped>\\\$)|\$(?:(?P<plain>\w+)|\{(?P<name>\w+)(?:(?P<how>:?[-+?])(?P<word>[^}]*))?\})"
-)
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One instruction.
-
-    Attributes:
-        word: `RUN`, `COPY`, … in capital letters.
-        flags: in order, as name and value.
-        rest: what follows the flags, continuation lines joined, without comments.
-        line: its first line, from 1.
-        body: the text of its here-documents.
-    """
-
-    word: str
-    flags: tuple[tuple[str, str], ...]
-    rest: str
-    line: int
-    body: str = ""
-
-    @property
-    def text(self) -> str:
-        """All that it says: two instructions that are the same to the builder have the same text.
-
-        White space counts in a `RUN`, whose command is handed to a shell as it is.
-        """
-        flags = " ".join(
-            f"--{name}={value}" if value else f"--{name}" for name, value in self.flags
-        )
-        rest = self.rest if self.word == "RUN" else " ".join(self.rest.split())
-        words = " ".join(part for part in (self.word, flags, rest) if part)
-        return f"{words}\n{self.body}" if self.body else words
-
-    def flag(self, name: str) -> str:
-        """The value of a flag; empty when it is not given."""
-        return next((value for key, value in self.flags if key == name), "")
 
 
 @dataclass(frozen=True)
@@ -78,19 +52,40 @@ class Stage:
 
 @dataclass(frozen=True)
 class Dockerfile:
-    """A Dockerfile: the `ARG`s before its first stage, and its stages."""
+    """A Dockerfile: the `ARG`s before its first stage, its stages, and where it was read from."""
 
     globals: tuple[Instruction, ...]
     stages: tuple[Stage, ...]
+    path: Path = Path("Dockerfile")
 
     def stage(self, name: str) -> Stage | None:
         """The stage of a name, or of a number; the last one when empty."""
         if not name:
             return self.stages[-1] if self.stages else None
-        found = [stage for stage in self.stages if stage.name.lower() == name.lower()]
-        if not found and name.isdigit() and int(name) < len(self.stages):
-            return self.stages[int(name)]
-        return found[-1] if found else None
+        return _named(name, self.stages)
+
+    @property
+    def defaults(self) -> dict[str, str]:
+        """The defaults of the `ARG`s before the first stage; empty for one without."""
+        return {name: value for line in self.globals for name, value in given_values(line).items()}
+
+    def base(self, stage: Stage) -> str:
+        """What a stage starts from, with the defaults of the `ARG`s filled in."""
+        return expand_known(stage.base, self.defaults)
+
+    def chain(self, stage: Stage) -> list[Stage]:
+        """A stage and those that it stands on, itself first."""
+        chain = [stage]
+        while True:
+            before = self.stages[: self.stages.index(chain[-1])]
+            below = _named(self.base(chain[-1]), before)
+            if below is None:
+                return chain
+            chain.append(below)
+
+    def all_instructions(self, stage: Stage) -> list[Instruction]:
+        """All instructions that make a stage, those of the stages below it first."""
+        return [one for part in reversed(self.chain(stage)) for one in part.instructions]
 
     def global_values(self, arguments: Mapping[str, str]) -> dict[str, str]:
         """The values that `FROM` lines see: of `ARG`s before the first stage."""
@@ -118,8 +113,21 @@ class Read:
     paths: tuple[str, ...] = ()
 
 
-def parse(text: str) -> Dockerfile:
-    """Take the text of a Dockerfile apart. What it can't make sense of is left out."""
+def read_dockerfile(path: Path) -> Dockerfile:
+    """Read a Dockerfile from disk.
+
+    Raises:
+        ProjectError: it can't be read.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise ProjectError(path, f"can't be read: {error.strerror}") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path = Path("Dockerfile")) -> Dockerfile:
+    """Take the text of a Dockerfile apart. What it can't make sense of is left out. Pure."""
     head: list[Instruction] = []
     stages: list[Stage] = []
     begun: tuple[str, str, int, str] | None = None
@@ -138,39 +146,10 @@ def parse(text: str) -> Dockerfile:
         found = _FROM.match(instruction.rest)
         name = (found["name"] if found else "") or f"stage-{len(stages)}"
         base = found["image"] if found else instruction.rest
-        begun, current = (name.lower(), base, instruction.line, instruction.flag("platform")), []
+        platform = instruction.flag("platform") or ""
+        begun, current = (name.lower(), base, instruction.line, platform), []
     close()
-    return Dockerfile(tuple(i for i in head if i.word == "ARG"), tuple(stages))
-
-
-def assignments(instruction: Instruction) -> list[tuple[str, str | None]]:
-    """The names and values of an `ARG` or `ENV`; None for an `ARG` without a default."""
-    if instruction.word == "ENV" and "=" not in instruction.rest.split(None, 1)[0]:
-        name, _, value = instruction.rest.partition(" ")  # the old form, one variable
-        return [(name, value.strip())]
-    found: list[tuple[str, str | None]] = []
-    for word in _words(instruction.rest):
-        name, sign, value = word.partition("=")
-        found.append((name, value if sign else None))
-    return found
-
-
-def expand(text: str, values: Mapping[str, str]) -> str:
-    """Substitute variables, as a Dockerfile does: `$A`, `${A}`, `${A:-x}`, `${A:+x}`."""
-
-    def value(match: re.Match[str]) -> str:
-        if match["escaped"]:
-            return "$"
-        name, how = match["plain"] or match["name"], match["how"] or ""
-        found = values.get(name)
-        there = found is not None and (not how.startswith(":") or found != "")
-        if how.endswith("+"):
-            return expand(match["word"], values) if there else ""
-        if how.endswith("-") and not there:
-            return expand(match["word"], values)
-        return found or ""
-
-    return _VARIABLE.sub(value, text)
+    return Dockerfile(tuple(i for i in head if i.word == "ARG"), tuple(stages), path)
 
 
 def reads(instruction: Instruction, values: Mapping[str, str]) -> tuple[Read, ...]:
@@ -181,7 +160,7 @@ def reads(instruction: Instruction, values: Mapping[str, str]) -> tuple[Read, ..
         values: variables that stand in it.
     """
     if instruction.word in {"COPY", "ADD"}:
-        sources = _sources(expand(instruction.rest, values))
+        sources = split_words(expand(instruction.rest, values))[:-1]
         if instruction.body:  # a here-document stands in the Dockerfile itself
             sources = [source for source in sources if not source.startswith("<<")]
         if instruction.word == "ADD":
@@ -189,30 +168,35 @@ def reads(instruction: Instruction, values: Mapping[str, str]) -> tuple[Read, ..
         if not sources:
             return ()
         paths = tuple(_clean(source) for source in sources)
-        source = expand(instruction.flag("from"), values)
+        source = expand(instruction.flag("from") or "", values)
         return (Read(source, () if "" in paths else paths),)
     if instruction.word != "RUN":
         return ()
     found = []
-    for name, value in instruction.flags:
-        if name == "mount":
-            mount = _mount(expand(value.strip("\"'"), values))
-            if mount.get("type", "bind") == "bind" or (
-                mount.get("type") == "cache" and mount.get("from")
-            ):
-                path = _clean(mount.get("source") or mount.get("src") or "")
-                found.append(Read(mount.get("from", ""), (path,) if path else ()))
+    for mount in instruction.mounts(values):
+        if mount.get("type", "bind") == "bind" or (
+            mount.get("type") == "cache" and mount.get("from")
+        ):
+            path = _clean(mount.get("source", ""))
+            found.append(Read(mount.get("from", ""), (path,) if path else ()))
     return tuple(found)
 
 
 def cache_mounts(instruction: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
     """Return the ids of the cache mounts of a step."""
-    mounts = [_mount(expand(v.strip("\"'"), values)) for n, v in instruction.flags if n == "mount"]
     return tuple(
-        mount.get("id") or mount.get("target") or ""
-        for mount in mounts
+        mount.get("id") or mount.get("target", "")
+        for mount in instruction.mounts(values)
         if mount.get("type") == "cache"
     )
+
+
+def _named(name: str, stages: Sequence[Stage]) -> Stage | None:
+    """The last of some stages with a name; else the one whose number it is."""
+    found = [stage for stage in stages if stage.name == name.lower()]
+    if not found and name.isdecimal() and int(name) < len(stages):
+        return stages[int(name)]
+    return found[-1] if found else None
 
 
 def _instructions(text: str) -> list[Instruction]:
@@ -249,12 +233,13 @@ def _instructions(text: str) -> list[Instruction]:
         if name in _WITH_HEREDOC:
             for document in _HEREDOC.finditer(rest):
                 while at < len(lines):
+                    line = lines[at]
                     at += 1
-                    if lines[at - 1].strip() == document["word"]:
+                    if (line.lstrip("\t") if document["dash"] else line) == document["word"]:
                         break
-                    body.append(lines[at - 1])
-        flags, rest = _flags(rest)
-        found.append(Instruction(name, flags, rest.strip(), start + 1, "\n".join(body)))
+                    body.append(line)
+        flags, rest = take_flags(rest)
+        found.append(Instruction(name, flags, rest, start + 1, "\n".join(body)))
     return found
 
 
@@ -266,30 +251,6 @@ def _escape(lines: list[str]) -> str:
         if directive[1].lower() == "escape" and directive[2] in {"\\", "`"}:
             return directive[2]
     return "\\"
-
-
-def _flags(rest: str) -> tuple[tuple[tuple[str, str], ...], str]:
-    flags = []
-    while match := _FLAG.match(rest):
-        flags.append((match[1], match[2] or ""))
-        rest = rest[match.end() :]
-    return tuple(flags), rest
-
-
-def _words(text: str) -> list[str]:
-    """Split at white space outside of quotes, and take the quotes off."""
-    pattern = r"(?:\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.|[^\s\"'\\])+"
-    return [re.sub(r"\\(.)|[\"']", r"\1", word) for word in re.findall(pattern, text)]
-
-
-def _sources(rest: str) -> list[str]:
-    quoted = rest.startswith("[")
-    return (re.findall(r'"((?:\\.|[^"\\])*)"', rest) if quoted else rest.split())[:-1]
-
-
-def _mount(value: str) -> dict[str, str]:
-    pairs = (part.partition("=") for part in value.split(","))
-    return {name.strip().lower(): text.strip() for name, _, text in pairs}
 
 
 def _clean(path: str) -> str:

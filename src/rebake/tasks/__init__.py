@@ -41,6 +41,7 @@ namespace = Collection(
     engine.base_images,
     config.config,
     config.doctor,
+    config.completion,
     report.report,
     why.why,
     history.history,

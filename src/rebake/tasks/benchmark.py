@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rebake.tasks.face import number, task
 from rebake.tasks.session import Session
+
+
+def _subjects() -> Sequence[str]:
+    from rebake.benchmark.scenarios import SUBJECTS
+
+    return SUBJECTS
+
+
+def _scenarios() -> Sequence[str]:
+    from rebake.benchmark.scenarios import SCENARIO_NAMES
+
+    return SCENARIO_NAMES
 
 
 @task(
@@ -16,6 +30,7 @@ from rebake.tasks.session import Session
         "services": "sizes of generated workspaces to measure instead, such as 1,5,20",
         "check": "exit code 1 when a limit of [benchmark.limits] is not kept",
     },
+    choices={"subjects": _subjects, "scenarios": _scenarios},
 )
 def benchmark(  # noqa: PLR0917 - Invoke reads flags from the signature
     session: Session,

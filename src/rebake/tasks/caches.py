@@ -24,6 +24,7 @@ PURPOSES: tuple[Purpose, ...] = ("dev", "prod", "ci")
         "max_size": "for prune: until the rest is no larger: 10GB",
         "yes": "do not ask",
     },
+    choices={"action": ACTIONS},
 )
 def refresh_cache(
     session: Session,
@@ -76,7 +77,11 @@ def _words(action: Sequence[str]) -> tuple[str, str]:
     return word, what
 
 
-@task("warm-cache", flags={"for": f"one of {', '.join(PURPOSES)}; dev and prod when none is named"})
+@task(
+    "warm-cache",
+    flags={"for": f"one of {', '.join(PURPOSES)}; dev and prod when none is named"},
+    choices={"for": PURPOSES},
+)
 def warm_cache(session: Session, for_: str = "") -> dict[str, object] | None:
     """Make now what the next build, or the first start of the stack, would have to wait for."""
     from rebake.tasks import warm_flow

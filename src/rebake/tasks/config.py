@@ -1,7 +1,11 @@
-"""The tasks that show and check: config, doctor."""
+"""The tasks that show and check: config, doctor, completion."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rebake.completion.scripts import SHELLS, script
+from rebake.errors import UnknownName, UsageError
 from rebake.results import SCHEMA_VERSION
 from rebake.tasks.face import task
 from rebake.tasks.session import Session
@@ -33,15 +37,41 @@ def config(session: Session, defaults: bool = False) -> dict[str, object] | None
     }
 
 
+def _checks() -> list[str]:
+    from rebake.doctor.run import CHECKS
+
+    return [check.name for check in CHECKS]
+
+
 @task(
     "doctor",
     flags={
         "check": "only these checks, by name, with commas",
         "fix": "mend what is safe to mend; with --dry-run, only say what",
     },
+    choices={"check": _checks},
 )
 def doctor(session: Session, check: str = "", fix: bool = False) -> dict[str, object] | None:
     """Check the engine, the project and its settings; say what to mend, and mend what is safe."""
     from rebake.tasks import doctor_flow
 
     return doctor_flow.run(session, check, fix=fix)
+
+
+@task(
+    "completion",
+    words=("shell", f"one of {', '.join(SHELLS)}"),
+    choices={"shell": SHELLS},
+)
+def completion(session: Session, shell: Sequence[str] = ()) -> dict[str, object] | None:
+    """Print the script that teaches a shell to complete tasks, flags and services."""
+    known = list(SHELLS)
+    if len(shell) != 1:
+        given = f", not {' '.join(shell)}" if shell else ""
+        raise UsageError(f"completion is for one shell at a time{given}", ", ".join(known))
+    if shell[0] not in known:
+        raise UnknownName("shell", shell[0], known)
+    text = script(shell[0])
+    if not session.as_json:
+        session.reporter.result(text.rstrip("\n"))
+    return {"schema_version": SCHEMA_VERSION, "shell": shell[0], "script": text}

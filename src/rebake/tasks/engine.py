@@ -18,6 +18,7 @@ _ACTIONS = ("status", "start", "stop", "install", "remove", "env")
         "shell": "for env: posix, fish, powershell or cmd",
         "yes": "for remove: do not ask",
     },
+    choices={"action": _ACTIONS, "shell": ("posix", "fish", "powershell", "cmd")},
 )
 def engine(
     session: Session, action: Sequence[str] = (), shell: str = "", yes: bool = False

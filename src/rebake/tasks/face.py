@@ -30,6 +30,8 @@ _COMMON_HELP = {
     "dry_run": "show the commands that would run, change nothing",
     "progress": "auto (a line a step), plain (all output), quiet (errors only)",
 }
+Choices = Collection[str] | Callable[[], Collection[str]]
+_CHOICES: Mapping[str, Choices] = {"progress": _PROGRESS}
 arguments.install()
 
 
@@ -38,6 +40,7 @@ class RebakeTask(Task[Any]):
 
     words: tuple[str, str] | None = None
     after: Mapping[str, Collection[str]] | None = None
+    choices: Mapping[str, Choices] = _CHOICES
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """The arguments as Invoke makes them, with the words in front."""
@@ -57,6 +60,7 @@ def task(
     words: tuple[str, str] | None = None,
     after: Mapping[str, Collection[str]] | None = None,
     flags: Mapping[str, str] | None = None,
+    choices: Mapping[str, Choices] | None = None,
     short: tuple[str, ...] = (),
     many: Collection[str] = (),
     common: bool = True,
@@ -68,6 +72,8 @@ def task(
         words: name and help of the parameter that takes any number of words.
         after: for some of these words, those that may follow and are no task's name then.
         flags: help for each of the function's own flags.
+        choices: what can be given for a flag, or for the words, by its name: for completion. A
+            function, where finding out takes a while.
         short: further names of the task.
         many: those of its flags that may be given several times; their default is None.
         common: whether it takes --json, --dry-run and --progress.
@@ -99,7 +105,7 @@ def task(
             auto_shortflags=False,
             iterable=list(many),
         )
-        made.words, made.after = words, after
+        made.words, made.after, made.choices = words, after, {**_CHOICES, **(choices or {})}
         if words:
             made.help.pop(words[0], None)
         return made

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from rebake.history.records import StoredBuild
 from rebake.history.store import History
 from rebake.history.trees import Change
-
-# Build arguments that tell how, not what is built.
-_NO_INPUT = frozenset({"BACKEND_BUILD_ID", "UI_BUILD_ID", "REBUILD", "SEED"})
+from rebake.results import SET_BY_BUILD
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def cause(  # noqa: PLR0911 - one return a kind
         ("base-image", record.base_images, old.base_images),
         ("setting", record.engine, old.engine),
     ):
-        names = [n for n in differing(now, then) if n not in _NO_INPUT]
+        names = [n for n in differing(now, then) if n not in SET_BY_BUILD]
         if names:
             name = names[0]
             detail = f"{then.get(name, 'unset')} → {now.get(name, 'unset')}"

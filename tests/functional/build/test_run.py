@@ -561,3 +561,24 @@ def test_a_failed_build_is_told_and_recorded(bench: Bench) -> None:
     with pytest.raises(BuildFailed, match="failed to solve: nothing works"):
         bench.build()
     assert bench.last().record.outcome == "failed"
+
+
+def test_in_doubt_nothing_is_skipped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bakes() -> int:
+        return len([words for words in bench.calls if "--metadata-file" in words])
+
+    file = bench.project.bake_file
+    file.write_text('variable "FEATURES" {\n}\n')
+    bench.replan()
+    bench.client.ids = ["old", "new"]
+    bench.build()
+    bench.client.ids = ["new"]
+    assert bench.build().skipped
+    assert bakes() == 1
+    monkeypatch.setenv("FEATURES", "big")
+    assert not bench.build().skipped
+    assert bench.build().skipped
+    file.write_text('contexts = { proto = "proto" }\n')
+    bench.replan()
+    bench.build()
+    assert not bench.build().skipped

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rebake.doctor.diagnosis import Diagnosis, error, ok
 from rebake.doctor.memo import key_of, remembered
+from rebake.remember import keep, recall
 
 
 class Finder:
@@ -34,11 +34,15 @@ def test_a_dry_run_writes_nothing_and_errors_are_not_remembered(tmp_path: Path) 
 
 def test_a_broken_file_is_found_out_anew(tmp_path: Path) -> None:
     finder = Finder(ok("fine"))
-    for text in ("", "{", '{"key": "1"}', '{"key": "1", "found": [{"x": 1}]}', "[]"):
-        (tmp_path / "doctor-x.json").write_text(text)
+    file = tmp_path / "doctor-x.json"
+    for text in ("", "{", "[]", '{"key": "1", "found": []}', "1\n\n[]"):
+        file.write_text(text)
         assert tuple(remembered(tmp_path, "x", "1", finder, write=True)) == finder.found
-    assert finder.calls == 5
-    assert json.loads((tmp_path / "doctor-x.json").read_text())["key"] == "1"
+    for text in ("", "{", "1", '[{"x": 1}]', "[1]"):
+        keep(file, "1", text)
+        assert tuple(remembered(tmp_path, "x", "1", finder, write=True)) == finder.found
+    assert finder.calls == 10
+    assert recall(file, "1") is not None
 
 
 def test_the_key_changes_with_all_that_counts_and_with_nothing_else(tmp_path: Path) -> None:

@@ -1,0 +1,15 @@
+# Builds and runs this project: a shim over `invoke dev`, `prod`, `build`, `rebuild` and
+# `refresh-cache`; --help says which flag is which.
+# What it stands for is in scripts/shim.py.
+$root = Split-Path -Parent $PSScriptRoot
+# On Windows, "python3" is often only a link to the Store; "py" finds the newest Python there.
+$names = if ($env:OS -eq 'Windows_NT') { 'py', 'python' } else { 'python3', 'python' }
+$python = Get-Command -Name $names -CommandType Application -ErrorAction SilentlyContinue |
+    Select-Object -First 1
+if (-not $python) {
+    [Console]::Error.WriteLine('error: no Python on PATH')
+    [Console]::Error.WriteLine(' next: install Python 3.11 or newer')
+    exit 1
+}
+& $python.Source (Join-Path $root 'scripts/shim.py') 'docker/build.ps1' @args
+exit $LASTEXITCODE

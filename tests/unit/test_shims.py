@@ -1,0 +1,307 @@
+"""The scripts of docker/ and scripts/: each word and flag is one of the tasks, in any shell."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from invoke.parser import Parser, ParserContext
+
+from rebake.tasks import namespace
+
+ROOT = Path(__file__).parents[2]
+SHIM = ROOT / "scripts" / "shim.py"
+SHELL_SCRIPTS = (
+    "docker/build.sh",
+    "scripts/warm-cache.sh",
+    "scripts/refresh-cache.sh",
+    "scripts/test-docker-build.sh",
+    "scripts/benchmark-builds.sh",
+)
+POWERSHELL_SCRIPTS = ("docker/build.ps1", "scripts/run_tests.ps1")
+SHELLS = [shell for shell in ("sh", "dash", "bash", "zsh") if shutil.which(shell)]
+CHECK = ["--check", "--subjects", "rebake,naive"]
+CHECKED = ["cold,no-change,code-change,ui-change"]
+
+
+@pytest.fixture(scope="module")
+def shim() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("shim", SHIM)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["shim"] = module  # NamedTuple looks its module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def tasks_in(words: list[str]) -> list[str]:
+    """The tasks that Invoke reads in some words, or Nox's session."""
+    if words[:2] == ["nox", "-s"]:
+        return [f"nox {words[2]}"]
+    read = Parser(contexts=namespace.to_contexts(), initial=ParserContext()).parse_argv(words)
+    return [context.name for context in read if context.name]
+
+
+# What is typed, what goes to the bootstrap, and the tasks that are read in it.
+BUILD = {
+    "": (["dev"], ["dev"]),
+    "--dev": (["dev"], ["dev"]),
+    "--development": (["dev"], ["dev"]),
+    "--prod": (["prod"], ["prod"]),
+    "--production": (["prod"], ["prod"]),
+    "--rebuild": (["rebuild", "--dev", "dev"], ["rebuild", "dev"]),
+    "--prod --rebuild": (["rebuild", "prod"], ["rebuild", "prod"]),
+    "--no-cache": (["build", "--no-cache", "--dev", "dev"], ["build", "dev"]),
+    "--prod --no-cache": (["build", "--no-cache", "prod"], ["build", "prod"]),
+    "--prod --rebuild --no-cache": (["rebuild", "--no-cache", "prod"], ["rebuild", "prod"]),
+    "all": (["build"], ["build"]),
+    "all --dev": (["build", "--dev"], ["build"]),
+    "all -Parallel": (["build"], ["build"]),
+    "all -NoCache": (["build", "--no-cache"], ["build"]),
+    "all -Parallel -nocache": (["build", "--no-cache"], ["build"]),
+    "all --parallel --no-cache": (["build", "--no-cache"], ["build"]),
+    "all --rebuild": (["rebuild"], ["rebuild"]),
+    "api": (["build", "api"], ["build"]),
+    "api ui --json": (["build", "api", "ui", "--json"], ["build"]),
+    "api --rebuild": (["rebuild", "api"], ["rebuild"]),
+    "up": (["prod"], ["prod"]),
+    "up --dev": (["dev", "--detach"], ["dev"]),
+    "up -Prod": (["prod"], ["prod"]),
+    "up --dev --detach": (["dev", "--detach"], ["dev"]),
+    "clean": (["refresh-cache", "clean", "build", "--older-than", "7d"], ["refresh-cache"]),
+    "clean --yes": (
+        ["refresh-cache", "clean", "build", "--older-than", "7d", "--yes"],
+        ["refresh-cache"],
+    ),
+    "clean --older-than 30d": (
+        ["refresh-cache", "clean", "build", "--older-than", "30d"],
+        ["refresh-cache"],
+    ),
+    "clean --older-than=30d": (
+        ["refresh-cache", "clean", "build", "--older-than=30d"],
+        ["refresh-cache"],
+    ),
+    "prune": (["refresh-cache", "prune"], ["refresh-cache"]),
+    "prune --max-size 5GB --dry-run": (
+        ["refresh-cache", "prune", "--max-size", "5GB", "--dry-run"],
+        ["refresh-cache"],
+    ),
+    # What holds for one of the tasks only must not make the other one run for real.
+    "--prod --rebuild --dry-run --progress plain": (
+        ["rebuild", "--dry-run", "--progress", "plain", "prod", "--dry-run", "--progress", "plain"],
+        ["rebuild", "prod"],
+    ),
+    "--prod --json": (["prod", "--json"], ["prod"]),
+    "--dev --rebuild --native": (["rebuild", "--dev", "dev", "--native"], ["rebuild", "dev"]),
+}
+OTHERS = {
+    ("scripts/warm-cache.sh", ""): (["warm-cache"], "warm-cache"),
+    ("scripts/warm-cache.sh", "--for ci"): (["warm-cache", "--for", "ci"], "warm-cache"),
+    **{
+        ("scripts/refresh-cache.sh", words): (["refresh-cache", *words.split()], "refresh-cache")
+        for words in (
+            *("", "show", "clean build", "clean images", "clean all", "refresh"),
+            *("clean volumes --yes", "prune --older-than 7d"),
+        )
+    },
+    ("scripts/test-docker-build.sh", ""): (
+        ["benchmark", *CHECK, "--scenarios", *CHECKED],
+        "benchmark",
+    ),
+    ("scripts/test-docker-build.sh", "--scenarios cold --runs 1"): (
+        ["benchmark", *CHECK, "--scenarios", "cold", "--runs", "1"],
+        "benchmark",
+    ),
+    ("scripts/benchmark-builds.sh", ""): (["benchmark"], "benchmark"),
+    ("scripts/benchmark-builds.sh", "--runs 3"): (["benchmark", "--runs", "3"], "benchmark"),
+    ("scripts/run_tests.ps1", ""): (["nox", "-s", "test"], "nox test"),
+    # PowerShell keeps the first `--` for itself.
+    ("scripts/run_tests.ps1", "-k ports"): (
+        ["nox", "-s", "test", "--", "-k", "ports"],
+        "nox test",
+    ),
+    ("scripts/run_tests.ps1", "-- -k ports"): (
+        ["nox", "-s", "test", "--", "-k", "ports"],
+        "nox test",
+    ),
+}
+
+
+@pytest.mark.parametrize("script", ["docker/build.sh", "docker/build.ps1"])
+@pytest.mark.parametrize("line", BUILD)
+def test_what_the_build_script_is_told_is_what_the_tasks_are_told(
+    shim: ModuleType, script: str, line: str
+) -> None:
+    expected, tasks = BUILD[line]
+    assert shim.words_of(script, line.split()) == expected
+    assert tasks_in(expected) == tasks
+
+
+@pytest.mark.parametrize("call", OTHERS, ids=" ".join)
+def test_what_another_script_is_told_is_what_its_task_is_told(
+    shim: ModuleType, call: tuple[str, str]
+) -> None:
+    expected, task = OTHERS[call]
+    assert shim.words_of(call[0], call[1].split()) == expected
+    assert tasks_in(expected) == [task]
+
+
+def test_every_flag_and_word_is_tried(shim: ModuleType) -> None:
+    typed = {shim.flag_of(word) for line in BUILD for word in line.split()}
+    assert {flag for flag, meaning in shim.FLAGS.items() if meaning != "help"} <= typed
+    assert set(shim.WORDS) - {"help"} <= typed
+    assert {script for script, _ in OTHERS} == set(shim.SIMPLE)
+    assert set(shim.SCRIPTS) == {*SHELL_SCRIPTS, *POWERSHELL_SCRIPTS}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("--dev --prod", "--dev and --prod exclude each other"),
+        ("all api", "all takes no further words, not api"),
+        ("up api worker", "up takes no further words, not api worker"),
+        ("clean --no-cache", "clean builds nothing"),
+        ("prune --dev", "prune builds nothing"),
+        ("--rebuild --json", "these are two: rebuild, dev"),
+    ],
+)
+def test_words_that_do_not_go_together_start_nothing(
+    shim: ModuleType, capsys: pytest.CaptureFixture[str], line: str, says: str
+) -> None:
+    assert shim.main(["docker/build.sh", *line.split()]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("error: ")
+    assert says in told.err
+    assert " next: docker/build.sh --help\n" in told.err
+
+
+def test_a_script_that_nobody_knows(shim: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shim.main(["scripts/bild.sh"]) == 2
+    assert "docker/build.sh, docker/build.ps1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", [*SHELL_SCRIPTS, *POWERSHELL_SCRIPTS])
+@pytest.mark.parametrize("asking", ["--help", "-h", "-Help", "-?"])
+def test_the_help_names_the_task(
+    shim: ModuleType, capsys: pytest.CaptureFixture[str], script: str, asking: str
+) -> None:
+    assert shim.main([script, asking]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"usage: {script}")
+    named = re.findall(r"invoke ([a-z][a-z-]*)", told) or re.findall(r"(nox) -s test", told)
+    assert named
+    assert set(named) - {"nox"} <= set(namespace.task_names)
+    if script in shim.SIMPLE:
+        assert f"The same as: {'' if 'nox' in named else 'invoke '}" in told
+        assert " ".join(shim.SIMPLE[script].task) in told
+
+
+def test_the_build_scripts_help_has_every_flag_and_word(
+    shim: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shim.main(["docker/build.ps1", "help"]) == 0
+    rows = capsys.readouterr().out.partition("the same as\n")[2]
+    left = " ".join(re.findall(r"(?m)^  (\S.*?)  ", rows))
+    for word in (*shim.WORDS, *shim.FLAGS, "-NoCache", "-Parallel"):
+        assert word in {"--nocache", "-?"} or re.search(rf"(^|[ ,]){re.escape(word)}\b", left), word
+    # The row says what the words really become.
+    for typed, task in re.findall(r"(?m)^  (\w+|--[\w-]+)\b.*?  invoke ([a-z-]+)", rows):
+        if typed != "SERVICE":
+            assert shim.words_of("docker/build.sh", [typed])[0] == task
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shell scripts")
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("script", SHELL_SCRIPTS)
+def test_a_shell_script_hands_over_every_word_as_it_is(
+    tmp_path: Path, script: str, shell: str
+) -> None:
+    python = tmp_path / "python3"
+    python.write_text(
+        '#!/bin/sh\npwd\nfor word in "$@"; do printf "[%s]\\n" "$word"; done\nexit 7\n'
+    )
+    python.chmod(0o755)
+    words = ["--dev", "a b", "*", "", "$HOME", "--x=ü;y"]
+    done = subprocess.run(
+        [shutil.which(shell) or shell, str(ROOT / script), *words],
+        cwd=tmp_path,
+        # A folder that `cd` would go to instead, and say so on stdout.
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}/usr/bin:/bin", "CDPATH": "/:/usr"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    expected = [str(ROOT), "[scripts/shim.py]", f"[{script}]", *(f"[{word}]" for word in words)]
+    assert done.stdout.splitlines() == expected
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+@pytest.mark.parametrize("script", [*SHELL_SCRIPTS, "scripts/docker_workflow_test.sh"])
+def test_a_shell_script_can_be_run_as_it_is(script: str) -> None:
+    file = ROOT / script
+    assert file.read_bytes().startswith(b"#!/bin/sh\n")
+    if sys.platform != "win32":
+        assert os.access(file, os.X_OK)
+
+
+@pytest.mark.parametrize("script", POWERSHELL_SCRIPTS)
+def test_a_powershell_script_hands_over_every_word_and_the_exit_code(script: str) -> None:
+    text = (ROOT / script).read_bytes().decode("ascii")  # Windows PowerShell reads nothing else
+    lines = text.splitlines()
+    assert lines[-2].endswith(f"(Join-Path $root 'scripts/shim.py') '{script}' @args")
+    assert lines[-1] == "exit $LASTEXITCODE"
+    assert "param" not in text.lower()  # then flags would be PowerShell's own
+
+
+@pytest.mark.skipif(shutil.which("pwsh") is None, reason="no PowerShell here")
+@pytest.mark.parametrize("script", POWERSHELL_SCRIPTS)
+def test_a_powershell_script_runs(script: str) -> None:
+    done = subprocess.run(
+        ["pwsh", "-NoProfile", "-File", ROOT / script, "-Help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.startswith(f"usage: {script}")) == (0, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shell scripts")
+def test_a_refusal_comes_through_the_whole_chain() -> None:
+    done = subprocess.run(
+        [ROOT / "docker" / "build.sh", "--dev", "--prod"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: --dev and --prod exclude each other\n")
+
+
+def test_no_first_line_leads_the_py_launcher_of_windows_elsewhere() -> None:
+    assert not SHIM.read_bytes().startswith(b"#!")
+
+
+def test_python_38_can_read_it_and_it_needs_nothing_but_the_standard_library() -> None:
+    tree = ast.parse(SHIM.read_text(encoding="utf-8"), feature_version=(3, 8))
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert imported <= {*sys.stdlib_module_names, "bootstrap"}
