@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -118,6 +119,18 @@ class Desk:
     def new(self, name: str, *words: str) -> tuple[int, str, str]:
         """Make a project of the template."""
         return self.run("new", name, "--source", str(self.template), *words)
+
+    def took(self, project: Path) -> Path:
+        """Take in a copy of a project that another desk's template made."""
+        root = self.folder / project.name
+        shutil.copytree(project, root, symlinks=True)
+        answers = root / ".copier-answers.yml"
+        text = answers.read_text(encoding="utf-8")
+        lines = [line for line in text.splitlines() if not line.startswith("_src_path:")]
+        source = f"_src_path: {json.dumps(str(self.template))}"  # which is YAML, too
+        answers.write_text("\n".join([*lines, source, ""]), encoding="utf-8", newline="\n")
+        git(root, "commit", "--quiet", "--all", "--amend", "--no-edit")
+        return root
 
     def listing(self) -> set[str]:
         """All that is there, besides the template."""

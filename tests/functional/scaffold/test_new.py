@@ -137,10 +137,9 @@ def test_a_source_that_is_none(desk: Desk, source: str) -> None:
 
 
 def hostile(desk: Desk, files: dict[str, str], links: dict[str, str] | None = None) -> None:
-    commit(desk.template, dict(files))
     for name, target in (links or {}).items():
         (desk.template / name).symlink_to(target)
-    commit(desk.template)
+    commit(desk.template, dict(files))
 
 
 HOSTILE = {

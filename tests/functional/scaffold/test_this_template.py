@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pathspec import GitIgnoreSpec
 
 from rebake import __version__
 from rebake.project.project import open_project
@@ -23,6 +24,16 @@ from scaffold_desk import commit, git
 
 ROOT = Path(__file__).parents[3]
 WHEEL = f"vendor/rebake-{__version__}-py3-none-any.whl"
+# Folders that no project gets: a few files of each stand for all, which is quicker.
+OWN = ("docs/", "src/", "tests/")
+KEPT = ("src/rebake/__init__.py", "src/rebake/scaffold/new.py", "src/rebake/config/defaults.toml")
+
+
+def tracked() -> list[str]:
+    """The files of this repository, those that are not committed yet too."""
+    words = ("ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    names = git(ROOT, *words).split("\0")
+    return [name for name in names if name and (ROOT / name).is_file()]
 
 
 def quiet(_: str) -> None:
@@ -33,11 +44,12 @@ def quiet(_: str) -> None:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository as it is now, in one commit."""
     folder = tmp_path_factory.mktemp("template")
-    words = ("ls-files", "--cached", "--others", "--exclude-standard", "-z")
-    for name in git(ROOT, *words).split("\0"):
-        if name and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    for name in tracked():
+        place = folder / name
+        own = name.startswith(OWN) and name not in KEPT and not name.endswith(".jinja")
+        if not own or not place.parent.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, place)
     git(folder, "init", "--quiet")
     commit(folder)
     return folder
@@ -89,6 +101,18 @@ def test_it_has_nothing_of_the_toolkits_development(shop: Made) -> None:
     assert not [name for name in shop.files if name.endswith((".jinja", "copier.yml"))]
 
 
+def test_of_all_files_of_this_repository_none_more_is_a_projects(shop: Made) -> None:
+    document = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+    always = [line for line in document["_exclude"] if "{" not in line]
+    excluded = GitIgnoreSpec.from_lines(always)  # as copier reads them
+    plain = [name for name in tracked() if not name.endswith(".jinja") and "{" not in name]
+    assert {n for n in plain if not excluded.match_file(n)} - {
+        *shop.files,
+        "ui/package-lock.json",
+        "Tiltfile",
+    } == set()
+
+
 def test_its_words_are_about_itself(shop: Made) -> None:
     said = texts(shop.root)
     assert {name for name, text in said.items() if "rebake-app" in text} == set()
@@ -106,7 +130,10 @@ def test_the_toolkit_is_in_it_and_is_this_one(template: Path, shop: Made) -> Non
         names = wheel.namelist()
         source = wheel.read("rebake/scaffold/new.py")
     assert source == (template / "src/rebake/scaffold/new.py").read_bytes()
-    assert {"rebake/config/defaults.toml", "rebake/report/templates/report.css"} <= set(names)
+    assert {
+        "rebake/config/defaults.toml",
+        "rebake/benchmark/recipes/naive.Dockerfile.jinja",
+    } <= set(names)
     wanted = tomllib.loads((shop.root / "pyproject.toml").read_text())["project"]
     assert wanted["dependencies"] == [f"rebake[template] @ {{root:uri}}/{WHEEL}"]
 
@@ -134,6 +161,7 @@ def test_copier_has_to_look_at_few_files(template: Path, tmp_path: Path) -> None
 @pytest.mark.usefixtures("no_wheel")
 def test_services_and_manager(template: Path, tmp_path: Path, services: str, manager: str) -> None:
     answers = {"services": services, "ui_manager": manager, "ci": "none", "licence": "none"}
+    answers |= {"makefile": "no", "tiltfile": "yes"}
     root = made(template, tmp_path, **answers)
     project = open_project(root)
     wanted = set(services.split())
@@ -157,6 +185,8 @@ def test_services_and_manager(template: Path, tmp_path: Path, services: str, man
     assert not (root / ".github").exists()
     assert not (root / ".ci").exists()
     assert not (root / "LICENSE").exists()
+    assert not (root / "Makefile").exists()
+    assert (root / "Tiltfile").is_file()
 
 
 @pytest.mark.usefixtures("no_wheel")

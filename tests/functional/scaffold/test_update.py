@@ -11,17 +11,22 @@ import pytest
 
 from rebake.errors import UsageError
 from rebake.scaffold.merge import Change, Merged, apply, merge
+from rebake.scaffold.new import Wish, make
 from scaffold_desk import CONFIG, Desk, commit, git, write
 
 README = "# {{ name }}\n\nfirst\n\nsecond\n\nthird\n"
 
 
+@pytest.fixture(scope="module")
+def shop(small_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of the template's first version; each test has a copy."""
+    folder = tmp_path_factory.mktemp("made") / "shop"
+    return make(Wish(folder, str(small_template)), lambda _: None).root
+
+
 @pytest.fixture
-def root(desk: Desk) -> Path:
-    """A project of the template's first version."""
-    code, _, err = desk.new("shop")
-    assert code == 0, err
-    return desk.folder / "shop"
+def root(desk: Desk, shop: Path) -> Path:
+    return desk.took(shop)
 
 
 def news(desk: Desk) -> str:

@@ -36,5 +36,5 @@ def test_every_answer_has_a_default_and_words() -> None:
     document = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
     for name, question in document.items():
         if not name.startswith("_") and question.get("when") is not False:
-            assert question["default"], name
+            assert question["default"] not in {None, ""}, name
             assert question["help"], name
