@@ -137,6 +137,10 @@ SAMPLES: dict[str, dict[str, object]] = {
         "reason": "'out' leads out of it, to '..'",
         "next_step": errors.TemplateRefused.next_step,
     },
+    "no-place": {
+        "file": "docker/docker-compose.yml",
+        "reason": "there is no &hardened any more",
+    },
     "update-conflicts": {"conflicts": ("README.md: changed here and in the template",)},
     "unhealthy": {
         "service": "api",

@@ -89,7 +89,7 @@ class Desk:
     def __init__(
         self,
         folder: Path,
-        made: Path,
+        made: Path | None,
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
@@ -97,7 +97,8 @@ class Desk:
         self.template = folder / "template"
         self._monkeypatch = monkeypatch
         self._capsys = capsys
-        shutil.copytree(made, self.template)
+        if made is not None:
+            shutil.copytree(made, self.template)
 
     def run(self, *words: str, cwd: Path | None = None) -> tuple[int, str, str]:
         """Run `rebake`; returns its exit code, output and error output."""

@@ -479,6 +479,24 @@ class TemplateRefused(RebakeError):
 
 
 @dataclass(eq=False)
+class NoPlace(RebakeError):
+    """A file was edited so that a service can't be put into it, or taken out, by rule."""
+
+    file: str
+    reason: str
+    next_step: str = ""
+    exit_code: ClassVar[int] = EXIT_USAGE
+    code: ClassVar[str] = "no-place"
+    says: ClassVar[str] = "{file}: {reason}; nothing was changed"
+
+    @property
+    def hint(self) -> str:
+        """The way back, or the way by hand."""
+        by_hand = "or do by hand, in all files, what they have for another service"
+        return self.next_step or f"git log -p {self.file} shows what became of it; {by_hand}"
+
+
+@dataclass(eq=False)
 class UpdateConflicts(RebakeError):
     """An update changed the very lines that were changed here too; both are in the files."""
 

@@ -288,6 +288,7 @@ DRY = {
     "warm-cache --for ci": ("backend-deps",),
     "workflow-test": (),
     "completion bash": ("complete -o default -F _rebake_complete rebake invoke inv",),
+    "add-service mailer": ("+++ b/backend/crates/mailer/src/lib.rs", '+target "mailer" {'),
     "new ../other --defaults": ("README.md", "rebake.toml", "vendor/README.md"),
 }
 
@@ -301,6 +302,9 @@ def test_a_dry_run_shows_the_commands_and_writes_nothing_anywhere(bench: Bench, 
             for path in place.rglob("*")
         }
 
+    if line.startswith("add-service"):
+        for name in ("Cargo.lock", "Dockerfile"):
+            shutil.copy(REPOSITORY / "backend" / name, bench.root / "backend")
     before = everything()
     done = bench.run(*line.split(" "), "--dry-run")
     assert done.returncode == (1 if line.startswith("doctor") else 0), (

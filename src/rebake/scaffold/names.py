@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ LONGEST = 40
 _OTHER_NAME = "name it otherwise: --data name=NAME"
 # Microsoft's "Naming Files, Paths, and Namespaces": with any extension too.
 _WINDOWS = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
+_SERVICE = re.compile(rf"(?=.{{1,{LONGEST}}}\Z)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _NOT_IN_WINDOWS = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
 # The strict and reserved keywords of the Rust reference.
 _RUST = frozenset(
@@ -106,6 +107,34 @@ def project_name(text: str, taken: Collection[str] = ()) -> Name:
     if reason := _why_not(slug, taken):
         raise UsageError(f"{slug!r} can't be a project's name: {reason}", _OTHER_NAME)
     return Name(slug, "" if slug == text else f"the project's name is {slug} (from {text!r})")
+
+
+def service_name(text: str, taken: Mapping[str, str]) -> str:
+    """Check the name of a new service: a crate, a binary, an image and a variable get it.
+
+    Args:
+        text: what the user typed.
+        taken: names that are in use, each with what has it.
+
+    Raises:
+        UsageError: it can't be used; with the nearest name that can, or with what has it.
+    """
+    if not _SERVICE.fullmatch(text):
+        slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-").lstrip("0123456789-")[:LONGEST]
+        slug = slug.strip("-")
+        fine = bool(slug) and slug not in taken and not _why_not(slug, ())
+        raise UsageError(
+            f"{text!r} can't be a service's name: lower-case letters, digits and single dashes, "
+            f"a letter first, {LONGEST} at most",
+            f"did you mean {slug}?" if fine else "invoke add-service mailer",
+        )
+    if reason := _why_not(text, ()):
+        raise UsageError(f"{text!r} can't be a service's name: {reason}", "choose another one")
+    if text in taken:
+        raise UsageError(
+            f"{text!r} can't be a service's name: {taken[text]} has it", "choose another one"
+        )
+    return text
 
 
 def _why_not(slug: str, taken: Collection[str]) -> str:

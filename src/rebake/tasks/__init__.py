@@ -47,6 +47,7 @@ namespace = Collection(
     history.history,
     scaffold.new,
     scaffold.update,
+    scaffold.add_service,
 )
 
 __all__ = ["namespace"]

@@ -1,4 +1,4 @@
-"""The tasks for new projects and for those that the template made: new, update."""
+"""The tasks for new projects and for those that the template made: new, update, add-service."""
 
 from __future__ import annotations
 
@@ -58,3 +58,22 @@ def update(
     return scaffold_flow.update(
         session, data=data or (), defaults=defaults, source=source, revision=revision
     )
+
+
+@task(
+    "add-service",
+    words=("service", "the new service's name"),
+    flags={
+        "remove": "take the service out again",
+        "yes": "with --remove: do not ask",
+    },
+)
+def add_service(
+    session: Session, service: Sequence[str] = (), remove: bool = False, yes: bool = False
+) -> dict[str, object] | None:
+    """Add a service to the backend: a crate, its containers, its image and its tests."""
+    from rebake.tasks import service_flow
+
+    if remove:
+        return service_flow.remove(session, service, yes=yes)
+    return service_flow.add(session, service)

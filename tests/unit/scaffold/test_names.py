@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rebake.errors import UsageError
-from rebake.scaffold.names import Name, check_folder, project_name
+from rebake.scaffold.names import Name, check_folder, project_name, service_name
 
 
 def test_a_good_name_is_kept_without_a_word() -> None:
@@ -68,3 +68,35 @@ def test_the_root_is_no_folder_of_its_own() -> None:
 @pytest.mark.parametrize("name", ["shop", "Mein Lädchen", "日本", "a,b", ".shop"])
 def test_others_are_fine(name: str) -> None:
     check_folder(Path("/x") / name)
+
+
+@pytest.mark.parametrize("name", ["a", "mailer", "mail-out", "s3", "a" * 40])
+def test_a_services_name_that_can_be_used(name: str) -> None:
+    assert service_name(name, {"api": "a service"}) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "next_step"),
+    [
+        ("Mail Out", "lower-case letters", "did you mean mail-out?"),
+        ("mail_out", "lower-case letters", "did you mean mail-out?"),
+        ("2fast", "lower-case letters", "did you mean fast?"),
+        ("API", "lower-case letters", "invoke add-service mailer"),  # its slug is taken
+        ("--flag", "lower-case letters", "did you mean flag?"),
+        ("x;touch y", "lower-case letters", "did you mean x-touch-y?"),
+        ("$(touch x)", "lower-case letters", "did you mean touch-x?"),
+        ("../up", "lower-case letters", "did you mean up?"),
+        ("日本", "lower-case letters", "invoke add-service mailer"),
+        ("a" * 41, "40 at most", "did you mean " + "a" * 40),
+        ("a\n", "lower-case letters", "did you mean a?"),
+        ("", "lower-case letters", "invoke add-service mailer"),
+        ("match", "keyword of Rust", "choose another one"),
+        ("con", "Windows reserves", "choose another one"),
+        ("api", "a service has it", "choose another one"),
+    ],
+)
+def test_a_services_name_that_can_not(name: str, says: str, next_step: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        service_name(name, {"api": "a service"})
+    assert says in refusal.value.what
+    assert next_step in refusal.value.hint
