@@ -449,6 +449,9 @@ def sessions() -> str:
         "What follows `--` goes to pytest: `nox -s test -- -k ports` runs the toolkit's tests of "
         "that name and nothing else.",
         table(("session", "part", "command", "needs"), rows),
+        "`nox -s template` makes projects of all kinds that the template's questions allow, and "
+        "looks at their files; one of them is linted. `-- --whole` lints and tests each, and "
+        "brings the stacks of three up. A project has no such session.",
         "`nox -s docs` writes this folder's generated pages again; `nox -s docs -- --check` fails "
         "when one of them is out of date. `nox` alone leaves it out, since a unit test checks the "
         "same.",

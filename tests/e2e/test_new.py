@@ -96,6 +96,18 @@ def test_its_own_test_of_the_images_passes(shop: Clone) -> None:
     assert status.stdout == ""
 
 
+def test_a_service_more_is_built_and_goes_without_a_trace(shop: Clone, docker: Docker) -> None:
+    shop.invoke("add-service", "mailer").ok()
+    [image] = shop.invoke("build", "mailer", "--json").ok().document["images"].values()
+    try:
+        told = docker("run", "--rm", "--network=none", image["ref"], "--version")
+        assert told == f"mailer 0.1.0 (build {image['build_id']})\n"
+    finally:
+        docker("rmi", "--force", image["ref"], check=False)
+    shop.invoke("add-service", "mailer", "--remove", "--yes").ok()
+    assert shop.run("git", "status", "--porcelain", timeout=60).ok().stdout == ""
+
+
 def test_an_update_needs_the_template_and_finds_nothing_new(shop: Clone) -> None:
     refused = shop.invoke("update")
     assert (refused.returncode, refused.stderr.count("error: ")) == (2, 1)
@@ -139,5 +151,5 @@ def test_the_second_command_passes(fresh: tuple[Clone, Ran]) -> None:
     rows = re.findall(
         r"^(lint|test|e2e): .+ (ok|failed|missing|skipped) +\S+ +[\d.]+", ran.stderr, re.MULTILINE
     )
-    assert {session for session, _ in rows} == {"lint", "test", "e2e"}, ran.stderr
+    assert {session for session, _ in rows} == {"lint", "test", "e2e"}, ran.stdout
     assert "failed" not in {state for _, state in rows}

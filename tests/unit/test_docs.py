@@ -160,7 +160,7 @@ def test_tasks_and_their_flags_exist(page: Path, reference: ModuleType) -> None:
 
 @each_page()
 def test_sessions_exist(page: Path) -> None:
-    known = {"lint", "test", "e2e", "docs"}
+    known = {"lint", "test", "e2e", "template", "docs"}
     text = page.read_text(encoding="utf-8")
     asked = set(re.findall(r"nox -s \"?([a-z0-9]+)", text))
     assert asked <= known

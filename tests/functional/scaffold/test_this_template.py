@@ -149,6 +149,29 @@ def test_it_is_a_project_and_shares_no_name_with_another(template: Path, shop: M
         assert files[0]["name"] != files[1]["name"]
 
 
+def test_two_projects_of_one_name_and_the_template_share_nothing(
+    template: Path, shop: Made, tmp_path: Path
+) -> None:
+    shutil.copytree(shop.root, tmp_path / "shop")
+    three = [open_project(root) for root in (shop.root, tmp_path / "shop", template)]
+    assert three[0].slug == three[1].slug == "shop"
+    names = [
+        name
+        for each in three
+        for name in (each.cache_id, each.state, *map(each.compose_name, ("dev", "prod")))
+    ]
+    assert len(set(names)) == len(names) == 12
+    # All else that Compose gives a name takes it from its project's name.
+    for each in three:
+        for mode in ("dev", "prod"):
+            compose = yaml.safe_load(each.compose_file(mode).read_text())
+            named = [volume.get("name", "") for volume in compose["volumes"].values()]
+            named += [service["image"] for service in compose["services"].values()]
+            own = "${COMPOSE_PROJECT_NAME}"
+            assert [name for name in named if name and not name.startswith(own)] == []
+            assert all("container_name" not in entry for entry in compose["services"].values())
+
+
 def test_copier_has_to_look_at_few_files(template: Path, tmp_path: Path) -> None:
     found = fetch(str(template), "HEAD", tmp_path)
     all_of_them = sum(path.is_file() for path in walk(found.folder))
