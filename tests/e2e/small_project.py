@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from e2e.support import REPOSITORY, Docker, Ran, clean_environment
+from rebake.build.ids import others, without
 from rebake.build.inputs import build_id, manifest
+from rebake.project.cargo import read_workspace
 from rebake.project.ignore import IgnoreMatcher, ignore_file, walk
 from rebake.project.project import open_project
 
@@ -80,9 +82,10 @@ class Small:
 
     @property
     def id(self) -> str:
-        """The build id of the sources that are on the disk now."""
+        """The build id of the sources of `api` that are on the disk now."""
         matcher = IgnoreMatcher.load(ignore_file(self.backend))
-        return build_id(manifest(self.backend, walk(self.backend, matcher)))
+        files = manifest(self.backend, walk(self.backend, matcher))
+        return build_id(without(files, others(read_workspace(self.backend))["api"]))
 
 
 @dataclass(frozen=True)

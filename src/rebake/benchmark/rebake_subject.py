@@ -19,6 +19,7 @@ from rebake.history.records import StoredBuild
 from rebake.history.store import History
 from rebake.process import Command, Outcome, run
 from rebake.report.steps import WORK
+from rebake.results import BUILD_IDS, NETWORKS
 
 _HISTORY = "history.sqlite3"
 
@@ -124,7 +125,7 @@ class RebakeSubject:
         # last build's.
         stored = self._last()
         known = stored.record.arguments if stored else {}
-        variables |= {n: v for n, v in known.items() if n.endswith(("_BUILD_ID", "_NETWORK"))}
+        variables |= {n: v for n, v in known.items() if n in BUILD_IDS | NETWORKS}
         place = words.index("--metadata-file") + 1
         words[place] = str(self._site.made.folder / "bake-metadata.json")
         command = self._site.endpoint.command(

@@ -76,6 +76,8 @@ class BuildPlan:
         forced: build even where nothing changed.
         networks: online or offline, for the compiling step of each half.
         build_ids: the id that each half's sources must have.
+        service_ids: the id of each backend service's own part of them; see `build.ids`.
+        scopes: by binary, the folders of packages that are no part of it.
         contexts: other names of folders, see `build.resend`.
     """
 
@@ -95,6 +97,8 @@ class BuildPlan:
     forced: bool = False
     networks: Mapping[Half, str] = field(default_factory=dict)
     build_ids: Mapping[Half, str] = field(default_factory=dict)
+    service_ids: Mapping[str, str] = field(default_factory=dict)
+    scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contexts: Mapping[Half, Path] = field(default_factory=dict)
 
     @property
@@ -111,6 +115,8 @@ class BuildPlan:
     def all_variables(self) -> dict[str, str]:
         """What bake is given: the variables, the seed, and the ids that the sources must have."""
         ids = {f"{half.upper()}_BUILD_ID": value for half, value in self.build_ids.items()}
+        if self.service_ids:
+            ids["SERVICE_BUILD_IDS"] = id_words(self.service_ids, self.scopes)
         names = {f"REBAKE_{h.upper()}_CONTEXT": str(path) for h, path in self.contexts.items()}
         ids |= {f"{half.upper()}_NETWORK": value for half, value in self.networks.items()}
         refuse = {"REBAKE_EMPTY_MOUNT": "refuse"} if self.refuse_empty else {}
@@ -124,9 +130,21 @@ class BuildPlan:
         """The same plan with a choice of who gets a network."""
         return replace(self, networks=networks)
 
-    def expecting(self, build_ids: Mapping[Half, str]) -> BuildPlan:
+    def expecting(
+        self,
+        build_ids: Mapping[Half, str],
+        service_ids: Mapping[str, str] | None = None,
+        scopes: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> BuildPlan:
         """The same plan for sources with these ids."""
-        return replace(self, build_ids=build_ids)
+        return replace(
+            self, build_ids=build_ids, service_ids=service_ids or {}, scopes=scopes or {}
+        )
+
+    def expected_ids(self, image: PlannedImage) -> tuple[str, ...]:
+        """The ids that prove an image: its service's own, where it has one, and its half's."""
+        own = self.service_ids.get(image.service)
+        return (*([own] if own else []), self.build_ids[image.half])
 
 
 def plan_build(
@@ -194,6 +212,11 @@ def _of_npm(project: Project) -> dict[str, str]:
     if project.config.ui.manager != "npm":
         return {}
     return {"UI_MANAGER": "npm", "NODE_IMAGE": project.config.base_images.node}
+
+
+def id_words(ids: Mapping[str, str], scopes: Mapping[str, Sequence[str]]) -> str:
+    """Write ids as docker/tools/service-ids reads them: `api=ID:crates/web,crates/worker …`."""
+    return " ".join(f"{name}={id_}:{','.join(scopes.get(name, ()))}" for name, id_ in ids.items())
 
 
 def recipe_files(project: Project) -> tuple[Path, ...]:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rebake import __version__
-from rebake.build import doubts, gate, network, recording, resend, seed, skip
+from rebake.build import doubts, gate, ids, network, recording, resend, seed, skip
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
 from rebake.build.evidence import Collector, modes_by_half
-from rebake.build.inputs import build_id, digest_of, read_inputs
+from rebake.build.inputs import digest_of, read_inputs
 from rebake.build.layers import LayersMeanwhile
 from rebake.build.plan import RECIPE, BuildPlan, Half, PlannedImage
 from rebake.engine.client import ImageInfo
@@ -115,8 +115,8 @@ class _Build:
         self.started, self.began = time.time(), time.monotonic()
         self.git: Future[GitState | None] | None = None
         self.inputs = read_inputs(self.plan)
-        self.plan = resend.with_names(self.project, self.plan).expecting(
-            {half: build_id(self.inputs[half]) for half in self.plan.halves}
+        self.plan = ids.expecting(
+            resend.with_names(self.project, self.plan), self.project.workspace, self.inputs
         )
         self.before: Mapping[str, ImageInfo | None] = {}
         self.caches = seed.CacheState(layer=False, remote=False, built=False)
@@ -207,11 +207,13 @@ class _Build:
         )
         if self.plan.mode == "prod":
             try:
-                gate.check(self.plan.images, made, self.endpoint)
+                wanted = {i.service: self.plan.expected_ids(i) for i in self.plan.images}
+                told = gate.check(self.plan.images, made, wanted, self.endpoint)
             except WrongImage as error:
                 # Without its name, nothing can start it by mistake.
                 self.images.remove_image(made[error.service].ref, force=True)
                 raise
+            made = {name: replace(image, build_id=told[name]) for name, image in made.items()}
         return result, made, layers
 
     def _with_seed(self, error: BakeStopped | WrongImage) -> bool:
@@ -378,7 +380,7 @@ class _Build:
             ref=image.ref,
             digest=result.digests.get(image.target) or (info.digest if info else ""),
             bytes=info.bytes if info else 0,
-            build_id=self.plan.build_ids[image.half],
+            build_id=self.plan.expected_ids(image)[0],
             built=old is None or info is None or old.id != info.id,
             seconds=recording.target_seconds(result.progress, image.target),
             label=info.labels.get(gate.LABEL, "") if info else "",

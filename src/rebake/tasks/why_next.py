@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from rebake.build import evidence as gathering
-from rebake.build import targets
-from rebake.build.inputs import build_id, read_inputs
+from rebake.build import ids, targets
+from rebake.build.inputs import read_inputs
 from rebake.build.plan import BuildPlan
 from rebake.engine import build_cache
 from rebake.engine.base_images import survey
@@ -49,7 +49,7 @@ class _Now:
         self._project = session.project
         plan: BuildPlan = plan_images(session, mode, services)
         self._inputs = read_inputs(plan)
-        self._plan = plan.expecting({half: build_id(self._inputs[half]) for half in plan.halves})
+        self._plan = ids.expecting(plan, session.project.workspace, self._inputs)
         self._library = Library(session.project, history)
 
     def explain(self, service: str) -> ExplainedBuild:

@@ -117,6 +117,9 @@ FAKE = """\
 """
 
 
+MANIFEST = '[package]\nname = "api"\n[[bin]]\nname = "api"\npath = "main.rs"\n'
+
+
 class Client:
     """Images by reference, before and after the build."""
 
@@ -137,8 +140,10 @@ class Client:
 class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "rebake.toml").write_text('[project]\nname = "shop"\n')
+        settings = '[project]\nname = "shop"\n[backend]\nservices = ["api"]\n'
+        (folder / "rebake.toml").write_text(settings)
         (folder / "backend").mkdir()
+        (folder / "backend" / "Cargo.toml").write_text(MANIFEST)
         (folder / "backend" / "main.rs").write_text("fn main() {}\n")
         (folder / "docker" / "tools").mkdir(parents=True)
         program = folder / "docker.sh"
@@ -229,7 +234,7 @@ def test_the_record_holds_what_tells_the_causes(bench: Bench) -> None:
     assert sorted(kept.modes["backend"]) == ["*file"]
     assert kept.settings["engine.address"] == "ssh://nowhere"
     with History(bench.history) as store:
-        (file,) = store.build(1).record.inputs["backend"]
+        (file,) = (f for f in store.build(1).record.inputs["backend"] if f.path == "main.rs")
         assert store.facts([file.sha256])[file.sha256].lines is not None
 
 
