@@ -15,7 +15,8 @@ LONGEST = 40
 _OTHER_NAME = "name it otherwise: --data name=NAME"
 # Microsoft's "Naming Files, Paths, and Namespaces": with any extension too.
 _WINDOWS = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
-_SERVICE = re.compile(rf"(?=.{{1,{LONGEST}}}\Z)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+LONGEST_SERVICE = 32  # so that no line of its sources is too long for rustfmt
+_SERVICE = re.compile(rf"(?=.{{1,{LONGEST_SERVICE}}}\Z)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _NOT_IN_WINDOWS = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
 # The strict and reserved keywords of the Rust reference.
 _RUST = frozenset(
@@ -120,12 +121,16 @@ def service_name(text: str, taken: Mapping[str, str]) -> str:
         UsageError: it can't be used; with the nearest name that can, or with what has it.
     """
     if not _SERVICE.fullmatch(text):
-        slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-").lstrip("0123456789-")[:LONGEST]
+        slug = (
+            re.sub(r"[^a-z0-9]+", "-", text.lower())
+            .strip("-")
+            .lstrip("0123456789-")[:LONGEST_SERVICE]
+        )
         slug = slug.strip("-")
         fine = bool(slug) and slug not in taken and not _why_not(slug, ())
         raise UsageError(
             f"{text!r} can't be a service's name: lower-case letters, digits and single dashes, "
-            f"a letter first, {LONGEST} at most",
+            f"a letter first, {LONGEST_SERVICE} at most",
             f"did you mean {slug}?" if fine else "invoke add-service mailer",
         )
     if reason := _why_not(text, ()):

@@ -98,11 +98,13 @@ def into_bake(file: str, text: str, service: Service) -> str:
     last = _target(file, text, service.others[-1])
     if f'target "{service.name}"' in text:
         raise NoPlace(file, f"there is a {service.name} already")
+    # Where the bake file knows a service's own id: an edit of another one then leaves its image.
+    own_id = f', SERVICE_BUILD_ID = build_id_of("{service.name}")' if "build_id_of(" in text else ""
     block = (
         f'target "{service.name}" {{\n'
         '  inherits = ["_backend"]\n'
         '  target   = "prod"\n'
-        f'  args     = {{ SERVICE = "{service.name}" }}\n'
+        f'  args     = {{ SERVICE = "{service.name}"{own_id} }}\n'
         f'  tags     = ["${{PROJECT}}-{service.name}:${{TAG}}"]\n'
         "}\n"
     )

@@ -86,6 +86,7 @@ def test_a_service_comes_with_all_that_it_needs_and_goes_without_a_trace(shop: S
     assert set(entry["dependencies"]) == {*manifest["dependencies"], *manifest["dev-dependencies"]}
     main = (shop.root / crate / "src/main.rs").read_text()
     assert "app_service::main::<MailOut>(" in main
+    assert 'option_env!("REBAKE_BUILD_ID_MAIL_OUT")' in main  # what docker/tools/service-ids sets
     assert not (shop.root / ".rebake").exists() or not list((shop.root / ".rebake").iterdir())
 
     commit(shop.root)

@@ -90,6 +90,14 @@ def test_a_file_that_lost_the_place_is_refused_by_name(
     assert refusal.value.what.startswith(file)
 
 
+def test_its_image_is_labelled_with_its_own_id_where_the_bake_file_knows_one() -> None:
+    text = text_of("docker/docker-bake.hcl")
+    more = places.into_bake("f", text, MAIL)
+    assert '{ SERVICE = "mail-out", SERVICE_BUILD_ID = build_id_of("mail-out") }' in more
+    older = text.replace(', SERVICE_BUILD_ID = build_id_of("api")', "").replace("build_id_of", "x")
+    assert '{ SERVICE = "mail-out" }' in places.into_bake("f", older, MAIL)
+
+
 def test_a_comment_before_the_next_service_stays_with_it() -> None:
     text = text_of("docker/docker-compose.yml").replace("  ui:\n", "  # The pages.\n  ui:\n")
     more = prod_in("f", text, MAIL)
