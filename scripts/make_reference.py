@@ -164,6 +164,16 @@ SAMPLES: dict[str, dict[str, object]] = {
         "owner": "python3 (pid 4711)",
         "setting": "prod.ports.ui",
     },
+    "template": {
+        "source": "/home/me/template",
+        "reason": "'out' leads out of it, to '..'",
+        "next_step": errors.TemplateRefused.next_step,
+    },
+    "no-place": {
+        "file": "docker/docker-compose.yml",
+        "reason": "there is no &hardened any more",
+    },
+    "update-conflicts": {"conflicts": ("README.md: changed here and in the template",)},
     "unhealthy": {
         "service": "api",
         "state": "its sources do not compile",
@@ -505,6 +515,10 @@ def sessions() -> str:
         "to read them, and how to let a finding pass, is in "
         "[Scan images](../how-to/scan-images.md).",
         table(("part", "what it looks at", "needs"), SCAN_PARTS),
+        "## template",
+        "`nox -s template` makes projects of all kinds that the template's questions allow, and "
+        "looks at their files; one of them is linted. `-- --whole` lints and tests each, and "
+        "brings the stacks of three up. A project has no such session.",
         "## docs",
         "`nox -s docs` writes this folder's generated pages again; `nox -s docs -- --check` fails "
         "when one of them is out of date. `nox` alone leaves it out, since a unit test checks the "

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _PART_OF_LINT = re.compile(r"^(?:--?[a-z]+=)?lint\(([^)=]*)\)$")
 REFERENCE_MAKER = "scripts/make_reference.py"
+TEMPLATE_CHECK = "scripts/check_template.py"
 _PROBE_S = 20.0
 
 
@@ -85,6 +86,13 @@ def register(root: Path) -> None:
         def docs(session: nox.Session) -> None:
             """Write the generated pages of docs/reference again; `-- --check` only compares."""
             session.run(sys.executable, REFERENCE_MAKER, *session.posargs, external=True)
+
+    if (root / TEMPLATE_CHECK).is_file():
+
+        @nox.session(venv_backend="none", default=False)
+        def template(session: nox.Session) -> None:
+            """Make projects of all kinds and check them; `-- --whole` runs their tests, too."""
+            session.run(sys.executable, TEMPLATE_CHECK, *session.posargs, external=True)
 
 
 def unknown_part(argv: Sequence[str]) -> str:

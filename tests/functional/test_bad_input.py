@@ -324,6 +324,8 @@ DRY = {
     "verify api": ("cosign verify-blob-attestation", "--insecure-ignore-tlog=true"),
     "sbom": ("docker image save",),
     "completion bash": ("complete -o default -F _rebake_complete rebake invoke inv",),
+    "add-service mailer": ("+++ b/backend/crates/mailer/src/lib.rs", '+target "mailer" {'),
+    "new ../other --defaults": ("README.md", "rebake.toml", "vendor/README.md"),
 }
 
 
@@ -336,6 +338,9 @@ def test_a_dry_run_shows_the_commands_and_writes_nothing_anywhere(bench: Bench, 
             for path in place.rglob("*")
         }
 
+    if line.startswith("add-service"):
+        for name in ("Cargo.lock", "Dockerfile"):
+            shutil.copy(REPOSITORY / "backend" / name, bench.root / "backend")
     before = everything()
     done = bench.run(*line.split(" "), "--dry-run")
     assert done.returncode == (1 if line.startswith("doctor") else 0), (
@@ -364,7 +369,8 @@ def test_a_dry_run_with_npm(bench: Bench) -> None:
 def test_every_task_has_a_dry_run_that_is_tried() -> None:
     from rebake.tasks import namespace
 
-    tried = {line.split(" ")[0] for line in DRY} | {"up"}  # up: below
+    tried = {line.split(" ")[0] for line in DRY}
+    tried |= {"up", "update"}  # below, and tests/functional/scaffold
     assert set(namespace.task_names) <= tried
 
 
@@ -386,3 +392,9 @@ def test_ps_and_down_with_nothing_there(bench: Bench) -> None:
     assert bench.run("ps").returncode == 0
     down = bench.run("down")
     assert (down.returncode, "nothing runs here" in down.stderr) == (0, True)
+
+
+def test_an_update_where_there_is_nothing_to_update(bench: Bench) -> None:
+    says = ("was not made from the template", "a project that rebake new made")
+    refused(bench, "update", code=2, says=says)
+    refused(bench, "new", code=2, says=("new takes one folder, not 0", "rebake new FOLDER"))

@@ -15,6 +15,7 @@ from rebake.tasks import (
     history,
     queries,
     report,
+    scaffold,
     sign,
     stack,
     why,
@@ -50,6 +51,9 @@ namespace = Collection(
     sign.sign,
     sign.verify,
     sign.sbom,
+    scaffold.new,
+    scaffold.update,
+    scaffold.add_service,
 )
 
 __all__ = ["namespace"]
