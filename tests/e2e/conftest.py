@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+import sys
 
 import pytest
 
-from e2e.support import FOLDER, REPOSITORY, Clone, Docker
+from e2e.support import FOLDER, REPOSITORY, Clone, Docker, clean_environment
+
+# These make engines of their own, or need none, or leave nothing in the builder's cache: they can
+# run beside the others. What works on one engine's caches has to come one after another.
+BESIDE = frozenset({"test_engine", "test_ignore", "test_native"})
+LAST = "test_stack"  # it measures times, so it comes when nothing runs beside it any more
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put each test into one of two lanes, for `-n 2 --dist loadgroup`."""
+    items.sort(key=lambda item: item.path.stem == LAST)
+    for item in items:
+        lane = "beside" if item.path.stem in BESIDE else "engine"
+        item.add_marker(pytest.mark.xdist_group(lane))
+
+
+@pytest.fixture(scope="session")
+def own_docker() -> Docker:
+    """Plain docker commands on the engine that this environment's rebake uses; it is started."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "engine", "start", "--json"],
+        cwd=REPOSITORY,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    return Docker(status["docker"], {**status["env"]})
 
 
 @pytest.fixture(scope="session")
