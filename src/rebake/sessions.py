@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import nox
 
-from rebake.checks import plan, tools
+from rebake.checks import compiled, plan, tools
 from rebake.checks.files import read_tree
 from rebake.checks.plan import Need, Part, Tree
 from rebake.checks.run import Finished, Listener, run_parts
@@ -33,6 +33,7 @@ STRICT = "--strict"
 REFERENCE_MAKER = "scripts/make_reference.py"
 _OFF = {"", "0", "false", "no"}
 _PROBE_S = 20.0
+_COMPILING = {"cargo", "cargo-clippy"}
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ def carry_out(
         raise KeyboardInterrupt from None
     except RebakeError as error:
         session.error(str(error))
+    check.keep_compiled(finished)
     name = str(session.name).partition("(")[0]
     ledger.add(name, finished)
     bad = {"failed", "missing", "skipped"} if check.options.strict else {"failed"}
@@ -183,6 +185,7 @@ class Check:
         self._guard = threading.Lock()
         self._engine_lock = threading.RLock()
         self._engine: Endpoint | str | None = None
+        self._compiles = False
         self._images: set[str] | None = None
 
     @cached_property
@@ -211,7 +214,21 @@ class Check:
         with lock:
             if key not in self._found:
                 self._found[key] = self._find(need, key)
+                if need in _COMPILING and isinstance(self._found[key], Program):
+                    self._take_compiled()
             return self._found[key]
+
+    def _take_compiled(self) -> None:
+        """Before this machine's cargo compiles: begin with what another clone has."""
+        with self._engine_lock:
+            if not self._compiles and "CARGO_TARGET_DIR" not in os.environ:
+                self._compiles = True
+                compiled.take(compiled_home(), self.project.backend, say)
+
+    def keep_compiled(self, finished: Sequence[Finished]) -> None:
+        """After it has compiled: keep that for the next clone."""
+        if self._compiles and any(d.part.need in _COMPILING and d.state == "ok" for d in finished):
+            compiled.keep(compiled_home(), self.project.backend)
 
     def _find(self, need: Need, name: str) -> Tool | str:  # noqa: PLR0911 - one return a tool
         match need:
@@ -314,6 +331,13 @@ class PlainDocker:
     def command(self, *words: str | Path, **options: object) -> Command:
         """Return a command of the client."""
         return Command.of(which("docker") or "docker", *words, **options)
+
+
+def compiled_home() -> Path:
+    """Where compiled dependencies are kept for all clones of this user."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("rebake") / "compiled"
 
 
 def find_engine(project: Project, *, make: bool) -> Endpoint | str:
