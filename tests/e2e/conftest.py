@@ -6,8 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import PurePosixPath
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from e2e.support import FOLDER, REPOSITORY, Clone, Docker, clean_environment
 
@@ -18,11 +21,21 @@ LAST = "test_stack"  # it measures times, so it comes when nothing runs beside i
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each test into one of two lanes, for `-n 2 --dist loadgroup`."""
+    """Put what measures times at the end."""
     items.sort(key=lambda item: item.path.stem == LAST)
-    for item in items:
-        lane = "beside" if item.path.stem in BESIDE else "engine"
-        item.add_marker(pytest.mark.xdist_group(lane))
+
+
+class Lanes(LoadScopeScheduling):
+    """Two lanes for `-n 2`: pytest-xdist gives each of them to one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "beside" if PurePosixPath(nodeid.partition("::")[0]).stem in BESIDE else "engine"
+
+
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist, there is no such hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    """Take these lanes, whatever `--dist` says: in another order the tests can't run at once."""
+    return Lanes(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -478,6 +478,15 @@ def test_sizes_that_take_too_long_are_those_of_the_last_time(
     assert bench.run("show", "--json").document["caches"][-1]["bytes"] == 999
 
 
+def test_volumes_are_not_measured_where_none_is_ours(bench: Bench) -> None:
+    """The engine can only measure those of everybody, which takes it seconds."""
+    bench.fill()
+    del bench.engine.volumes[f"{bench.dev}_target"]
+    assert bench.engine.volumes  # somebody else's
+    assert bench.run("clean", "images", "--yes").code == 0
+    assert bench.engine.asked.count("GET /system/df") == 2  # the builder's cache, twice
+
+
 def test_growth_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.fill()
     now = time.time()

@@ -46,17 +46,18 @@ def look(
         TimedOut: it does not answer.
     """
     with ThreadPoolExecutor(max_workers=5) as pool:
-        measured = pool.submit(stock.volume_sizes, endpoint, patience_s)
+        measured = pool.submit(_sizes, endpoint, owner, patience_s)
         listed = pool.submit(stock.images, endpoint)
         running = pool.submit(stock.containers, endpoint)
-        named = pool.submit(stock.volumes, endpoint)
         records = build_cache.records(endpoint)
-        stored, containers, volumes = listed.result(), running.result(), named.result()
-        if records is None or stored is None or containers is None or volumes is None:
+        stored, containers = listed.result(), running.result()
+        if records is None or stored is None or containers is None:
             raise _silence(endpoint)
         owned = layer_claims.settle(log, records)
         images = _images(endpoint, owner, past, stored, containers)
-        sizes = measured.result()
+        volumes, sizes = measured.result()
+    if volumes is None:
+        raise _silence(endpoint)
     ours, notes = _with_sizes(endpoint, log, owner, volumes, sizes)
     fills = log.fills()
     caches = (
@@ -67,6 +68,19 @@ def look(
     )
     _remember(log, owner, caches, () if notes else ours)
     return _with_growth(Inventory(caches, notes=notes), log, owner)
+
+
+def _sizes(
+    endpoint: Endpoint, owner: Owner, patience_s: float
+) -> tuple[tuple[StoredVolume, ...] | None, dict[str, int] | None]:
+    """All volumes, and their sizes where any of them is ours.
+
+    The engine can only measure everybody's, which takes it seconds.
+    """
+    volumes = stock.volumes(endpoint)
+    if not volumes or not assemble.own_volumes(owner, volumes):
+        return volumes, None
+    return volumes, stock.volume_sizes(endpoint, patience_s)
 
 
 def _silence(endpoint: Endpoint) -> RebakeError:
