@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import tarfile
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from e2e.support import Docker
@@ -16,6 +18,8 @@ from rebake.project.ignore import IgnoreMatcher, walk
 
 pytestmark = pytest.mark.engine
 
+# Always the same: the engine keeps a copy of each context by its path.
+FOLDER = platformdirs.user_cache_path("rebake") / "e2e-ignore"
 CASES = int(os.environ.get("REBAKE_IGNORE_CASES", "200"))
 SEED = int(os.environ.get("REBAKE_IGNORE_SEED", "20261121"))
 NAMES = [
@@ -86,9 +90,11 @@ def names_in(archive: Path) -> set[str]:
 
 def test_the_matcher_agrees_with_the_builder(own_docker: Docker, tmp_path: Path) -> None:
     choose = random.Random(SEED)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
     targets = {}
     for number in range(CASES):
-        context = tmp_path / f"c{number}"
+        context = FOLDER / f"c{number}"
         make_tree(context, choose)
         (context / ".dockerignore").write_bytes(random_file(choose).encode())
         targets[f"t{number}"] = {
@@ -102,12 +108,12 @@ def test_the_matcher_agrees_with_the_builder(own_docker: Docker, tmp_path: Path)
         bake.write_text(json.dumps({"target": {name: targets[name] for name in group}}))
         own_docker(
             "buildx", "bake", "--progress=quiet", "-f", str(bake), "--allow", f"fs={tmp_path}",
-            *group,
+            "--allow", f"fs={FOLDER}", *group, timeout=900,
         )  # fmt: skip
 
     wrong, cut = [], 0
     for number in range(CASES):
-        context = tmp_path / f"c{number}"
+        context = FOLDER / f"c{number}"
         ours = {p.as_posix() for p in walk(context, IgnoreMatcher.load(context / ".dockerignore"))}
         theirs = names_in(tmp_path / f"out{number}.tar")
         everything = {p.as_posix() for p in walk(context, IgnoreMatcher())}
