@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from rebake.cli import main
+from rebake.engine import stock
 from rebake.engine.endpoint import Endpoint
 from rebake.history.cache_log import CacheLog, OwnedLayer, RanStep
 from rebake.history.evidence import Removal
@@ -224,6 +225,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Iterator[Bench]:
+    monkeypatch.setattr(stock, "_digests_of", {})  # here, the ids of images are not their content's
     one = Bench(tmp_path, monkeypatch, capsys)
     yield one
     one.server.shutdown()
@@ -485,6 +487,13 @@ def test_volumes_are_not_measured_where_none_is_ours(bench: Bench) -> None:
     assert bench.engine.volumes  # somebody else's
     assert bench.run("clean", "images", "--yes").code == 0
     assert bench.engine.asked.count("GET /system/df") == 2  # the builder's cache, twice
+
+
+def test_the_layers_of_other_images_are_asked_for_once(bench: Bench) -> None:
+    bench.fill()
+    assert bench.run("clean", "volumes", "--yes").code == 0  # looks before and after
+    assert bench.engine.asked.count("GET /images/json") == 2
+    assert bench.engine.asked.count("GET /images/sha256:x/json") == 1
 
 
 def test_growth_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

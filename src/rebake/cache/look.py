@@ -13,7 +13,7 @@ from rebake.cache.inventory import Inventory, NamedCache
 from rebake.cache.owner import Owner
 from rebake.engine import api, build_cache, layer_claims, stock
 from rebake.engine.endpoint import Endpoint
-from rebake.engine.stock import StoredContainer, StoredImage, StoredVolume
+from rebake.engine.stock import StoredContainer, StoredVolume
 from rebake.errors import CachesHidden, RebakeError, TimedOut
 from rebake.history.cache_log import CacheLog
 
@@ -45,16 +45,14 @@ def look(
         CachesHidden: the engine can't be asked.
         TimedOut: it does not answer.
     """
-    with ThreadPoolExecutor(max_workers=5) as pool:
+    with ThreadPoolExecutor(max_workers=4) as pool:
         measured = pool.submit(_sizes, endpoint, owner, patience_s)
-        listed = pool.submit(stock.images, endpoint)
-        running = pool.submit(stock.containers, endpoint)
+        pictured = pool.submit(_images, endpoint, owner, past)
         records = build_cache.records(endpoint)
-        stored, containers = listed.result(), running.result()
-        if records is None or stored is None or containers is None:
+        if records is None or (seen := pictured.result()) is None:
             raise _silence(endpoint)
         owned = layer_claims.settle(log, records)
-        images = _images(endpoint, owner, past, stored, containers)
+        images, containers = seen
         volumes, sizes = measured.result()
     if volumes is None:
         raise _silence(endpoint)
@@ -90,12 +88,12 @@ def _silence(endpoint: Endpoint) -> RebakeError:
 
 
 def _images(
-    endpoint: Endpoint,
-    owner: Owner,
-    past: Past,
-    stored: Iterable[StoredImage],
-    containers: Iterable[StoredContainer],
-) -> list[NamedCache]:
+    endpoint: Endpoint, owner: Owner, past: Past
+) -> tuple[list[NamedCache], tuple[StoredContainer, ...]] | None:
+    """Our images, and all containers; None where the engine can't be asked."""
+    stored, containers = stock.images(endpoint), stock.containers(endpoint)
+    if stored is None or containers is None:
+        return None
     names = assemble.own_images(owner, past, stored)
     ours = [(image, names[image.id]) for image in stored if image.id in names]
     # One that somebody gave another name is theirs too: its layers stay.
@@ -104,7 +102,7 @@ def _images(
         for image in stored
         if image.id not in names or set(image.tags) - set(names[image.id])
     ]
-    return assemble.image_caches(
+    found = assemble.image_caches(
         owner,
         past,
         ours,
@@ -112,6 +110,7 @@ def _images(
         shared=stock.chains_of(endpoint, others) if ours else frozenset(),
         containers=containers,
     )
+    return found, containers
 
 
 def _with_sizes(
