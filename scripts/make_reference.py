@@ -498,7 +498,8 @@ def sessions() -> str:
         '`nox` runs `lint`, `test` and `e2e`; `nox -s lint` or `nox -s "lint(rust)"` runs a '
         "part. `python3 scripts/bootstrap.py test` sets everything up first and then runs all "
         "three. The sessions use the environment that the bootstrap made, so nothing is installed "
-        "twice.",
+        "twice. A clone that has compiled nothing begins with what the checks of another one have "
+        "compiled of the dependencies.",
         "The parts of a session run side by side, except those that would wait for one another "
         "(two cargo runs, say); `nox -s lint -j 2` runs the parts of `lint` side by side too. "
         "A part whose tool is not there is shown as `missing` and does not "

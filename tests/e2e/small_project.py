@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,7 @@ class Bench:
         return told
 
     def ask(self, ref: str) -> Told:
-        version = self.docker("run", "--rm", "--network", "none", ref, "--version")
-        about = self.docker("run", "--rm", "--network", "none", ref).splitlines()
+        version, *about = self.docker("run", "--rm", "--network", "none", ref).splitlines()
         return Told(version.split("(build ")[1].split(")")[0], *about)
 
     def in_mounts(self, script: str) -> str:
@@ -132,7 +132,7 @@ class Bench:
         )  # fmt: skip
         return (out / "told").read_text()
 
-    @property
+    @cached_property
     def arch(self) -> str:
         return self.docker("version", "--format", "{{.Server.Arch}}").strip()
 

@@ -35,9 +35,9 @@ class Asked:
     """
 
     def __init__(self, endpoint: Endpoint, patience_s: float = _LIMIT_S) -> None:
-        pool = ThreadPoolExecutor(max_workers=5)
+        pool = ThreadPoolExecutor(max_workers=4)
+        self.patience_s = patience_s
         self.records = pool.submit(build_cache.records, endpoint)
-        self.sizes = pool.submit(stock.volume_sizes, endpoint, patience_s)
         self.images = pool.submit(stock.images, endpoint)
         self.containers = pool.submit(stock.containers, endpoint)
         self.volumes = pool.submit(stock.volumes, endpoint)
@@ -58,6 +58,9 @@ def look(endpoint: Endpoint, owner: Owner, past: Past, log: CacheLog, asked: Ask
         CachesHidden: the engine can't be asked.
         TimedOut: it does not answer.
     """
+    pool = ThreadPoolExecutor(max_workers=1)
+    sizes = pool.submit(_sizes, endpoint, owner, asked)
+    pool.shutdown(wait=False)
     stored, containers, volumes = (
         asked.images.result(), asked.containers.result(), asked.volumes.result()
     )  # fmt: skip
@@ -68,7 +71,7 @@ def look(endpoint: Endpoint, owner: Owner, past: Past, log: CacheLog, asked: Ask
     if records is None:
         raise _silence(endpoint)
     owned = layer_claims.settle(log, records)
-    ours, notes = _with_sizes(endpoint, log, owner, volumes, asked.sizes.result())
+    ours, notes = _with_sizes(endpoint, log, owner, volumes, sizes.result())
     fills = log.fills()
     caches = (
         *assemble.mount_caches(owner, records, fills),
@@ -78,6 +81,17 @@ def look(endpoint: Endpoint, owner: Owner, past: Past, log: CacheLog, asked: Ask
     )
     _remember(log, owner, caches, () if notes else ours)
     return _with_growth(Inventory(caches, notes=notes), log, owner)
+
+
+def _sizes(endpoint: Endpoint, owner: Owner, asked: Asked) -> dict[str, int] | None:
+    """The sizes of volumes, where any of them is ours.
+
+    The engine can only measure everybody's, which takes it seconds.
+    """
+    volumes = asked.volumes.result()
+    if not volumes or not assemble.own_volumes(owner, volumes):
+        return None
+    return stock.volume_sizes(endpoint, asked.patience_s)
 
 
 def _silence(endpoint: Endpoint) -> RebakeError:
