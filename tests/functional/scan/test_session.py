@@ -232,6 +232,31 @@ def test_where_nothing_can_be_looked_at_the_session_is_skipped(
 
 
 @posix
+def test_a_whole_project_whose_bases_are_pinned_by_the_lock_file(
+    bench: Bench, capsys: Capsys
+) -> None:
+    (bench.root / "backend").mkdir()
+    (bench.root / "docker").mkdir()
+    text = "ARG RUST_IMAGE=other:1\nFROM ${RUST_IMAGE} AS rust\nFROM scratch\n"
+    (bench.root / "backend" / "Dockerfile").write_text(text)
+    bench.configure('[base_images]\nrust = "rust:1.97-slim-trixie"\n')
+    assert bench.scan() == 13
+    told = capsys.readouterr().out
+    assert "HIGH dockerfile-unpinned: backend/Dockerfile:2" in told
+    assert "rust:1.97-slim-trixie has no digest in base-images.lock.json" in told
+    lock = {"schema_version": 1, "images": {"rust:1.97-slim-trixie": "sha256:" + "0" * 64}}
+    (bench.root / "docker" / "base-images.lock.json").write_text(json.dumps(lock))
+    assert bench.scan() == 0
+    document = bench.document()
+    assert {name: part["state"] for name, part in document["parts"].items()} == {
+        "database": "ok", "dockerfile rules": "ok", "dockerfiles": "ok",
+        "image api:prod": "ok", "rules api:prod": "ok", "image worker:prod": "ok",
+        "rules worker:prod": "ok", "image ui:prod": "ok", "rules ui:prod": "ok",
+    }  # fmt: skip
+    assert [image.partition("-")[0] for image in document["images"]] == ["p", "p", "p"]
+
+
+@posix
 def test_a_wrong_flag_is_no_traceback(bench: Bench, capsys: Capsys) -> None:
     assert bench.scan("--jsn") == 1
     told = capsys.readouterr()
