@@ -137,5 +137,6 @@ def containers(signing: Signing) -> list[dict[str, object]]:
 
 def remove_containers(signing: Signing) -> None:
     """At once: the services of the tiny project don't listen to a request to stop."""
-    for one in containers(signing):
-        signing.docker("rm", "--force", "--volumes", str(one["Id"]))
+    names = [str(one["Id"]) for one in containers(signing)]
+    if names:
+        signing.docker("rm", "--force", "--volumes", *names)

@@ -39,6 +39,7 @@ def signing() -> Iterator[Signing]:
     yield made
     sign_project.remove_containers(made)
     made.invoke("down", "--volumes").ok()
+    assert list((made.home / "state" / "projects").glob("*/secrets/prod")) == []
 
 
 def signature(signing: Signing, service: str) -> Path:
