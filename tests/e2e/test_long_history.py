@@ -60,4 +60,4 @@ def test_they_tell_what_they_tell_of_a_short_one(bench: Bench) -> None:
     assert told["build"] == BUILDS
     assert told["steps"]
     shown = json.loads(bench.one.invoke("refresh-cache", "--json").ok().stdout)
-    assert {"target release", "api image (prod)"} <= {cache["name"] for cache in shown["caches"]}
+    assert "api image (prod)" in {cache["name"] for cache in shown["caches"]}

@@ -23,6 +23,7 @@ _PLACE = re.compile(r'[=:]\s*"([^"]*)"')
 # Contexts whose content is an image or another target: these have digests of their own.
 _NO_FOLDER = ("target:", "docker-image://")
 _INLINE = re.compile(r'dockerfile-inline"?\s*[=:]')
+_ADD = re.compile(r"(?im)^\s*ADD\s")  # a quick look: without one, nothing is taken apart
 _REMOTE = re.compile(r"://|^git@|\$")  # a variable may hold an address
 
 
@@ -67,7 +68,7 @@ def doubt(bake_file: str, dockerfiles: Iterable[str], known: Iterable[str]) -> s
                 return f"the bake file takes {place} as a context"
     if _INLINE.search(bake_file):
         return "a Dockerfile stands in the bake file"
-    for text in dockerfiles:
+    for text in filter(_ADD.search, dockerfiles):
         for stage in parse(text).stages:
             for step in stage.instructions:
                 if step.word == "ADD" and any(map(_REMOTE.search, step.words[:-1])):
