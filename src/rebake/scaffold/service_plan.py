@@ -263,7 +263,13 @@ def _default_services() -> tuple[str, ...]:
 
 
 def _check_unneeded(project: Project, name: str, package: str, folder: Path) -> None:
-    """Refuse where another crate, or another container, depends on the service."""
+    """Refuse where another crate, container or binary depends on the service's crate."""
+    if shared := [
+        b.name for b in project.workspace.binaries if b.crate == folder and b.name != name
+    ]:
+        raise UsageError(
+            f"the crate of {name} makes {shared[0]} as well", "give it a crate of its own first"
+        )
     for member in project.workspace.members:
         if member == folder:
             continue

@@ -237,6 +237,16 @@ def test_without_git_only_what_was_just_made_can_go(shop: Shop) -> None:
     assert shop.service("mailer", "--remove", "--yes")[0] == 0
 
 
+def test_a_crate_of_two_binaries_stays(shop: Shop) -> None:
+    manifest = shop.root / "backend/crates/worker/Cargo.toml"
+    second = '[[bin]]\nname = "sweep"\npath = "src/sweep.rs"\n\n[dependencies]\n'
+    manifest.write_text(manifest.read_text().replace("[dependencies]\n", second))
+    commit(shop.root)
+    code, _, err = shop.service("worker", "--remove", "--yes")
+    assert (code, "the crate of worker makes sweep as well" in err) == (2, True), err
+    assert shop.status == ""
+
+
 def test_what_others_need_stays(shop: Shop) -> None:
     manifest = shop.root / "backend/crates/api/Cargo.toml"
     text = manifest.read_text()
