@@ -66,7 +66,7 @@ def test_ten_thousand_builds_are_no_burden(history: History) -> None:
             "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)"
             " INSERT INTO builds SELECT i, project, worktree, mode, targets, i, seconds, outcome,"
             " skipped, rebake_version, git_head, git_dirty, context_bytes, downloaded_bytes,"
-            " inputs, facts FROM n, builds WHERE id = 1"
+            " inputs, facts, steps, cached_steps FROM n, builds WHERE id = 1"
         )
         db.execute(
             "INSERT INTO images SELECT b.id, s.value, i.project, i.mode, 'shop-w1-' || s.value ||"
