@@ -1,11 +1,13 @@
 """Checks and tests: `nox` runs them all, `nox -s lint` or `nox -s "lint(rust)"` a part.
 
     lint   config, python, rust, typescript, dockerfiles, shell, powershell, compose, workflows
-    test   toolkit (pytest), backend (cargo test), ui (bun test), smoke (the production images)
+    test   what is in tests/unit (pytest), backend (cargo test), ui (bun test), smoke (the
+           production images)
     e2e    tests/e2e with a real engine
-    docs   the generated pages of docs/reference; not part of a plain `nox`
+    scan   the production images and what they are made from; `-- IMAGE...` any image; not part of a
+           plain `nox`
 
-What follows `--` goes to pytest; `test` then runs the toolkit's tests alone, `lint` ignores it.
+What follows `--` goes to pytest; `test` then runs those tests alone, `lint` ignores it.
 `-- --strict` (or CI=true) makes a missing tool a failure; `-- --json` writes one document.
 """
 

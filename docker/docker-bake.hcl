@@ -76,6 +76,17 @@ variable "UI_BUILD_ID" {
   default     = ""
 }
 
+// A service's own part of the backend's sources: an edit of another one leaves its image as it is.
+variable "SERVICE_BUILD_IDS" {
+  description = "For each service `name=id:folder,folder`: its id, and what is no part of it"
+  default     = ""
+}
+
+function "build_id_of" {
+  params = [service]
+  result = join("", flatten(regexall("(?:^| )${service}=([^: ]*)", SERVICE_BUILD_IDS)))
+}
+
 variable "REBAKE_HOST_SETTINGS" {
   description = "Folder with the host's CA bundle and package-manager settings"
   default     = "docker/host-settings"
@@ -143,6 +154,7 @@ target "_backend" {
     REBUILD           = REBUILD
     RUST_IMAGE        = RUST_IMAGE
     SEED              = SEED
+    SERVICE_BUILD_IDS = SERVICE_BUILD_IDS
   }
 }
 
@@ -164,14 +176,14 @@ target "_ui" {
 target "api" {
   inherits = ["_backend"]
   target   = "prod"
-  args     = { SERVICE = "api" }
+  args     = { SERVICE = "api", SERVICE_BUILD_ID = build_id_of("api") }
   tags     = ["${PROJECT}-api:${TAG}"]
 }
 
 target "worker" {
   inherits = ["_backend"]
   target   = "prod"
-  args     = { SERVICE = "worker" }
+  args     = { SERVICE = "worker", SERVICE_BUILD_ID = build_id_of("worker") }
   tags     = ["${PROJECT}-worker:${TAG}"]
 }
 

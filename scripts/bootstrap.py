@@ -163,6 +163,8 @@ def is_ready(root: str, venv: str) -> bool:
     recorded = read_stamp(venv)
     if not recorded or recorded["root"] != root or recorded["project"] != digest_of(root):
         return False
+    if recorded["toolkit"] != toolkit_of(root):
+        return False
     return is_whole(venv, recorded)
 
 
@@ -179,7 +181,7 @@ def is_whole(venv: str, recorded: Mapping[str, str]) -> bool:
 
 def read_stamp(venv: str) -> dict[str, str]:
     """Return what the last finished setup left; empty when there is none that can be read."""
-    keys = ("root", "python", "project", "requirements", "packages_in", "packages")
+    keys = ("root", "python", "project", "requirements", "toolkit", "packages_in", "packages")
     try:
         with open(os.path.join(venv, STAMP), encoding="utf-8") as file:
             stamp = dict(line.rstrip("\n").partition("=")[::2] for line in file)
@@ -199,6 +201,7 @@ def write_stamp(root: str, venv: str) -> None:
         "python": identity(python_of(venv)),
         "project": digest_of(root),
         "requirements": requirements_of(root),
+        "toolkit": toolkit_of(root),
         "packages_in": packages_in,
         "packages": "\t".join(packages),
     }
@@ -216,6 +219,27 @@ def digest_of(root: str) -> str:
     except OSError as error:
         message = f"{error.filename}: {error.strerror}; this script belongs into a rebake project"
         raise SetupError(message) from None
+
+
+def toolkit_of(root: str) -> str:
+    """Return the digest of the toolkit's wheels that the project carries; empty without."""
+    digest = hashlib.sha256()
+    found = wheels_in(root)
+    for path in found:
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            digest.update(path.encode() + file.read())
+    return digest.hexdigest() if found else ""
+
+
+def wheels_in(root: str) -> list[str]:
+    """Return the wheels of the toolkit that the project carries."""
+    found = []
+    for folder in ("vendor", "wheels"):
+        with contextlib.suppress(OSError):
+            names = sorted(os.listdir(os.path.join(root, folder)))
+            wheels = [n for n in names if n.startswith("rebake-") and n.endswith(".whl")]
+            found += [os.path.join(root, folder, name) for name in wheels]
+    return found
 
 
 def requirements_of(root: str) -> str:
@@ -294,6 +318,9 @@ def why_remake(root: str, venv: str, *, unfinished: str) -> str:
         return "the folder was moved or copied"
     if recorded and not is_whole(venv, recorded):
         return "parts of it are missing, or its Python was replaced"
+    if recorded and recorded["toolkit"] != toolkit_of(root):
+        # Installers keep what has the same version, though its content is another.
+        return "the toolkit is another one"
     return "" if works(root, venv) else "it does not work"
 
 
@@ -360,7 +387,48 @@ def ways_to_make(venv: str) -> Iterator[tuple[str, list[str]]]:
 
 def install(root: str, venv: str, title: str, lock: Lock) -> None:
     """Install the toolkit, editable, with what its development needs."""
+    carry_toolkit(root, venv, lock)
     step(title, installer(venv) + what_to_install(root), root, lock)
+
+
+def carry_toolkit(root: str, venv: str, lock: Lock) -> None:
+    """Make the toolkit's wheel where a project that should carry one does not.
+
+    `rebake new` puts it there; plain `copier copy` can't.
+    """
+    import re
+    import shutil
+
+    answers = read(os.path.join(root, ".copier-answers.yml"))
+    if "/vendor/rebake-" not in read(os.path.join(root, "pyproject.toml")) or wheels_in(root):
+        return
+    kept = dict(re.findall(r"(?m)^(_src_path|_commit): +['\"]?(.*?)['\"]?$", answers))
+    source = kept.get("_src_path", "")
+    folder = os.path.join(root, source)
+    if os.path.isdir(os.path.join(folder, "src", "rebake")):
+        source = folder
+    elif re.match(r"[a-z+]+://", source):
+        source = f"git+{source}@{kept['_commit']}" if "_commit" in kept else f"git+{source}"
+    else:
+        raise SetupError(
+            f"vendor/ has no wheel of rebake, and the template ({source or 'none'}) is not there\n"
+            "  next: git checkout vendor, or pip wheel --no-deps --wheel-dir vendor TEMPLATE"
+        )
+    into = os.path.join(root, "vendor")
+    uv = shutil.which("uv")
+    if uv and source == folder:
+        command = [uv, "build", "--quiet", "--wheel", "--out-dir", into, source]
+    else:
+        command = [
+            *(word for word in installer(venv) if word not in {"install", "-q"}),
+            *("wheel", "-q", "--no-deps", "--wheel-dir", into, source),
+        ]
+    ignored = os.path.join(into, ".gitignore")
+    ours = not os.path.lexists(ignored)
+    step(f"making the toolkit's wheel from {source}", command, root, lock)
+    if ours:  # uv's; the wheel is to be committed
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(ignored)
 
 
 def compile_all(root: str, venv: str) -> None:
@@ -396,12 +464,8 @@ def installer(venv: str) -> list[str]:
 
 def what_to_install(root: str) -> list[str]:
     """Return the arguments that name the toolkit; wheels that the project carries count too."""
-    found = []
-    for folder in ("vendor", "wheels"):
-        path = os.path.join(root, folder)
-        with contextlib.suppress(OSError):
-            if any(n.startswith("rebake-") and n.endswith(".whl") for n in os.listdir(path)):
-                found += ["--find-links", path]
+    folders = sorted({os.path.dirname(path) for path in wheels_in(root)})
+    found = [word for folder in folders for word in ("--find-links", folder)]
     return [*found, "-e", ".[dev]"]
 
 

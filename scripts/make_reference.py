@@ -34,6 +34,8 @@ from rebake.completion.table import make_table
 from rebake.config.load import defaults_text
 from rebake.config.model import Config
 from rebake.errors import RebakeError
+from rebake.scan.findings import EXIT_BROKEN
+from rebake.scan.findings import EXIT_CODES as SCAN_CODES
 from rebake.tasks import namespace
 from rebake.tasks.face import RebakeTask
 
@@ -75,6 +77,22 @@ VARIABLES = {
 # Set by the builds themselves, or not read yet: no business of a user.
 INTERNAL_VARIABLES = frozenset({"REBAKE_BUILD_ID", "REBAKE_CHECKS_FILE", "REBAKE_DRY_RUN"})
 
+# The parts of a scan, as `sessions_scan` names them.
+SCAN_PARTS = (
+    ("database", "the vulnerability database: there, whole, of the right schema, not too old",
+     "Trivy"),
+    ("advisories", "`backend/Cargo.lock`, by RustSec's advisories", "cargo, and cargo-deny"),
+    ("cargo deny", "bans, licences and sources of `backend/deny.toml`", "cargo, and cargo-deny"),
+    ("lock-files", "`backend/Cargo.lock` and the UI's lock-file", "the scanner and its database"),
+    ("dockerfile rules", "COPY and not ADD, no secret in ARG or ENV, bases pinned by digest", ""),
+    ("dockerfiles", "misconfiguration and secrets in the Dockerfiles", "Trivy"),
+    ("compose", "hardening of the production stack, as Compose reads it", "Compose"),
+    ("image …", "vulnerabilities, secrets and misconfiguration in an image",
+     "an engine, the scanner and its database"),
+    ("rules …", "user, health check, setuid files, shells, package managers and secrets in an "
+     "image", "an engine"),
+)  # fmt: skip
+
 # Values that make the errors' words read like the real ones, by the error's code.
 SAMPLES: dict[str, dict[str, object]] = {
     "config": {
@@ -87,6 +105,10 @@ SAMPLES: dict[str, dict[str, object]] = {
                 suggestion="did you mean engine.kind?",
             ),
         )
+    },
+    "missing-secrets": {"faults": ("secrets.build.npm_token: the variable NPM_TOKEN is not set",)},
+    "not-verified": {
+        "refusals": ("shop-0a1b2c3d-api:prod is not signed: there is no api.sigstore.json",)
     },
     "usage": {"message": "--tail 'all' is not a whole number"},
     "unknown-name": {"kind": "service", "name": "wroker", "known": ("api", "worker", "ui")},
@@ -142,6 +164,16 @@ SAMPLES: dict[str, dict[str, object]] = {
         "owner": "python3 (pid 4711)",
         "setting": "prod.ports.ui",
     },
+    "template": {
+        "source": "/home/me/template",
+        "reason": "'out' leads out of it, to '..'",
+        "next_step": errors.TemplateRefused.next_step,
+    },
+    "no-place": {
+        "file": "docker/docker-compose.yml",
+        "reason": "there is no &hardened any more",
+    },
+    "update-conflicts": {"conflicts": ("README.md: changed here and in the template",)},
     "unhealthy": {
         "service": "api",
         "state": "its sources do not compile",
@@ -168,6 +200,21 @@ SAMPLES: dict[str, dict[str, object]] = {
         "kept": ("target release",),
     },
     "limits-missed": {"missed": ("code-change: seconds",), "checked": 20},
+    "scanner-failed": {
+        "scanner": "trivy",
+        "message": "exit code 1",
+        "tail": ("the last lines of what it printed",),
+        "next_step": "what helps, where that is known",
+    },
+    "database-unusable": {
+        "path": Path("/home/me/.cache/rebake/scan/db/trivy.db"),
+        "message": "is cut off: it has 12288 bytes, and says that it has 16384",
+    },
+    "tool-refused": {
+        "tool": "trivy 0.69.4",
+        "message": "that release was malicious",
+        "next_step": "remove it from this machine, and renew what it could read; 0.74.0 is good",
+    },
     "queries-changed": {
         "changes": (".sqlx/query-0deb9d68.json: no query needs it",),
     },
@@ -329,6 +376,12 @@ def kind_of(key: str) -> str:
 
 def words_for(kind: Any, metadata: Sequence[object]) -> str:  # noqa: ANN401 - any type of a model
     """Say in words what a type takes."""
+    if (
+        get_origin(kind) is tuple
+        and isinstance(get_args(kind)[0], type)
+        and issubclass(get_args(kind)[0], BaseModel)
+    ):
+        return "list of tables"
     if get_origin(kind) is tuple:
         least = any(isinstance(item, MinLen) for item in metadata)
         return "list of texts, at least one" if least else "list of texts"
@@ -336,7 +389,7 @@ def words_for(kind: Any, metadata: Sequence[object]) -> str:  # noqa: ANN401 - a
         return "one of " + ", ".join(f"`{option}`" for option in options)
     if kind in {int, float}:
         return f"number{limits(metadata)}"
-    return "text" if kind is str else str(kind)
+    return {str: "text", bool: "`true` or `false`"}.get(kind, str(kind))
 
 
 def limits(metadata: Sequence[object]) -> str:
@@ -445,7 +498,8 @@ def sessions() -> str:
         '`nox` runs `lint`, `test` and `e2e`; `nox -s lint` or `nox -s "lint(rust)"` runs a '
         "part. `python3 scripts/bootstrap.py test` sets everything up first and then runs all "
         "three. The sessions use the environment that the bootstrap made, so nothing is installed "
-        "twice.",
+        "twice. A clone that has compiled nothing begins with what the checks of another one have "
+        "compiled of the dependencies.",
         "The parts of a session run side by side, except those that would wait for one another "
         "(two cargo runs, say); `nox -s lint -j 2` runs the parts of `lint` side by side too. "
         "A part whose tool is not there is shown as `missing` and does not "
@@ -454,6 +508,19 @@ def sessions() -> str:
         "that name and nothing else. `-- --json` writes [one document](json.md) to stdout. More in "
         "[Lint and test](../how-to/lint-and-test.md).",
         table(("session", "part", "command", "needs"), rows),
+        "## scan",
+        "`nox -s scan` looks at the production images and at what they are made from; "
+        "`nox -s scan -- IMAGE...` looks at any images. It is no part of a plain `nox`, since it "
+        "needs images that were built and databases. `-- --json` prints one document, and "
+        "`-- --strict` makes a part that is missing a failure. Reports go to `.rebake/scan`. How "
+        "to read them, and how to let a finding pass, is in "
+        "[Scan images](../how-to/scan-images.md).",
+        table(("part", "what it looks at", "needs"), SCAN_PARTS),
+        "## template",
+        "`nox -s template` makes projects of all kinds that the template's questions allow, and "
+        "looks at their files; one of them is linted. `-- --whole` lints and tests each, and "
+        "brings the stacks of three up. A project has no such session.",
+        "## docs",
         "`nox -s docs` writes this folder's generated pages again; `nox -s docs -- --check` fails "
         "when one of them is out of date. `nox` alone leaves it out, since a unit test checks the "
         "same.",
@@ -551,7 +618,28 @@ def exit_codes() -> str:
         "Every task ends with one of these. 69 and 75 are BSD's `EX_UNAVAILABLE` and "
         "`EX_TEMPFAIL`, 124 is what `timeout` gives, 130 is what a shell gives for Ctrl-C.",
         table(("code", "meaning", "errors"), rows),
-        "A Nox session ends with 0 or 1.",
+        "A Nox session ends with 0 or 1; `nox -s scan` tells more.",
+        "## Of a scan",
+        "The worst finding that counts decides: those below `scan.severity`, those that "
+        "`[[scan.ignore]]` lets through, and (with `scan.ignore_unfixed`) vulnerabilities that no "
+        "version has mended do not. Where another session of the same run failed too, Nox ends "
+        "with 1.",
+        table(
+            ("code", "meaning"),
+            [
+                ("0", "nothing that counts was found"),
+                (
+                    str(EXIT_BROKEN),
+                    "the scan could not be done: a scanner or its database is broken, an image is "
+                    "not there, an ignore has expired; with `--strict`, a part was skipped",
+                ),
+                *(
+                    (str(code), f"the worst finding that counts is {severity}")
+                    for severity, code in SCAN_CODES.items()
+                    if severity != "unknown"
+                ),
+            ],
+        ),
     )
 
 

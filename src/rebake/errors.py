@@ -127,6 +127,28 @@ class ConfigError(RebakeError):
 
 
 @dataclass(eq=False)
+class MissingSecrets(RebakeError):
+    """Secrets that rebake.toml declares are not there; nothing was started."""
+
+    faults: Sequence[str]
+    exit_code: ClassVar[int] = EXIT_USAGE
+    code: ClassVar[str] = "missing-secrets"
+    advises: ClassVar[str] = "nothing was started; set it, or change [secrets] in rebake.toml"
+
+    @property
+    def what(self) -> str:
+        """The secret, or how many when there are several."""
+        if len(self.faults) == 1:
+            return self.faults[0]
+        return f"{len(self.faults)} secrets are not there"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """Which, when there are several."""
+        return self.faults if len(self.faults) > 1 else ()
+
+
+@dataclass(eq=False)
 class UsageError(RebakeError):
     """A flag, argument or environment variable that can't be used."""
 
@@ -300,6 +322,29 @@ class WrongImage(RebakeError):
         "it was not started"
     )
     advises: ClassVar[str] = "invoke rebuild {service} (were files changed while the build ran?)"
+
+
+@dataclass(eq=False)
+class NotVerified(RebakeError):
+    """An image whose signature is missing, or does not say what it must; nothing was started."""
+
+    refusals: Sequence[str]
+    code: ClassVar[str] = "not-verified"
+    advises: ClassVar[str] = (
+        "invoke sign signs what a build here made; anything else is a reason to look closely"
+    )
+
+    @property
+    def what(self) -> str:
+        """The image and why it is refused, or how many when there are several."""
+        if len(self.refusals) == 1:
+            return self.refusals[0]
+        return f"{len(self.refusals)} images are refused"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """Which images and why, when there are several."""
+        return self.refusals if len(self.refusals) > 1 else ()
 
 
 @dataclass(eq=False)
@@ -483,3 +528,101 @@ class NotFreed(RebakeError):
     def details(self) -> Sequence[str]:
         """What stayed."""
         return self.kept
+
+
+@dataclass(eq=False)
+class ScannerFailed(_WithTail, RebakeError):
+    """A scanner did not scan, or its report can't be read: nothing is known to be clean."""
+
+    scanner: str
+    message: str
+    tail: Sequence[str] = ()
+    next_step: str = ""
+    code: ClassVar[str] = "scanner-failed"
+    says: ClassVar[str] = "{scanner} failed: {message}"
+    advises: ClassVar[str] = "{next_step}"
+
+
+@dataclass(eq=False)
+class DatabaseUnusable(RebakeError):
+    """A vulnerability database that is missing, cut off, of another schema, or too old."""
+
+    path: Path
+    message: str
+    code: ClassVar[str] = "database-unusable"
+    says: ClassVar[str] = "{path}: {message}; without a database nothing is known to be clean"
+    advises: ClassVar[str] = (
+        "delete that folder and scan with a network, or name a registry that has the database: "
+        "scan.db_repository in rebake.toml"
+    )
+
+
+@dataclass(eq=False)
+class ToolRefused(RebakeError):
+    """A tool that must not be run: a version known to be malicious, or a wrong checksum."""
+
+    tool: str
+    message: str
+    next_step: str = ""
+    code: ClassVar[str] = "tool-refused"
+    says: ClassVar[str] = "{tool} is refused: {message}"
+    advises: ClassVar[str] = "{next_step}"
+
+
+@dataclass(eq=False)
+class TemplateRefused(RebakeError):
+    """A template that can't be used: it is not there, or it would do more than make files."""
+
+    source: str
+    reason: str
+    next_step: str = "name another one: --source REPOSITORY"
+    exit_code: ClassVar[int] = EXIT_USAGE
+    code: ClassVar[str] = "template"
+    says: ClassVar[str] = "template {source}: {reason}"
+    advises: ClassVar[str] = "{next_step}"
+
+
+@dataclass(eq=False)
+class NoPlace(RebakeError):
+    """A file was edited so that a service can't be put into it, or taken out, by rule."""
+
+    file: str
+    reason: str
+    next_step: str = ""
+    exit_code: ClassVar[int] = EXIT_USAGE
+    code: ClassVar[str] = "no-place"
+    says: ClassVar[str] = "{file}: {reason}; nothing was changed"
+
+    @property
+    def hint(self) -> str:
+        """The way back, or the way by hand."""
+        by_hand = "or do by hand, in all files, what they have for another service"
+        return self.next_step or f"git log -p {self.file} shows what became of it; {by_hand}"
+
+
+@dataclass(eq=False)
+class UpdateConflicts(RebakeError):
+    """An update changed the very lines that were changed here too; both are in the files."""
+
+    conflicts: Sequence[str]
+    code: ClassVar[str] = "update-conflicts"
+
+    @property
+    def what(self) -> str:
+        """How many files."""
+        count = len(self.conflicts)
+        files = "1 file needs" if count == 1 else f"{count} files need"
+        return f"{files} a decision; the rest of the update is done"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """Each file, and what happened to it."""
+        return self.conflicts
+
+    @property
+    def hint(self) -> str:
+        """Where to look."""
+        return (
+            "look for <<<<<<< in these files and keep what is right, then commit; "
+            "git stash -u puts the whole update aside"
+        )

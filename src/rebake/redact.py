@@ -30,36 +30,66 @@ _PATTERNS = (
 )
 
 
+# `NAME=value`, as `env` prints it and a Dockerfile says it; a name that ends so tells of a file.
+_ASSIGNED = re.compile(
+    r"(?i)((?:SECRET|PASSWD|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|CREDENTIAL)\w*"
+    r"(?<!_FILE)(?<!_PATH)=)[^\s&'\"]+"
+)
+
+# Secrets that no variable's name tells of: those that a project declares, and a key's password. For
+# the whole process, as the environment is: whatever is printed by whomever must not hold them.
+_learned: set[str] = set()
+
+
+def learn(secrets: Iterable[str]) -> None:
+    """Mask these from now on, wherever they turn up; of one with several lines, each line."""
+    for secret in secrets:
+        _learned.add(secret)
+        _learned.update(line.strip() for line in secret.splitlines())
+
+
 class Redactor:
     """Replaces known secret values and secret-looking text by `***`."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {secret for secret in secrets if len(secret) >= _SHORTEST}
-        known |= {_in_json(secret) for secret in known}
-        # The longest first, so that a secret that holds another one is masked whole.
-        self._secrets = sorted(known, key=len, reverse=True)
+    def __init__(self, secrets: Iterable[str] = (), *, learning: bool = False) -> None:
+        self._given = frozenset(secrets)
+        self._learning = learning
+        self._learned = 0
+        self._secrets = _ordered(self._given)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Redactor:
-        """Make one that knows the values of all secret-sounding environment variables."""
+        """Make one that knows all secret-sounding environment variables, and what it was taught."""
         env = os.environ if environ is None else environ
-        return cls(
+        named = (
             value
             for name, value in env.items()
             if _SECRET_NAME.search(name) and not _is_path(value)
         )
+        return cls(named, learning=True)
 
     def text(self, text: str) -> str:
         """Return `text` with secrets masked."""
+        if self._learning and len(_learned) != self._learned:
+            self._learned = len(_learned)
+            self._secrets = _ordered(self._given | _learned)
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         for pattern in _PATTERNS:
             text = pattern.sub(MASK, text)
-        return text
+        # Most texts have none: a search is a good part of the time that they take here.
+        return _ASSIGNED.sub(rf"\1{MASK}", text) if "=" in text else text
 
     def argv(self, argv: Sequence[str]) -> list[str]:
         """Return the command line with secrets masked."""
         return [self.text(word) for word in argv]
+
+
+def _ordered(secrets: Iterable[str]) -> list[str]:
+    known = {secret for secret in secrets if len(secret) >= _SHORTEST}
+    known |= {_in_json(secret) for secret in known}
+    # The longest first, so that a secret that holds another one is masked whole.
+    return sorted(known, key=len, reverse=True)
 
 
 def _in_json(secret: str) -> str:

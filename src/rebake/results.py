@@ -13,9 +13,11 @@ Manager = Literal["bun", "npm"]
 
 # The bake variables that a build sets by itself. They say how, and not what, is built: of two
 # builds that differ in them alone, neither has a cause in them.
-BUILD_IDS = frozenset({"BACKEND_BUILD_ID", "UI_BUILD_ID"})
+BUILD_IDS = frozenset({"BACKEND_BUILD_ID", "UI_BUILD_ID", "SERVICE_BUILD_IDS"})
 NETWORKS = frozenset({"BACKEND_NETWORK", "UI_NETWORK"})
 SET_BY_BUILD = BUILD_IDS | NETWORKS | {"SEED", "REBUILD"}
+# The setting of a build's record that says why it was built though nothing seemed changed.
+IN_DOUBT = "in doubt"
 
 
 @dataclass(frozen=True)

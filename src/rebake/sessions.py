@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import nox
 
-from rebake.checks import plan, plan_tests, powershell, tools
+from rebake.checks import compiled, plan, plan_tests, powershell, tools
 from rebake.checks.files import read_tree
 from rebake.checks.plan import Need, Part, Tree
-from rebake.checks.run import Action, Listener, run_parts
+from rebake.checks.run import Action, Finished, Listener, run_parts
 from rebake.checks.tools import Client, Docker, Program, Tool
 from rebake.errors import Interrupted, NoEngine, RebakeError, UnknownName
 from rebake.process import Command, run, which
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 _PART_OF_LINT = re.compile(r"^(?:--?[a-z]+=)?lint\(([^)=]*)\)$")
 REFERENCE_MAKER = "scripts/make_reference.py"
+TEMPLATE_CHECK = "scripts/check_template.py"
 _PROBE_S = 20.0
+_COMPILING = {"cargo", "cargo-clippy"}
 
 
 def register(root: Path) -> None:
@@ -72,12 +74,26 @@ def register(root: Path) -> None:
         args = check.options.pytest
         carry_out(session, check, lambda: plan_tests.parts_of_e2e(check.tree, args), ledger)
 
+    @nox.session(venv_backend="none", default=False)
+    def scan(session: nox.Session) -> None:
+        """Scan the production images and what they are made from; `-- IMAGE...` any image."""
+        from rebake.sessions_scan import scan_and_show
+
+        scan_and_show(session, root, ledger)
+
     if (root / REFERENCE_MAKER).is_file():
 
         @nox.session(venv_backend="none", default=False)
         def docs(session: nox.Session) -> None:
             """Write the generated pages of docs/reference again; `-- --check` only compares."""
             session.run(sys.executable, REFERENCE_MAKER, *session.posargs, external=True)
+
+    if (root / TEMPLATE_CHECK).is_file():
+
+        @nox.session(venv_backend="none", default=False)
+        def template(session: nox.Session) -> None:
+            """Make projects of all kinds and check them; `-- --whole` runs their tests, too."""
+            session.run(sys.executable, TEMPLATE_CHECK, *session.posargs, external=True)
 
 
 def unknown_part(argv: Sequence[str]) -> str:
@@ -116,6 +132,7 @@ def carry_out(
         raise KeyboardInterrupt from None
     except RebakeError as error:
         session.error(str(error))
+    check.keep_compiled(finished)
     name = str(session.name).partition("(")[0]
     ledger.add(name, finished)
     bad = {"failed", "missing", "skipped"} if check.options.strict else {"failed"}
@@ -138,6 +155,7 @@ class Check:
         self._guard = threading.Lock()
         self._engine_lock = threading.RLock()
         self._engine: Endpoint | str | None = None
+        self._compiles = False
         self._images: set[str] | None = None
 
     @cached_property
@@ -174,7 +192,21 @@ class Check:
         with lock:
             if key not in self._found:
                 self._found[key] = self._find(need, key)
+                if need in _COMPILING and isinstance(self._found[key], Program):
+                    self._take_compiled()
             return self._found[key]
+
+    def _take_compiled(self) -> None:
+        """Before this machine's cargo compiles: begin with what another clone has."""
+        with self._engine_lock:
+            if not self._compiles and "CARGO_TARGET_DIR" not in os.environ:
+                self._compiles = True
+                compiled.take(compiled_home(), self.project.backend, say)
+
+    def keep_compiled(self, finished: Sequence[Finished]) -> None:
+        """After it has compiled: keep that for the next clone."""
+        if self._compiles and any(d.part.need in _COMPILING and d.state == "ok" for d in finished):
+            compiled.keep(compiled_home(), self.project.backend)
 
     def _find(self, need: Need, name: str) -> Tool | str:  # noqa: PLR0911 - one return a tool
         match need:
@@ -292,6 +324,13 @@ class PlainDocker:
     def command(self, *words: str | Path, **options: object) -> Command:
         """Return a command of the client."""
         return Command.of(which("docker") or "docker", *words, **options)
+
+
+def compiled_home() -> Path:
+    """Where compiled dependencies are kept for all clones of this user."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("rebake") / "compiled"
 
 
 def find_engine(project: Project, *, make: bool) -> Endpoint | str:

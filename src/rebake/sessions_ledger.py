@@ -80,11 +80,15 @@ class Ledger:
     Attributes:
         notes: the file that the processes of a parallel run share; None: there is only this one.
         stdout: where the document goes; None: no document was asked for.
+        scan: the document of a scan.
+        scan_code: what a scan that found something wants this run to end with.
     """
 
     rows: list[Row] = field(default_factory=list)
     notes: Path | None = None
     stdout: IO[str] | None = None
+    scan: dict[str, object] | None = None
+    scan_code: int = 0
     _owner: bool = True
 
     @classmethod
@@ -114,9 +118,20 @@ class Ledger:
                 file.write(text)  # one write: lines of several processes do not mix
 
     def close(self) -> None:
-        """Show all, if this is the first process of the run."""
+        """Show all, if this is the first process of the run.
+
+        Ends with a scan's own exit code where nothing else failed: Nox knows 0 and 1 only, and this
+        is the last thing that runs.
+        """
         if not self._owner:
             return
+        self._show()
+        if self.scan_code and not any(row.state == "failed" for row in self.rows):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(self.scan_code)
+
+    def _show(self) -> None:
         if self.notes is not None:
             with suppress(OSError, ValueError, TypeError):
                 lines = self.notes.read_text(encoding="utf-8").splitlines()
@@ -150,13 +165,16 @@ class Ledger:
         return "\n".join(lines) + "\n"
 
     def document(self) -> dict[str, object]:
-        """Return the document of `--json`."""
+        """Return the document of `--json`: a scan's own, where nothing else ran."""
+        if self.scan is not None and not self.rows:
+            return self.scan
         return {
             "schema_version": SCHEMA_VERSION,
             "parts": [vars(row) for row in self.rows],
             "findings": sum(row.findings for row in self.rows),
             "seconds": round(sum(row.seconds for row in self.rows), 3),
             "ok": bool(self.rows) and all(row.state != "failed" for row in self.rows),
+            **({"scan": self.scan} if self.scan is not None else {}),
         }
 
 

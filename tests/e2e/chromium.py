@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+IMAGE = "rebake-e2e-browser"
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -68,23 +70,45 @@ class Page:
         self.driver.save_screenshot(str(file))
 
 
-@contextlib.contextmanager
-def chromium(clone: Clone, docker: Docker) -> Iterator[Page]:
-    """Build the browser's image (cached after the first time), run it, and give a page."""
+def image(clone: Clone, docker: Docker) -> str:
+    """Build the browser's image where it is not there yet; return its name.
+
+    By name, and not from the builder's cache alone: other tests prune that, and half a minute of
+    installing would come once more.
+    """
+    place, tools = Path(__file__).parent / "browser", clone.root / "docker" / "tools"
+    dockerfile = (place / "Dockerfile").read_text(encoding="utf-8")
+    base = dockerfile.partition("ARG BUN_IMAGE=")[2].split()[0]
+    made_of = [dockerfile, docker("image", "inspect", "--format", "{{.Id}}", base)]
+    made_of += [(tools / name).read_text() for name in ("with-host-settings", "ensure-packages")]
+    ref = f"{IMAGE}:{hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]}"
+    words = ("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", IMAGE)
+    there = docker(*words).split()
+    if ref in there:
+        return ref
     settings = docker.env["REBAKE_HOST_SETTINGS"]
     docker(
-        "buildx", "build", "--load", "--tag", "rebake-e2e-browser",
+        "buildx", "build", "--load", "--tag", ref,
         "--provenance=false",
-        "--build-context", f"tools={clone.root / 'docker' / 'tools'}",
+        "--build-context", f"tools={tools}",
         "--secret", f"id=ca,src={settings}/ca.pem",
         "--secret", f"id=apt-sources,src={settings}/apt-sources.sources",
         "--secret", f"id=apt-config,src={settings}/apt.conf",
-        str(Path(__file__).parent / "browser"),
+        str(place),
         timeout=600,
     )  # fmt: skip
-    name = f"rebake-e2e-browser-{uuid.uuid4().hex[:8]}"
+    if there:
+        docker("image", "rm", "--force", *there)
+    return ref
+
+
+@contextlib.contextmanager
+def chromium(clone: Clone, docker: Docker) -> Iterator[Page]:
+    """Run the browser, and give a page."""
+    ref = image(clone, docker)
+    name = f"{IMAGE}-{uuid.uuid4().hex[:8]}"
     # On the host's network: the stack listens on the host's loopback address only.
-    docker("run", "--detach", "--rm", "--name", name, "--network", "host", "rebake-e2e-browser")
+    docker("run", "--detach", "--rm", "--name", name, "--network", "host", ref)
     try:
         server = "http://127.0.0.1:9515"
         _wait_for(f"{server}/status")

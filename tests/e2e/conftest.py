@@ -2,12 +2,84 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import PurePosixPath
 
+import platformdirs
 import pytest
+from filelock import FileLock
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
-from e2e.support import FOLDER, REPOSITORY, Clone, Docker
+from e2e.support import FOLDER, REPOSITORY, Clone, Docker, clean_environment
+
+# Two lanes, for `-n 2`: their files run one after another in this order, the lanes side by side.
+# Here is what works on the builder's cache, or tells what is in it, and all that is not named.
+FIRST = ("test_refresh_cache", "test_benchmark")
+# And here what has an engine of its own, or needs none; then what only builds, and is right
+# whatever somebody else takes out of the cache meanwhile. The last one measures times.
+BESIDE = ("test_engine", "test_native", "test_ignore", "test_never_wrong", "test_stack")
+# These look at each record of the cache, and remove what came while they ran: nobody else builds.
+ALONE = frozenset(FIRST)
+BUILDING = frozenset({"test_ignore", "test_never_wrong", "test_stack"})
+LOCK = platformdirs.user_cache_path("rebake") / "e2e.lock"
+
+
+def _place(name: str) -> int:
+    order = (*FIRST, *BESIDE)
+    return order.index(name) if name in order else len(FIRST)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files into their order."""
+    items.sort(key=lambda item: _place(item.path.stem))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _builds(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep those apart that can't build at once, whichever lane is ahead."""
+    if request.path.stem not in ALONE | BUILDING or "PYTEST_XDIST_WORKER" not in os.environ:
+        yield  # nothing runs beside it
+        return
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(LOCK):
+        yield
+
+
+class Lanes(LoadScopeScheduling):
+    """Gives each lane to one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "beside" if PurePosixPath(nodeid.partition("::")[0]).stem in BESIDE else "engine"
+
+
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist, there is no such hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    """Take these lanes, whatever `--dist` says: in another order the tests can't run at once."""
+    return Lanes(config, log)
+
+
+@pytest.fixture(scope="session")
+def own_docker() -> Docker:
+    """Plain docker commands on the engine that this environment's rebake uses; it is started."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "engine", "start", "--json"],
+        cwd=REPOSITORY,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    return Docker(status["docker"], {**status["env"]})
 
 
 @pytest.fixture(scope="session")

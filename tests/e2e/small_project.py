@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from e2e.support import REPOSITORY, Docker, Ran, clean_environment
+from rebake.build.ids import others, without
 from rebake.build.inputs import build_id, manifest
+from rebake.project.cargo import read_workspace
 from rebake.project.ignore import IgnoreMatcher, ignore_file, walk
 from rebake.project.project import open_project
 
@@ -80,9 +83,10 @@ class Small:
 
     @property
     def id(self) -> str:
-        """The build id of the sources that are on the disk now."""
+        """The build id of the sources of `api` that are on the disk now."""
         matcher = IgnoreMatcher.load(ignore_file(self.backend))
-        return build_id(manifest(self.backend, walk(self.backend, matcher)))
+        files = manifest(self.backend, walk(self.backend, matcher))
+        return build_id(without(files, others(read_workspace(self.backend))["api"]))
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,7 @@ class Bench:
         return told
 
     def ask(self, ref: str) -> Told:
-        version = self.docker("run", "--rm", "--network", "none", ref, "--version")
-        about = self.docker("run", "--rm", "--network", "none", ref).splitlines()
+        version, *about = self.docker("run", "--rm", "--network", "none", ref).splitlines()
         return Told(version.split("(build ")[1].split(")")[0], *about)
 
     def in_mounts(self, script: str) -> str:
@@ -129,7 +132,7 @@ class Bench:
         )  # fmt: skip
         return (out / "told").read_text()
 
-    @property
+    @cached_property
     def arch(self) -> str:
         return self.docker("version", "--format", "{{.Server.Arch}}").strip()
 

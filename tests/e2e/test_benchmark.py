@@ -25,15 +25,6 @@ LIMIT_S = 1200
 
 
 @pytest.fixture(scope="module")
-def engine() -> Docker:
-    """The engine that this environment's rebake uses."""
-    told = invoke("engine", "start", "--json")
-    assert told.returncode == 0, told.stderr
-    status = json.loads(told.stdout)
-    return Docker(status["docker"], {**status["env"]})
-
-
-@pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_project(tmp_path_factory.mktemp("tiny"))
 
@@ -73,10 +64,10 @@ def document_of(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
-def test_real_edits_real_results_and_nothing_left(engine: Docker, project: Path) -> None:
-    there = left_over(engine)
+def test_real_edits_real_results_and_nothing_left(own_docker: Docker, project: Path) -> None:
+    there = left_over(own_docker)
     before = {file: file.read_bytes() for file in project.rglob("*") if file.is_file()}
-    engine("volume", "create", "users-own")
+    own_docker("volume", "create", "users-own")
     try:
         told = document_of(
             invoke(
@@ -85,9 +76,9 @@ def test_real_edits_real_results_and_nothing_left(engine: Docker, project: Path)
                 *("--scenarios", "no-change,code-change,ui-change,dockerfile-change"),
             )
         )
-        assert "users-own" in engine("volume", "ls", "--format", "{{.Name}}").split()
+        assert "users-own" in own_docker("volume", "ls", "--format", "{{.Name}}").split()
     finally:
-        engine("volume", "rm", "users-own")
+        own_docker("volume", "rm", "users-own")
     results = {(one["scenario"], one["subject"]): one for one in told["results"]}
     assert len(results) == 4 * 4 - 1  # the floor has no Dockerfile
     assert {key for key, one in results.items() if one["correct"] is not True} == set()
@@ -97,12 +88,12 @@ def test_real_edits_real_results_and_nothing_left(engine: Docker, project: Path)
     assert set(results["code-change", "rebake"]["image_bytes"]) == {"api", "worker", "ui"}
     assert results["code-change", "floor"]["steps"] is None
     assert told["references"][0]["median_s"] > 0
-    assert left_over(engine) <= there
+    assert left_over(own_docker) <= there
     assert {f: f.read_bytes() for f in project.rglob("*") if f.is_file()} == before
 
 
-def test_ctrl_c_leaves_nothing(engine: Docker, project: Path) -> None:
-    there = left_over(engine)
+def test_ctrl_c_leaves_nothing(own_docker: Docker, project: Path) -> None:
+    there = left_over(own_docker)
     words = ("benchmark", "--project", str(project), "--scenarios", "cold", "--runs", "1")
     with subprocess.Popen(
         [INVOKE, *words, "--subjects", "naive,floor"],
@@ -121,7 +112,7 @@ def test_ctrl_c_leaves_nothing(engine: Docker, project: Path) -> None:
         running.send_signal(signal.SIGINT)
         rest = running.stderr.read()
         assert running.wait(timeout=120) == 130, rest
-    assert left_over(engine) <= there
+    assert left_over(own_docker) <= there
 
 
 def workflow_test(project: Path, **limits: str) -> subprocess.CompletedProcess[str]:
@@ -137,8 +128,8 @@ def workflow_test(project: Path, **limits: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_the_everyday_test_holds_its_limits(engine: Docker, project: Path) -> None:
-    there = left_over(engine)
+def test_the_everyday_test_holds_its_limits(own_docker: Docker, project: Path) -> None:
+    there = left_over(own_docker)
     before = {file: file.read_bytes() for file in project.rglob("*") if file.is_file()}
     done = workflow_test(project, HOT_MAX_S="0.1", HEALTH_MAX_S="120")
     assert done.returncode == 1, done.stderr
@@ -150,7 +141,7 @@ def test_the_everyday_test_holds_its_limits(engine: Docker, project: Path) -> No
     ]
     assert {step["fault"] for step in told["steps"]} == {""}
     assert "1 of 3 limits are not kept" in done.stderr
-    assert left_over(engine) <= there
+    assert left_over(own_docker) <= there
     assert {f: f.read_bytes() for f in project.rglob("*") if f.is_file()} == before
 
 

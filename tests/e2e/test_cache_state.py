@@ -70,6 +70,31 @@ def test_with_nothing_to_do_nothing_is_done(bench: Bench) -> None:
     assert bench.ask(image["ref"]).build_id == bench.one.id
 
 
+def test_an_image_that_rebake_toml_does_not_name_counts_by_its_digest(bench: Bench) -> None:
+    images = open_project(bench.one.root).config.base_images
+    other = f"{bench.one.cache_id}-other:1"
+    dockerfile = bench.one.backend / "Dockerfile"
+    text = dockerfile.read_text()
+    bench.docker("tag", images.rust, other)
+    try:
+        bench.one.write("Dockerfile", f"{text}\nCOPY --from={other} /etc/passwd /other\n")
+        first, _ = build(bench)
+        assert build(bench)[0]["skipped"].startswith("nothing changed")
+        bench.docker("tag", images.bun, other)
+        moved, _ = build(bench)
+        assert "skipped" not in moved
+        assert moved["images"]["api"]["digest"] != first["images"]["api"]["digest"]
+        told = bench.one.invoke("why", "api", "--json").ok().document["builds"][0]
+        assert (told["cause"]["kind"], told["cause"]["name"]) == ("base-image", other)
+        assert build(bench)[0]["skipped"].startswith("nothing changed")
+        bench.docker("image", "rm", other)
+        failed = bench.one.invoke("build", "api")
+        assert f"in doubt: the engine has no image {other}" in failed.stderr
+    finally:
+        bench.one.write("Dockerfile", text)
+        bench.docker("image", "rm", other, check=False)
+
+
 def test_an_edit_compiles_what_it_concerns_and_makes_no_layer(bench: Bench) -> None:
     build(bench)
     bench.one.write_text(f"edit {time.time_ns()}")

@@ -133,7 +133,7 @@ def test_an_edit_is_served_and_no_request_is_refused(project: Project) -> None:
     urls = up(project)
     source = project.backend / "crates" / "api" / "src" / "main.rs"
     before = source.read_text()
-    assert 'option_env!("REBAKE_BUILD_ID")' in before
+    assert 'option_env!("REBAKE_BUILD_ID_API")' in before
     failures: list[object] = []
     asked = [0]
     stop = threading.Event()
@@ -156,7 +156,7 @@ def test_an_edit_is_served_and_no_request_is_refused(project: Project) -> None:
         for build_id in ("first-swap", "second-swap"):
             began = time.monotonic()
             source.write_text(
-                before.replace('option_env!("REBAKE_BUILD_ID")', f'Some("{build_id}")')
+                before.replace('option_env!("REBAKE_BUILD_ID_API")', f'Some("{build_id}")')
             )
             while build_id not in ask(urls["api"] + "/version")[1].decode():
                 assert time.monotonic() - began < 120, "the edit is not served"

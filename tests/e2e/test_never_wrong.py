@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,30 @@ def test_there_and_back_with_a_broken_build_between(bench: Bench) -> None:
     assert bench.built().text == "A"
 
 
+def test_an_edit_of_one_service_leaves_the_others_images(bench: Bench) -> None:
+    def digests() -> dict[str, str]:
+        images = bench.one.invoke("build", "api", "worker", "--json").ok().document["images"]
+        return {name: image["digest"] for name, image in images.items()}
+
+    before = digests()
+    main = bench.one.backend / "crates" / "api" / "src" / "main.rs"
+    main.write_text(f"{main.read_text()}\n// An edit.\nconst _: u64 = {time.time_ns()};\n")
+    after = digests()
+    assert before["api"] != after["api"]
+    assert before["worker"] == after["worker"]
+
+
+def test_what_is_included_from_a_package_that_is_not_needed(bench: Bench) -> None:
+    """Such a file is no part of the service's own id: its content is what tells."""
+    main = bench.one.backend / "crates" / "api" / "src" / "main.rs"
+    included = 'include_str!("../../worker/told.txt")'
+    main.write_text(main.read_text().replace("small_core::about()", included))
+    for text in ("first", "other", "first"):
+        bench.one.write("crates/worker/told.txt", text, at_ns=OLD)
+        ref = bench.one.invoke("build", "api", "--json").ok().document["images"]["api"]["ref"]
+        assert bench.docker("run", "--rm", "--network", "none", ref).splitlines()[-1] == text
+
+
 def test_two_worktrees_take_turns_on_one_mount(bench: Bench) -> None:
     assert bench.one.cache_id == bench.two.cache_id
     bench.one.write_text("worktree one", at_ns=OLD)
@@ -122,7 +147,7 @@ def test_a_dummy_main_is_refused(bench: Bench) -> None:
     refused = bench.one.invoke("build", "api")
     assert refused.returncode == 1
     assert 'api --version says "", but the sources are' in refused.stderr
-    assert 'its main does not tell option_env!("REBAKE_BUILD_ID")' in refused.stderr
+    assert 'its main does not tell option_env!("REBAKE_BUILD_ID_API")' in refused.stderr
 
 
 def test_another_toolchain_under_the_same_name(bench: Bench) -> None:

@@ -7,13 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 import pytest
 
-from e2e.support import clean_environment
+from e2e import small_project
+from e2e.small_project import Small
+from e2e.support import Docker, clean_environment, cpu_s
+from e2e.test_refresh_cache import Foreign
 from e2e.tiny_project import write_tiny_project
 from rebake.history.store import History
 from rebake.project.project import open_project
@@ -68,8 +72,9 @@ def test_the_second_time_nothing_is_done(bench: Bench) -> None:
     first = bench.warm()
     assert "cold" not in first.values()
     assert MOUNTS | {"api image (prod)", "worker image (prod)", "ui image (prod)"} <= set(first)
-    done = bench.builds()
+    done, spent = bench.builds(), cpu_s()
     again = bench.warm()
+    assert cpu_s() - spent < 2.0
     assert set(again.values()) == {"warm"}
     assert bench.builds() == done
 
@@ -82,3 +87,28 @@ def test_what_was_cleaned_is_warm_again_though_the_images_were_there(bench: Benc
     assert {found[name] for name in MOUNTS} == {"warmed"}
     assert {found[name] for name in ("api image (prod)", "ui image (prod)")} <= {"warm", "warmed"}
     assert set(bench.warm().values()) == {"warm"}
+
+
+def test_refresh_leaves_what_is_not_ours_as_it_is(bench: Bench) -> None:
+    """The word of `refresh-cache` that warms: a foreign project stands beside ours."""
+    bench.warm()
+    library = bench.root / "backend/crates/core/src/lib.rs"
+    library.write_text(f"{library.read_text()}// {time.time_ns()}\n")
+    status = bench.rebake("engine", "status")
+    project, ours = open_project(bench.root), Small(bench.root, bench.state)
+    foreign = Foreign(
+        small_project.Bench(ours, ours, Docker(status["docker"], {**status["env"]})),
+        f"f{time.time_ns():x}",
+        project.compose_name("prod"),
+        project.compose_name("dev"),
+        project.config.base_images.rust,
+    )
+    try:
+        foreign.make()
+        before = foreign.settled()
+        found = bench.rebake("refresh-cache", "refresh", "--yes")["warm"]
+        assert "cold" not in {cache["state"] for cache in found["caches"]}
+        assert foreign.state() == before
+        assert foreign.sentinels() == f"{foreign.run}\n" * 2
+    finally:
+        foreign.remove()

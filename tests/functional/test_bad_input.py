@@ -204,6 +204,34 @@ def test_a_service_without_a_binary(bench: Bench) -> None:
     refused(bench, "dev", code=2, says=("'mailer' is no binary", "its binaries are api, worker"))
 
 
+def test_a_key_that_is_not_there(bench: Bench) -> None:
+    refused(bench, "sign", code=2, says=("there is no key at", "invoke sign --make-key"))
+    refused(bench, "verify", code=2, says=("there is no public key at", "sign.public_key"))
+    refused(bench, "prod", "--require-signed", code=2, says=("there is no public key at",))
+
+
+def test_a_secret_of_a_service_that_is_not_there(bench: Bench) -> None:
+    bench.root.joinpath("rebake.toml").write_text('[secrets.run]\nkey = { env = "MY_KEY" }\n')
+    refused(bench, "prod", code=2, says=("secrets.run.key", "MY_KEY is not set"), MY_KEY="")
+
+
+@pytest.mark.parametrize("task", ["prod", "build", "warm-cache"])
+def test_secrets_that_are_not_there_are_told_before_an_engine_is_looked_for(
+    bench: Bench, task: str
+) -> None:
+    text = '[secrets.build]\na = { env = "A" }\nb = { file = "b" }\nc = { env = "C" }\n'
+    bench.root.joinpath("rebake.toml").write_text(text)
+    refused(
+        bench, task, code=2,
+        says=("2 secrets are not there", "secrets.build.a: the variable A", "secrets.build.b: "),
+        C="a-value-that-is-there",
+    )  # fmt: skip
+
+
+def test_a_format_that_is_none(bench: Bench) -> None:
+    refused(bench, "sbom", "--format", "spxd", code=2, says=("no format named 'spxd'", "mean spdx"))
+
+
 @pytest.mark.parametrize("task", ["dev", "prod", "build", "base-images"])
 def test_no_engine(bench: Bench, task: str) -> None:
     refused(
@@ -291,7 +319,13 @@ DRY = {
     "warm-cache": ("docker pull rust:1.97-slim-trixie", "buildx bake", "cargo build --locked"),
     "warm-cache --for ci": ("backend-deps",),
     "workflow-test": (),
+    "prod --require-signed": ("verify-blob-attestation", " up --detach --no-build"),
+    "sign --make-key": ("cosign generate-key-pair", "signing-config create", "cosign attest-blob"),
+    "verify api": ("cosign verify-blob-attestation", "--insecure-ignore-tlog=true"),
+    "sbom": ("docker image save",),
     "completion bash": ("complete -o default -F _rebake_complete rebake invoke inv",),
+    "add-service mailer": ("+++ b/backend/crates/mailer/src/lib.rs", '+target "mailer" {'),
+    "new ../other --defaults": ("README.md", "rebake.toml", "vendor/README.md"),
 }
 
 
@@ -304,6 +338,9 @@ def test_a_dry_run_shows_the_commands_and_writes_nothing_anywhere(bench: Bench, 
             for path in place.rglob("*")
         }
 
+    if line.startswith("add-service"):
+        for name in ("Cargo.lock", "Dockerfile"):
+            shutil.copy(REPOSITORY / "backend" / name, bench.root / "backend")
     before = everything()
     done = bench.run(*line.split(" "), "--dry-run")
     assert done.returncode == (1 if line.startswith("doctor") else 0), (
@@ -332,7 +369,8 @@ def test_a_dry_run_with_npm(bench: Bench) -> None:
 def test_every_task_has_a_dry_run_that_is_tried() -> None:
     from rebake.tasks import namespace
 
-    tried = {line.split(" ")[0] for line in DRY} | {"up"}  # up: below
+    tried = {line.split(" ")[0] for line in DRY}
+    tried |= {"up", "update"}  # below, and tests/functional/scaffold
     assert set(namespace.task_names) <= tried
 
 
@@ -354,3 +392,9 @@ def test_ps_and_down_with_nothing_there(bench: Bench) -> None:
     assert bench.run("ps").returncode == 0
     down = bench.run("down")
     assert (down.returncode, "nothing runs here" in down.stderr) == (0, True)
+
+
+def test_an_update_where_there_is_nothing_to_update(bench: Bench) -> None:
+    says = ("was not made from the template", "a project that rebake new made")
+    refused(bench, "update", code=2, says=says)
+    refused(bench, "new", code=2, says=("new takes one folder, not 0", "rebake new FOLDER"))

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from rebake.cli import main
+from rebake.engine import stock
 from rebake.engine.endpoint import Endpoint
 from rebake.history.cache_log import CacheLog, OwnedLayer, RanStep
 from rebake.history.evidence import Removal
@@ -224,6 +225,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Iterator[Bench]:
+    monkeypatch.setattr(stock, "_digests_of", {})  # here, the ids of images are not their content's
     one = Bench(tmp_path, monkeypatch, capsys)
     yield one
     one.server.shutdown()
@@ -476,6 +478,22 @@ def test_sizes_that_take_too_long_are_those_of_the_last_time(
     assert "the engine takes longer to measure them" in again["notes"][0]
     bench.engine.slow_s = 0.0
     assert bench.run("show", "--json").document["caches"][-1]["bytes"] == 999
+
+
+def test_volumes_are_not_measured_where_none_is_ours(bench: Bench) -> None:
+    """The engine can only measure those of everybody, which takes it seconds."""
+    bench.fill()
+    del bench.engine.volumes[f"{bench.dev}_target"]
+    assert bench.engine.volumes  # somebody else's
+    assert bench.run("clean", "images", "--yes").code == 0
+    assert bench.engine.asked.count("GET /system/df") == 2  # the builder's cache, twice
+
+
+def test_the_layers_of_other_images_are_asked_for_once(bench: Bench) -> None:
+    bench.fill()
+    assert bench.run("clean", "volumes", "--yes").code == 0  # looks before and after
+    assert bench.engine.asked.count("GET /images/json") == 2
+    assert bench.engine.asked.count("GET /images/sha256:x/json") == 1
 
 
 def test_growth_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

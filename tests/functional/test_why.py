@@ -170,7 +170,7 @@ def test_the_document(shop: Shop) -> None:
     steps = {step["name"]: step for step in found["steps"]}  # type: ignore[attr-defined]
     assert steps["build 1/1 RUN compile"] == {
         "name": "build 1/1 RUN compile", "ran": True, "seconds": 0.5, "cause": file, "also": [],
-        "place": "backend/Dockerfile:20",
+        "place": "backend/Dockerfile:20", "attempt": 1, "error": "",
     }  # fmt: skip
     assert steps["rust 2/2 RUN /tools/packages"]["cause"] is None
     assert found["crates"] == [

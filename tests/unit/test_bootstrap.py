@@ -194,3 +194,87 @@ def test_every_task_and_session_is_known(bootstrap: ModuleType, tmp_path: Path) 
     (tmp_path / "tasks.py").write_text("@task\ndef load_data(c): ...\n")
     assert bootstrap.why_unknown(["load-data"], str(tmp_path)) == ""
     assert bootstrap.why_unknown(["lod-data"], str(tmp_path)) != ""
+
+
+def test_another_wheel_of_the_toolkit_is_another_toolkit(
+    bootstrap: ModuleType, tmp_path: Path
+) -> None:
+    root = str(tmp_path)
+    assert bootstrap.toolkit_of(root) == ""
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor" / "README.md").touch()
+    assert bootstrap.toolkit_of(root) == ""
+    wheel = tmp_path / "vendor" / "rebake-0.1.0-py3-none-any.whl"
+    wheel.write_bytes(b"one")
+    one = bootstrap.toolkit_of(root)
+    wheel.write_bytes(b"two")
+    assert bootstrap.toolkit_of(root) not in {"", one}
+    assert bootstrap.what_to_install(root)[:2] == ["--find-links", str(tmp_path / "vendor")]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ("_commit: abc\n_src_path: ../template\n", "{root}/../template"),
+        ("_commit: abc\n_src_path: 'https://x.invalid/t'\n", "git+https://x.invalid/t@abc"),
+        ("_src_path: https://x.invalid/t\n", "git+https://x.invalid/t"),
+        ("", None),
+        ("_src_path: .\n", None),
+        ("_src_path: --evil\n", None),
+        ("_src_path: ext::sh -c x\n", None),
+    ],
+)
+def test_a_missing_toolkit_is_made_from_the_template_that_is_named(
+    bootstrap: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: str,
+    expected: str | None,
+) -> None:
+    root = tmp_path / "project"
+    (root / ".venv" / "bin").mkdir(parents=True)
+    (root / ".venv" / "bin" / "pip").touch()
+    (tmp_path / "template" / "src" / "rebake").mkdir(parents=True)
+    (root / "pyproject.toml").write_text('dependencies = ["rebake @ {root:uri}/vendor/rebake-1"]')
+    (root / ".copier-answers.yml").write_text(answers)
+    ran: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "step", lambda _title, command, *_: ran.append(command))
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    venv = str(root / ".venv")
+    if expected is None:
+        with pytest.raises(bootstrap.SetupError, match="no wheel of rebake"):
+            bootstrap.carry_toolkit(str(root), venv, None)
+        return
+    bootstrap.carry_toolkit(str(root), venv, None)
+    [command] = ran
+    source = expected.replace("{root}", str(root))
+    assert command[-6:] == [
+        "wheel", "-q", "--no-deps", "--wheel-dir", str(root / "vendor"), source,
+    ]  # fmt: skip
+    (root / "vendor").mkdir()
+    (root / "vendor" / "rebake-1.whl").touch()
+    bootstrap.carry_toolkit(str(root), venv, None)
+    assert len(ran) == 1
+
+
+def test_what_uv_puts_beside_the_wheel_does_not_hide_it_from_git(
+    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "template" / "src" / "rebake").mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text('["rebake @ {root:uri}/vendor/rebake-1.whl"]')
+    (tmp_path / ".copier-answers.yml").write_text("_src_path: template\n")
+
+    def build(_title: str, command: list[str], *_: object) -> None:
+        assert command[:2] == ["/bin/uv", "build"]
+        (tmp_path / "vendor" / ".gitignore").write_text("*")
+
+    monkeypatch.setattr(bootstrap, "step", build)
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    bootstrap.carry_toolkit(str(tmp_path), str(tmp_path / ".venv"), None)
+    assert list((tmp_path / "vendor").iterdir()) == []
+
+
+def test_this_repository_needs_no_wheel(bootstrap: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text((SCRIPT.parents[1] / "pyproject.toml").read_text())
+    bootstrap.carry_toolkit(str(tmp_path), str(tmp_path / ".venv"), None)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from rebake.build.ids import without
 from rebake.build.inputs import build_id, manifest
+from rebake.build.plan import id_words
 from rebake.build.usage import parse_crates, parse_usage
 from rebake.project.ignore import IgnoreMatcher, walk
 from rebake.results import StepUsage
@@ -543,3 +545,62 @@ def test_a_target_that_cargo_writes_just_now_is_not_taken_over(seed, tmp_path: P
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert not seed().exists()
     assert seed().is_dir()
+
+
+# service-ids
+
+
+def service_ids(folder: Path, told: str, *binaries: str) -> subprocess.CompletedProcess[str]:
+    """What the builder says of the binaries of the sources in a folder."""
+    sources = folder / "sources"
+    digests = subprocess.run(
+        [TOOLS / "source-digests"], cwd=sources, capture_output=True, text=True, check=True
+    ).stdout
+    (folder / "files").write_text(digests)
+    return subprocess.run(
+        [TOOLS / "service-ids", folder / "files", "of-all", *binaries],
+        env=os.environ | {"SERVICE_BUILD_IDS": told},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def some_services(folder: Path) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """Sources; what is no part of each binary, and the ids as they are worked out from outside."""
+    sources = folder / "sources"
+    for name in ("api/main.rs", "api2/x", "web/main.rs", "web/a b,ü", "core/lib.rs", "Cargo.toml"):
+        (sources / name).parent.mkdir(parents=True, exist_ok=True)
+        (sources / name).write_text(name)
+    (sources / "web" / "link").symlink_to("main.rs")
+    (sources / "web" / ".dockerignore").write_text("x")
+    scopes = {"api": ("web",), "my-web": ("api", "api2"), "all": ()}
+    files = manifest(sources, walk(sources, IgnoreMatcher(())))
+    return scopes, {name: build_id(without(files, some)) for name, some in scopes.items()}
+
+
+def test_the_builder_works_out_the_same_id_of_each_service(tmp_path: Path) -> None:
+    scopes, ids = some_services(tmp_path)
+    assert len(set(ids.values())) == 3
+    done = service_ids(tmp_path, id_words(ids, scopes), *scopes)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"api REBAKE_BUILD_ID_API {ids['api']}",
+        f"my-web REBAKE_BUILD_ID_MY_WEB {ids['my-web']}",
+        f"all REBAKE_BUILD_ID_ALL {ids['all']}",
+    ]
+
+
+def test_where_nothing_was_told_all_have_the_id_of_all(tmp_path: Path) -> None:
+    some_services(tmp_path)
+    done = service_ids(tmp_path, "", "api", "my-web")
+    assert done.stdout == ("api REBAKE_BUILD_ID_API of-all\nmy-web REBAKE_BUILD_ID_MY_WEB of-all\n")
+
+
+def test_a_plan_for_other_sources_of_a_service_is_refused(tmp_path: Path) -> None:
+    scopes, ids = some_services(tmp_path)
+    done = service_ids(tmp_path, id_words({**ids, "api": "0" * 16}, scopes), *scopes)
+    assert done.returncode == 65
+    assert done.stderr == (
+        f"error: the builder has the sources {ids['api']}, but the plan is for {'0' * 16}: api\n"
+    )

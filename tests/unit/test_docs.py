@@ -34,7 +34,9 @@ from rebake.results import (
     StackResult,
     StoreUse,
 )
-from rebake.tasks import history_flow
+from rebake.scaffold.new import Made
+from rebake.scaffold.update import Updated
+from rebake.tasks import history_flow, scaffold_flow
 from rebake.tasks.history_cause import Cause
 
 ROOT = Path(__file__).parents[2]
@@ -158,7 +160,7 @@ def test_tasks_and_their_flags_exist(page: Path, reference: ModuleType) -> None:
 
 @each_page()
 def test_sessions_exist(page: Path) -> None:
-    known = {"lint", "test", "e2e", "docs"}
+    known = {"lint", "test", "scan", "e2e", "template", "docs"}
     text = page.read_text(encoding="utf-8")
     asked = set(re.findall(r"nox -s \"?([a-z0-9]+)", text))
     assert asked <= known
@@ -177,8 +179,9 @@ def test_files_that_are_named_exist(page: Path) -> None:
     spans = re.findall(r"`([^`\n]+)`", without_blocks(page.read_text(encoding="utf-8")))
     tops = ("backend/", "docker/", "docs/", "scripts/", "src/", "tests/", "ui/")
     paths = [s for s in spans if s.startswith(tops) and re.fullmatch(r"[\w./-]+", s)]
-    # Made by a build, by the reader, or by `base-images --pin`.
+    # Made by a build, by the reader, by `base-images --pin`, or by `add-service`.
     made = ("backend/target", "backend/migrations/0002", "docker/base-images.lock.json")
+    made += ("backend/crates/mailer/",)
     missing = [p for p in paths if not p.startswith(made) and not (ROOT / p).exists()]
     assert missing == []
     # `engine/client.py`: the toolkit's modules are named from their own folder.
@@ -302,6 +305,17 @@ DOCUMENTS = {
     ),
     "engine status, start, stop, install, remove": ENGINES,
     "base-images": (BASE.document(), base_images.document([BASE], 1.0)),
+    "new": tuple(
+        scaffold_flow.made_document(
+            Made(Path("r"), {}, (), "t", "c", "d", ("n",)), 1.0, dry_run=dry
+        )
+        for dry in (False, True)
+    ),
+    "update": (
+        scaffold_flow.updated_document(
+            Updated("t", "a", "b", (), (), "d", ("n",)), 1.0, dry_run=True
+        ),
+    ),
 }
 
 

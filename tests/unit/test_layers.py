@@ -17,13 +17,14 @@ PACKAGE = Path(__file__).parents[2] / "src" / "rebake"
 FLOORS = (
     ("errors", "redact", "remember", "results"),
     ("process", "config", "history", "report"),
-    ("engine", "project", "scan", "checks"),
-    ("build", "stack", "cache", "explain", "scaffold", "completion"),
+    ("engine", "project", "checks"),
+    ("build", "stack", "cache", "explain", "scaffold", "completion", "scan", "sign"),
     ("benchmark", "doctor"),
     ("tasks", "sessions"),
     ("cli", "testing", "__main__"),
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}
+IN_PARTS = ("process", "sessions")
 HEAVY = ("jinja2", "pydantic", "python_on_whales", "rich")
 
 
@@ -35,8 +36,7 @@ def nodes(file: Path) -> list[ast.AST]:
 def room(name: str) -> str:
     """The room of a module or folder: `process_command.py` is a part of `process`."""
     stem = name.removesuffix(".py")
-    lead = stem.partition("_")[0]
-    return lead if lead in {"process", "sessions"} else stem
+    return next((room for room in IN_PARTS if stem.startswith(f"{room}_")), stem)
 
 
 def rooms() -> set[str]:

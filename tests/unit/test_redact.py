@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rebake import redact
 from rebake.redact import MASK, Redactor
 
 CANARY = "s3cr3t-canary"
@@ -24,6 +25,8 @@ CANARY = "s3cr3t-canary"
         f"https://example.test/?a=1&token={CANARY}&b=2",
         f"https://example.test/?access_token={CANARY}",
         f"PASSWORD={CANARY}",
+        f"ARG API_KEY={CANARY}",
+        f"aws_secret_access_key={CANARY}",
         f"DB_PASSWORD={CANARY}",
         f"--password={CANARY}",
         f"https://{CANARY}@github.com/o/r",
@@ -82,3 +85,22 @@ def test_argv_is_masked_word_by_word() -> None:
 @given(st.text(min_size=6, alphabet=st.characters(categories=["L", "N"])), st.text(), st.text())
 def test_no_known_secret_survives(secret: str, before: str, after: str) -> None:
     assert secret not in Redactor([secret]).text(before + secret + after).replace(MASK, "\0")
+
+
+def test_what_is_learned_is_masked_by_those_that_were_there_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redact, "_learned", set())
+    before, own = Redactor.from_environment({}), Redactor(["other"])
+    assert before.text(CANARY) == CANARY
+    redact.learn([f"{CANARY}\nanother line", "x"])
+    assert before.text(f"{CANARY}, another line, x") == f"{MASK}, {MASK}, x"
+    assert own.text(CANARY) == CANARY
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["--mount=type=secret,id=key", "SECRET_FILE=/run/secrets/x", "*.secrets+=id=key,env=KEY"],
+)
+def test_names_and_places_of_secrets_are_none(text: str) -> None:
+    assert Redactor().text(text) == text

@@ -95,9 +95,6 @@ class FloorSubject:
         Raises:
             BuildFailed, EngineLost: it did not end well.
         """
-        # A changed source has a new build id, and the binaries that tell it are linked again.
-        if edit != "none":  # a no-change build begins from the same sources
-            self._environment["REBAKE_BUILD_ID"] = f"{time.time_ns():016x}"[-16:]
         both = edit == "all" and bool(self._bun)
         with Meter(active=self._site.local) as meter:
             began = time.monotonic()

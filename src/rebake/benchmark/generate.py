@@ -21,6 +21,8 @@ use axum::{{Json, Router}};
 use core_lib::{{Item, Page, Store}};
 use serde::{{Deserialize, Serialize}};
 
+const BUILD: Option<&str> = option_env!("REBAKE_BUILD_ID_{variable}");
+
 #[derive(Clone)]
 struct App {{
     store: Store,
@@ -40,7 +42,7 @@ struct Wanted {{
 }}
 
 async fn health() -> Json<Health> {{
-    Json(Health {{ service: "{name}", build: option_env!("REBAKE_BUILD_ID") }})
+    Json(Health {{ service: "{name}", build: BUILD }})
 }}
 
 async fn list(State(app): State<App>, Query(wanted): Query<Wanted>) -> Json<Page> {{
@@ -72,7 +74,7 @@ async fn serve(address: SocketAddr) -> std::io::Result<()> {{
 fn main() -> ExitCode {{
     match std::env::args().nth(1).as_deref() {{
         Some("--version") => {{
-            println!("{name} 0.1.0 ({{}})", option_env!("REBAKE_BUILD_ID").unwrap_or("none"));
+            println!("{name} 0.1.0 ({{}})", BUILD.unwrap_or("none"));
             ExitCode::SUCCESS
         }}
         Some("--healthcheck") => ExitCode::SUCCESS,
@@ -187,7 +189,7 @@ def workspace_files(count: int) -> dict[str, str]:
             f"{crate}.workspace = true\n" for crate in uses
         )
         files[f"crates/{name}/src/main.rs"] = _SERVICE.format(
-            name=name, number=number, limit=10 * number
+            name=name, variable=name.upper().replace("-", "_"), number=number, limit=10 * number
         )
     return files
 

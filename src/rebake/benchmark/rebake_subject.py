@@ -15,10 +15,10 @@ from rebake.benchmark.measure import Meter
 from rebake.benchmark.subject import Sample, Site, failure, image_faults, image_ids
 from rebake.build.progress import ProgressReader
 from rebake.errors import CommandFailed
-from rebake.history.records import StoredBuild
+from rebake.history.records import StoredBuild, each_once
 from rebake.history.store import History
 from rebake.process import Command, Outcome, run
-from rebake.report.steps import WORK
+from rebake.results import BUILD_IDS, NETWORKS
 
 _HISTORY = "history.sqlite3"
 
@@ -94,7 +94,7 @@ class RebakeSubject:
         self._forget_old()
         stored = self._last()
         record = stored.record if stored and (before is None or before.id != stored.id) else None
-        steps = [s for s in record.steps if s.kind in WORK] if record else []
+        steps = each_once(record.steps) if record else []
         return Sample(
             seconds=outcome.seconds,
             cpu_s=meter.cpu_s,
@@ -124,7 +124,7 @@ class RebakeSubject:
         # last build's.
         stored = self._last()
         known = stored.record.arguments if stored else {}
-        variables |= {n: v for n, v in known.items() if n.endswith(("_BUILD_ID", "_NETWORK"))}
+        variables |= {n: v for n, v in known.items() if n in BUILD_IDS | NETWORKS}
         place = words.index("--metadata-file") + 1
         words[place] = str(self._site.made.folder / "bake-metadata.json")
         command = self._site.endpoint.command(

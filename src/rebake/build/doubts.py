@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rebake.build.plan import BuildPlan
+from rebake.project.dockerfile import parse
 
 _VARIABLE = re.compile(r'(?m)^\s*variable\s+"([^"]+)"')
 _JSON_VARIABLES = re.compile(r'(?s)"variable"\s*:\s*\{(.*)\}')
@@ -21,7 +22,9 @@ _CONTEXTS = re.compile(r'"?contexts"?\s*[=:]\s*\{((?:"[^"]*"|[^}"])*)\}')
 _PLACE = re.compile(r'[=:]\s*"([^"]*)"')
 # Contexts whose content is an image or another target: these have digests of their own.
 _NO_FOLDER = ("target:", "docker-image://")
-_DOWNLOAD = re.compile(r"(?im)^\s*ADD\s.*(?:https?://|git@|ssh://)\S+")
+_INLINE = re.compile(r'dockerfile-inline"?\s*[=:]')
+_ADD = re.compile(r"(?im)^\s*ADD\s")  # a quick look: without one, nothing is taken apart
+_REMOTE = re.compile(r"://|^git@|\$")  # a variable may hold an address
 
 
 def of_plan(plan: BuildPlan, environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:
@@ -63,9 +66,14 @@ def doubt(bake_file: str, dockerfiles: Iterable[str], known: Iterable[str]) -> s
                 continue
             if place.removeprefix("./").rstrip("/") not in folders:
                 return f"the bake file takes {place} as a context"
-    for text in dockerfiles:
-        if found := _DOWNLOAD.search(text):
-            return f"a Dockerfile downloads: {found[0].strip()}"
+    if _INLINE.search(bake_file):
+        return "a Dockerfile stands in the bake file"
+    for text in filter(_ADD.search, dockerfiles):
+        for stage in parse(text).stages:
+            for step in stage.instructions:
+                if step.word == "ADD" and any(map(_REMOTE.search, step.words[:-1])):
+                    words = step.text.splitlines()[0].split()[:-1]
+                    return f"a Dockerfile downloads: {' '.join(words)}"
     return ""
 
 

@@ -28,7 +28,7 @@ from rebake.project.lockfiles import BUN, CARGO, parse_lock
 from rebake.project.manifests import parse_manifest
 from rebake.project.project import Project
 
-_TABLES = ("backend", "base_images", "build", "cache", "docker", "project", "ui")
+_TABLES = ("backend", "base_images", "build", "cache", "docker", "project", "secrets", "ui")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
 _LONGEST = 512 * 1024  # bytes of a file whose lines are told apart
 _TEXTS = (".dockerignore", ".hcl")
@@ -81,6 +81,16 @@ class Collector:
         pool = ThreadPoolExecutor(max_workers=1)
         self._targets = pool.submit(targets.ask, plan, self._endpoint)
         pool.shutdown(wait=False)
+
+    @property
+    def targets_known(self) -> Mapping[str, BakeTarget] | None:
+        """The bake targets where they are known by now; None while bake is being asked."""
+        return self._targets.result() if self._targets.done() else None
+
+    @property
+    def targets(self) -> Mapping[str, BakeTarget]:
+        """The bake targets; waits for the answer. Empty where bake does not tell."""
+        return self._targets.result()
 
     def _expected_mounts(self, plan: BuildPlan) -> frozenset[str] | None:
         """The mounts of the last build, where the step itself tells that one is lost."""

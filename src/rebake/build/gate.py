@@ -16,29 +16,41 @@ _ASK_LIMIT_S = 60.0
 
 
 def check(
-    images: Sequence[PlannedImage], made: Mapping[str, ImageResult], endpoint: Endpoint
-) -> None:
+    images: Sequence[PlannedImage],
+    made: Mapping[str, ImageResult],
+    expected: Mapping[str, Sequence[str]],
+    endpoint: Endpoint,
+) -> dict[str, str]:
     """Check every image that a build made.
 
     The label is only on an image whose build compared the sources' id with the plan's and asked
     each binary for it. An image without it (another Dockerfile made it) is started and asked.
 
+    Args:
+        images: the images.
+        made: what is known of them, by service.
+        expected: the ids that prove each one: that of the service's own sources, or of all.
+        endpoint: the engine.
+
+    Returns:
+        The id that each image told.
+
     Raises:
         WrongImage: an image holds other sources, or does not tell.
     """
-    unknown = [image for image in images if not _told_by_label(made[image.service])]
+    told = {image.service: made[image.service].label for image in images}
+    unknown = [image for image in images if told[image.service] not in expected[image.service]]
     if not unknown:
-        return
+        return told
     with ThreadPoolExecutor(max_workers=4) as pool:
         answers = pool.map(lambda image: _ask(image, endpoint), unknown)
         for image, answer in zip(unknown, answers, strict=True):
-            expected = made[image.service].build_id
-            if expected not in answer:
-                raise WrongImage(image.service, expected, answer or "unknown")
-
-
-def _told_by_label(image: ImageResult) -> bool:
-    return bool(image.label) and image.label == image.build_id
+            wanted = expected[image.service]
+            found = next((one for one in wanted if one in answer), None)
+            if found is None:
+                raise WrongImage(image.service, wanted[0], answer or "unknown")
+            told[image.service] = found
+    return told
 
 
 def _ask(image: PlannedImage, endpoint: Endpoint) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from rebake.project.project import Project
+from rebake.project.secrets import Declared, place_of
 from rebake.results import Mode
 
 Half = Literal["backend", "ui"]
@@ -76,7 +77,11 @@ class BuildPlan:
         forced: build even where nothing changed.
         networks: online or offline, for the compiling step of each half.
         build_ids: the id that each half's sources must have.
+        service_ids: the id of each backend service's own part of them; see `build.ids`.
+        scopes: by binary, the folders of packages that are no part of it.
         contexts: other names of folders, see `build.resend`.
+        secrets: what the project declares: the variable or the file of each, by name.
+        provenance: whether the images carry what BuildKit says of how they were made.
     """
 
     mode: Mode
@@ -95,7 +100,11 @@ class BuildPlan:
     forced: bool = False
     networks: Mapping[Half, str] = field(default_factory=dict)
     build_ids: Mapping[Half, str] = field(default_factory=dict)
+    service_ids: Mapping[str, str] = field(default_factory=dict)
+    scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contexts: Mapping[Half, Path] = field(default_factory=dict)
+    secrets: Mapping[str, str | Path] = field(default_factory=dict)
+    provenance: bool = False
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -111,6 +120,8 @@ class BuildPlan:
     def all_variables(self) -> dict[str, str]:
         """What bake is given: the variables, the seed, and the ids that the sources must have."""
         ids = {f"{half.upper()}_BUILD_ID": value for half, value in self.build_ids.items()}
+        if self.service_ids:
+            ids["SERVICE_BUILD_IDS"] = id_words(self.service_ids, self.scopes)
         names = {f"REBAKE_{h.upper()}_CONTEXT": str(path) for h, path in self.contexts.items()}
         ids |= {f"{half.upper()}_NETWORK": value for half, value in self.networks.items()}
         refuse = {"REBAKE_EMPTY_MOUNT": "refuse"} if self.refuse_empty else {}
@@ -124,9 +135,21 @@ class BuildPlan:
         """The same plan with a choice of who gets a network."""
         return replace(self, networks=networks)
 
-    def expecting(self, build_ids: Mapping[Half, str]) -> BuildPlan:
+    def expecting(
+        self,
+        build_ids: Mapping[Half, str],
+        service_ids: Mapping[str, str] | None = None,
+        scopes: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> BuildPlan:
         """The same plan for sources with these ids."""
-        return replace(self, build_ids=build_ids)
+        return replace(
+            self, build_ids=build_ids, service_ids=service_ids or {}, scopes=scopes or {}
+        )
+
+    def expected_ids(self, image: PlannedImage) -> tuple[str, ...]:
+        """The ids that prove an image: its service's own, where it has one, and its half's."""
+        own = self.service_ids.get(image.service)
+        return (*([own] if own else []), self.build_ids[image.half])
 
 
 def plan_build(
@@ -174,6 +197,8 @@ def plan_build(
         **({"REBUILD": again} if again else {}),
     }
     cache = project.config.cache
+    # Settings are plain tables here: see config.values.
+    secrets = cast("Declared", project.config.secrets.build)
     return BuildPlan(
         mode,
         project.root,
@@ -186,6 +211,11 @@ def plan_build(
         recipe=recipe_files(project),
         remote=RemoteCache(cache.remote, cache.export) if cache.remote else None,
         forced=no_cache or bool(again),
+        secrets={
+            name: place_of(source, project.root) or str(source["env"])
+            for name, source in secrets.items()
+        },
+        provenance=mode == "prod" and project.config.build.provenance,
     )
 
 
@@ -194,6 +224,11 @@ def _of_npm(project: Project) -> dict[str, str]:
     if project.config.ui.manager != "npm":
         return {}
     return {"UI_MANAGER": "npm", "NODE_IMAGE": project.config.base_images.node}
+
+
+def id_words(ids: Mapping[str, str], scopes: Mapping[str, Sequence[str]]) -> str:
+    """Write ids as docker/tools/service-ids reads them: `api=ID:crates/web,crates/worker …`."""
+    return " ".join(f"{name}={id_}:{','.join(scopes.get(name, ()))}" for name, id_ in ids.items())
 
 
 def recipe_files(project: Project) -> tuple[Path, ...]:
@@ -222,6 +257,10 @@ def bake_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:
     ]  # fmt: skip
     for target in plan.targets:
         words += ["--set", f"{target}.output={plan.export}"]
+        if plan.provenance:
+            # Not mode=max: that holds every build argument.
+            words += ["--set", f"{target}.attest=type=provenance,mode=min"]
+    words += _secret_words(plan)
     if plan.no_cache:
         words.append("--no-cache")
     if plan.remote is not None:
@@ -243,6 +282,20 @@ def dependency_words(plan: BuildPlan) -> tuple[str, ...]:
         "--progress", "rawjson",
         "--allow", f"fs.read={plan.variables['REBAKE_HOST_SETTINGS']}",
     ]  # fmt: skip
+    words += _secret_words(plan)
     if plan.remote is not None:
         words += plan.remote.words(DEPENDENCIES)
     return (*words, DEPENDENCIES)
+
+
+def _secret_words(plan: BuildPlan) -> list[str]:
+    """The words that give every target the project's secrets: names and places, no values."""
+    words = []
+    for name, place in plan.secrets.items():
+        if isinstance(place, Path):
+            quoted = str(place).replace('"', '""')
+            words += ["--allow", f"fs.read={place}"]
+            words += ["--set", f'*.secrets+=id={name},"src={quoted}"']
+        else:
+            words += ["--set", f"*.secrets+=id={name},env={place}"]
+    return words

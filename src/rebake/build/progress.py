@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rebake.build.progress_state import BuildProgress, FailedStep, Vertex
+from rebake.build.progress_state import BuildProgress, FailedStep, Vertex, closing_error
 from rebake.build.rawjson import as_shown, count_of, document, moment, objects, text_of
 from rebake.build.usage import parse_crates, parse_usage
 from rebake.redact import Redactor
@@ -277,7 +277,10 @@ class ProgressReader:
     def _failure(self) -> FailedStep | None:
         failed = [self._vertices[digest] for digest in self._failed]
         # Steps that were only stopped because another one failed carry an error too.
-        for vertex in [v for v in failed if not _canceled(v.error)] or failed:
+        own = [vertex for vertex in failed if not _canceled(vertex.error)] or failed
+        # And so does a base image whose record was pruned, though the build goes on without it.
+        closing = closing_error(self._messages)
+        for vertex in [v for v in own if closing.endswith(v.error)] or own:
             return FailedStep(vertex.name, vertex.error, tuple(vertex.tail))
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rebake.build.usage import cache_use
@@ -70,10 +70,7 @@ class BuildProgress:
     @property
     def error_message(self) -> str:
         """Buildx's closing error without its `ERROR: ` mark; empty when there is none."""
-        for text in reversed(self.messages):
-            if text.startswith("ERROR: "):
-                return text.removeprefix("ERROR: ")
-        return ""
+        return closing_error(self.messages)
 
     def records(self) -> tuple[StepRecord, ...]:
         """The steps in the form that the history keeps."""
@@ -94,6 +91,14 @@ class BuildProgress:
             )
             for step in self.steps
         )
+
+
+def closing_error(messages: Sequence[str]) -> str:
+    """Return buildx's closing error out of its plain lines; empty when there is none."""
+    for text in reversed(messages):
+        if text.startswith("ERROR: "):
+            return text.removeprefix("ERROR: ")
+    return ""
 
 
 @dataclass

@@ -2,10 +2,85 @@
 
 from __future__ import annotations
 
-from rebake.build.plan import BuildPlan
-from rebake.build.progress_state import BuildProgress
-from rebake.history.records import ImageRecord, LayerRecord
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from rebake.build.plan import DEPENDENCIES, BuildPlan
+from rebake.history.evidence import Evidence
+from rebake.history.records import BuildRecord, ImageRecord, LayerRecord, StepRecord
 from rebake.results import ImageResult
+
+if TYPE_CHECKING:  # a build with nothing to do reads no progress
+    from rebake.build.progress_state import BuildProgress
+
+
+@dataclass
+class Bakes:
+    """All bakes of one build, as they end: what each did.
+
+    Attributes:
+        layer: what was done for the dependency layer, after the images; None for nothing.
+    """
+
+    progresses: list[BuildProgress] = field(default_factory=list)
+    layer: BuildProgress | None = None
+
+    @property
+    def all(self) -> list[BuildProgress]:
+        """In order, the dependency layer's last."""
+        return [*self.progresses, *([self.layer] if self.layer is not None else [])]
+
+    @property
+    def context_bytes(self) -> int:
+        """Bytes of build contexts that were sent."""
+        return sum(progress.context_bytes for progress in self.all)
+
+    @property
+    def downloaded_bytes(self) -> int:
+        """Bytes of layers that were pulled."""
+        return sum(progress.downloaded_bytes for progress in self.all)
+
+    @property
+    def crates(self) -> tuple[str, ...] | None:
+        """The packages that cargo compiled for the images; None where no step told."""
+        told = [p.crates for p in self.progresses if p.crates is not None]
+        return tuple(dict.fromkeys(name for one in told for name in one)) if told else None
+
+    def into(self, record: BuildRecord, evidence: Evidence | None) -> BuildRecord:
+        """The record of the build with what its bakes did."""
+        return replace(
+            record,
+            context_bytes=self.context_bytes,
+            downloaded_bytes=self.downloaded_bytes,
+            steps=self.records(),
+            evidence=evidence,
+        )
+
+    def records(self) -> tuple[StepRecord, ...]:
+        """The steps of all bakes, each with its attempt; times count from the first one's start."""
+        starts = [p.started_at for p in self.all if p.started_at is not None]
+        zero = min(starts, default=0.0)
+        found = [
+            replace(step, attempt=number)
+            for number, progress in enumerate(self.progresses, 1)
+            for step in _later(progress, zero)
+        ]
+        if self.layer is not None:
+            found += [
+                replace(step, attempt=0, target=DEPENDENCIES) for step in _later(self.layer, zero)
+            ]
+        return tuple(found)
+
+
+def _later(progress: BuildProgress, zero: float) -> Iterable[StepRecord]:
+    after = 0.0 if progress.started_at is None else round(progress.started_at - zero, 6)
+
+    def moved(moment: float | None) -> float | None:
+        return None if moment is None else round(moment + after, 6)
+
+    for step in progress.records():
+        yield replace(step, started_s=moved(step.started_s), ended_s=moved(step.ended_s))
 
 
 def arguments(plan: BuildPlan) -> dict[str, str]:

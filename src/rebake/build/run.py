@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rebake import __version__
-from rebake.build import doubts, gate, network, recording, resend, seed, skip
+from rebake.build import doubts, gate, ids, network, outside, recording, resend, seed, skip
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
 from rebake.build.evidence import Collector, modes_by_half
-from rebake.build.inputs import build_id, digest_of, read_inputs
+from rebake.build.inputs import digest_of, read_inputs
 from rebake.build.layers import LayersMeanwhile
+from rebake.build.mends import Mends, seed_plan
 from rebake.build.plan import RECIPE, BuildPlan, Half, PlannedImage
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
@@ -27,14 +28,13 @@ from rebake.history.store import History
 from rebake.project.git import GitState, read_state
 from rebake.project.project import Project
 from rebake.report.events import OnEvent
-from rebake.results import BuildResult, ImageResult
+from rebake.results import IN_DOUBT, BuildResult, ImageResult
 
 if TYPE_CHECKING:
     from rebake.build.progress_state import BuildProgress
 
 Say = Callable[[str], None]
 LayersOf = Callable[[ImageResult, History], tuple[LayerRecord, ...]]
-_LAYER_STAGES = frozenset({"skeleton", "deps"})  # of backend/Dockerfile
 
 
 class ImageStore(Protocol):
@@ -115,8 +115,8 @@ class _Build:
         self.started, self.began = time.time(), time.monotonic()
         self.git: Future[GitState | None] | None = None
         self.inputs = read_inputs(self.plan)
-        self.plan = resend.with_names(self.project, self.plan).expecting(
-            {half: build_id(self.inputs[half]) for half in self.plan.halves}
+        self.plan = ids.expecting(
+            resend.with_names(self.project, self.plan), self.project.workspace, self.inputs
         )
         self.before: Mapping[str, ImageInfo | None] = {}
         self.caches = seed.CacheState(layer=False, remote=False, built=False)
@@ -124,18 +124,24 @@ class _Build:
         digests = {name: digest_of(files) for name, files in self.inputs.items()}
         self.modes = modes_by_half(self.plan, self.inputs)
         self.doubt, environment = doubts.of_plan(self.plan, os.environ)
+        self.in_doubt = ""  # what alone was the reason to build
+        self.taken_in: dict[str, str] = {}
+        self.bases: dict[str, str] = {}
         around = {
             "engine": self.endpoint.docker_host,
             "host settings": self.surroundings.host_settings,
             "rebake": __version__,
+            # Which there are, never what they are: another value is no other image.
+            **({"secrets": " ".join(sorted(self.plan.secrets))} if self.plan.secrets else {}),
         }
+        attested = {"provenance": "min"} if self.plan.provenance else {}
         self.keys = {
             image.service: skip.image_key(
                 inputs={n: digests[n] for n in (RECIPE, *image.needs)},
                 modes={half: self.modes[half] for half in image.needs},
                 arguments=self.plan.variables,
                 base_images=self.surroundings.base_images,
-                surroundings={**around, "export": self.plan.export, **environment},
+                surroundings={**around, **attested, "export": self.plan.export, **environment},
             )
             for image in self.plan.images
         }
@@ -148,6 +154,10 @@ class _Build:
             }
         self.layer_key = self.packages.get("backend", "")
         self.networks = network.Networks()
+        self.bakes = recording.Bakes()
+        self.outside = outside.Images(
+            self.plan, self.inputs, self.surroundings.base_images, self.images.image
+        )
 
     def run(self) -> BuildResult:
         """Do it."""
@@ -159,20 +169,21 @@ class _Build:
                 f"{', '.join(hidden)}: new content, but the old size and time: all is sent again"
             )
             self.plan = resend.renew(self.project, self.plan)
+        self.outside.wait()
         try:
             result, made, layers = self._bake_until_right()
         except BakeStopped as stopped:
             ended: Outcome = "interrupted" if isinstance(stopped.error, Interrupted) else "failed"
-            self._record(ended, stopped.progress, {})
+            self._record(ended, {})
             if isinstance(stopped.error, BuildFailed) and resend.had_other_sources(stopped):
                 stopped.error.next_step = "files changed while it began: run the command again"
             raise stopped.error from stopped
         try:
             layer = self._dependency_layer()
         except Interrupted:
-            self._record("done", result.progress, made, layers=layers.of)
+            self._record("done", made, layers=layers.of)
             raise
-        self._record("done", result.progress, made, layers=layers.of, layer=layer)
+        self._record("done", made, layers=layers.of, layer=layer)
         return BuildResult(
             made,
             result.progress.steps,
@@ -183,21 +194,25 @@ class _Build:
 
     def _bake_until_right(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
         """Bake; again, for each reason once, where something is amiss that another bake mends."""
-        mends = [self._with_seed, self._without_seed, self._send_again]
-        mends += [self._with_network] * len(self.plan.halves)
+        mends = Mends(
+            self.project, self.inputs, self.caches, self.networks, self.evidence, say=self.say
+        )
         while True:
             try:
                 return self._bake()
             except (BakeStopped, WrongImage) as error:
-                mend = next((mend for mend in mends if mend(error)), None)
-                if mend is None:
+                plan = mends.plan_after(error, self.plan)
+                if plan is None:
                     raise
-                if isinstance(error, BakeStopped):
-                    self.surroundings.on_steps(error.progress)
-                mends.remove(mend)
+                self.plan = plan
 
     def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
-        result = bake(self.plan, self.endpoint, self.on_event)
+        try:
+            result = bake(self.plan, self.endpoint, self.on_event)
+        except BakeStopped as stopped:
+            self.bakes.progresses.append(stopped.progress)
+            raise
+        self.bakes.progresses.append(result.progress)
         now = self._ask_images()
         made = {
             image.service: self._made(image, now[image.ref], result) for image in self.plan.images
@@ -207,83 +222,44 @@ class _Build:
         )
         if self.plan.mode == "prod":
             try:
-                gate.check(self.plan.images, made, self.endpoint)
+                wanted = {i.service: self.plan.expected_ids(i) for i in self.plan.images}
+                told = gate.check(self.plan.images, made, wanted, self.endpoint)
             except WrongImage as error:
                 # Without its name, nothing can start it by mistake.
                 self.images.remove_image(made[error.service].ref, force=True)
                 raise
+            made = {name: replace(image, build_id=told[name]) for name, image in made.items()}
         return result, made, layers
-
-    def _with_seed(self, error: BakeStopped | WrongImage) -> bool:
-        """After a build that found the cache mount empty: fill it from the dependency layer."""
-        failure = error.progress.failure if isinstance(error, BakeStopped) else None
-        if not self.plan.refuse_empty or failure is None or not seed.was_empty(failure.error):
-            return False
-        self._take(seed.after_refusal(self.caches))
-        self.networks.need("backend")  # the mount with what was downloaded may be gone too
-        self.plan = self.plan.networked(self.networks.by_half)
-        self.evidence.target_was_empty = True
-        return True
-
-    def _with_network(self, error: BakeStopped | WrongImage) -> bool:
-        """After a step that failed without a network: whether to try once more with one."""
-        failure = error.progress.failure if isinstance(error, BakeStopped) else None
-        if failure is None or not network.was_missed(failure.error):
-            return False
-        half: Half = "ui" if "build-ui" in failure.step.name else "backend"
-        if not self.networks.need(half):
-            return False
-        self.say(f"{half}: it failed without a network, so once more with one")
-        self.plan = self.plan.networked(self.networks.by_half)
-        return True
-
-    def _without_seed(self, error: BakeStopped | WrongImage) -> bool:
-        """After a dependency layer that could not be made: whether to try once more without it."""
-        failure = error.progress.failure if isinstance(error, BakeStopped) else None
-        if self.plan.seed == "none" or failure is None or failure.step.stage not in _LAYER_STAGES:
-            return False
-        self.say("the dependency layer could not be made: compiling without it")
-        self.plan = self.plan.seeded("none", "the dependency layer could not be made")
-        return True
-
-    def _send_again(self, error: BakeStopped | WrongImage) -> bool:
-        """After a build of other sources than the plan's: whether to try once more, all sent anew.
-
-        Not where files were changed in the meantime: that is for the user to know.
-        """
-        if not resend.had_other_sources(error):
-            return False
-        if read_inputs(self.plan) != self.inputs:
-            return False
-        self.say(
-            "a file changed, but kept its size and time, so it was not sent: all is sent again"
-        )
-        try:
-            self.plan = resend.renew(self.project, self.plan)
-        except OSError:
-            return False
-        return True
 
     # nothing to do
 
     def _nothing_to_do(self) -> dict[str, ImageRecord] | None:
         """The images, when every one of them would only be made again as it is."""
-        if self.doubt:
-            return None
         lasts = {i.service: self._last(i.service, i.ref) for i in self.plan.images}
         # The history alone nearly always tells that something changed: then nothing is asked twice.
         if any(not skip.same_key(i, self.keys[i], last) for i, last in lasts.items()):
             return None
         self.before = self._ask_images()
-        found = {}
+        found, known = {}, dict[str, StoredBuild]()
         for image in self.plan.images:
             there = self.before[image.ref]
             present = {there.id, there.digest} if there is not None else frozenset[str]()
             key, last = self.keys[image.service], lasts[image.service]
             record = skip.made_already(image.service, key, image.ref, present, last)
-            if record is None:
+            if record is None or last is None:
                 return None
-            found[image.service] = record
+            found[image.service], known[image.service] = record, last
+        if not self.doubt:
+            changed, self.doubt = self.outside.unlike(known)
+            if changed:
+                return None
+        if self.doubt:
+            self.in_doubt = self.doubt
+            self.say(f"nothing seems changed; built all the same, in doubt: {self.doubt}")
+            return None
+        for last in known.values():
+            self.taken_in |= outside.settings_in(last.record.settings)
+            self.bases |= last.record.base_images
         return found
 
     def _ask_images(self) -> dict[str, ImageInfo | None]:
@@ -306,9 +282,7 @@ class _Build:
             for image in self.plan.images
         }
         reason = "nothing changed: all files, arguments and base images are those of the images"
-        self._record(
-            "done", None, made, layers=lambda i, _: found[i.service].layers, skipped=reason
-        )
+        self._record("done", made, layers=lambda i, _: found[i.service].layers, skipped=reason)
         seconds = time.monotonic() - self.began
         return BuildResult(made, (), seconds, skipped=reason, mode=self.plan.mode)
 
@@ -331,7 +305,7 @@ class _Build:
                 remote=self.plan.remote is not None,
                 built=self._last_prod is not None,
             )
-            self._take(seed.choose(self.caches))
+            self.plan = seed_plan(self.plan, seed.choose(self.caches), self.say)
         known = self._last_settings() if not self.plan.no_cache else {}
         inputs = {h: f"{self.digests[h]}{self.digests[RECIPE]}" for h in self.plan.halves}
         self.networks.choose(known, inputs, self.packages)
@@ -339,11 +313,7 @@ class _Build:
             self.networks.need("backend")
         self.plan = self.plan.networked(self.networks.by_half)
         self.evidence.begin(self.plan)
-
-    def _take(self, choice: seed.Choice) -> None:
-        self.plan = self.plan.seeded(choice.seed, choice.reason, refuse_empty=choice.refuse_empty)
-        if choice.seed == "deps":
-            self.say(choice.reason)
+        self.outside.begin(self.evidence.targets_known)
 
     def _known_layer(self) -> str:
         """The key of the dependency layer that the last build left on this engine."""
@@ -364,7 +334,7 @@ class _Build:
         if not wanted or known == self.layer_key:
             return known
         if (made := make_dependency_layer(self.plan, self.endpoint, self.on_event)) is not None:
-            self.surroundings.on_steps(made)
+            self.bakes.layer = made
             return self.layer_key
         self.say("the dependency layer could not be made; a lost cache mount will cost minutes")
         return known
@@ -378,7 +348,7 @@ class _Build:
             ref=image.ref,
             digest=result.digests.get(image.target) or (info.digest if info else ""),
             bytes=info.bytes if info else 0,
-            build_id=self.plan.build_ids[image.half],
+            build_id=self.plan.expected_ids(image)[0],
             built=old is None or info is None or old.id != info.id,
             seconds=recording.target_seconds(result.progress, image.target),
             label=info.labels.get(gate.LABEL, "") if info else "",
@@ -389,7 +359,6 @@ class _Build:
     def _record(
         self,
         outcome: Outcome,
-        progress: BuildProgress | None,
         made: Mapping[str, ImageResult],
         *,
         layers: LayersOf = lambda _image, _store: (),
@@ -397,6 +366,9 @@ class _Build:
         layer: str = "",
     ) -> None:
         state = self.git.result() if self.git is not None else None
+        if self.bakes.progresses:
+            self.taken_in = self.outside.settings(self.evidence.targets)
+            self.bases = self.outside.base_images(self.taken_in)
         record = BuildRecord(
             project=self.project.cache_id,
             worktree=str(self.project.root),
@@ -420,17 +392,17 @@ class _Build:
                 seed.SETTING: layer or self._known_layer(),
                 "seed": self.plan.seed_reason,
                 **self.networks.settings(self._last_settings()),
+                **self.taken_in,
+                **({IN_DOUBT: self.in_doubt} if self.in_doubt else {}),
             },
-            base_images=self.surroundings.base_images,
+            base_images={**self.bases, **self.surroundings.base_images},
         )
-        if progress is not None:
-            self.surroundings.on_steps(progress)
-            record = replace(
-                record,
-                context_bytes=progress.context_bytes,
-                downloaded_bytes=progress.downloaded_bytes,
-                steps=progress.records(),
-                evidence=self.evidence.gather(self.plan, self.inputs, self.modes, progress.crates),
+        if self.bakes.progresses:
+            for progress in self.bakes.all:
+                self.surroundings.on_steps(progress)
+            crates, modes = self.bakes.crates, self.modes
+            record = self.bakes.into(
+                record, self.evidence.gather(self.plan, self.inputs, modes, crates)
             )
         with contextlib.suppress(OSError):
             self.store.record(record)

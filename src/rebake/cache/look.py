@@ -23,14 +23,28 @@ _SOON_S = 3600.0  # growth within less than that says nothing
 _VOLUME = "volume bytes"  # the kind of a sample that holds a volume's own size, by its own name
 
 
-def look(
-    endpoint: Endpoint,
-    owner: Owner,
-    past: Past,
-    log: CacheLog,
-    *,
-    patience_s: float = _LIMIT_S,
-) -> Inventory:
+class Asked:
+    """The engine's answers, all asked for at once, and begun as early as possible.
+
+    The list of the builder's cache is what takes long: half a second for a thousand records.
+
+    Args:
+        endpoint: the engine.
+        patience_s: seconds that the volumes' sizes may take, since the engine walks through all of
+            their files. After that, the sizes of the last time are told, with a note.
+    """
+
+    def __init__(self, endpoint: Endpoint, patience_s: float = _LIMIT_S) -> None:
+        pool = ThreadPoolExecutor(max_workers=4)
+        self.patience_s = patience_s
+        self.records = pool.submit(build_cache.records, endpoint)
+        self.images = pool.submit(stock.images, endpoint)
+        self.containers = pool.submit(stock.containers, endpoint)
+        self.volumes = pool.submit(stock.volumes, endpoint)
+        pool.shutdown(wait=False)
+
+
+def look(endpoint: Endpoint, owner: Owner, past: Past, log: CacheLog, asked: Asked) -> Inventory:
     """Put the inventory together.
 
     Args:
@@ -38,26 +52,26 @@ def look(
         owner: what is this project's.
         past: what the history knows.
         log: the list of caches; brought up to date.
-        patience_s: seconds that the volumes' sizes may take, since the engine walks through all of
-            their files. After that, the sizes of the last time are told, with a note.
+        asked: what the engine was asked.
 
     Raises:
         CachesHidden: the engine can't be asked.
         TimedOut: it does not answer.
     """
-    with ThreadPoolExecutor(max_workers=5) as pool:
-        measured = pool.submit(stock.volume_sizes, endpoint, patience_s)
-        listed = pool.submit(stock.images, endpoint)
-        running = pool.submit(stock.containers, endpoint)
-        named = pool.submit(stock.volumes, endpoint)
-        records = build_cache.records(endpoint)
-        stored, containers, volumes = listed.result(), running.result(), named.result()
-        if records is None or stored is None or containers is None or volumes is None:
-            raise _silence(endpoint)
-        owned = layer_claims.settle(log, records)
-        images = _images(endpoint, owner, past, stored, containers)
-        sizes = measured.result()
-    ours, notes = _with_sizes(endpoint, log, owner, volumes, sizes)
+    pool = ThreadPoolExecutor(max_workers=1)
+    sizes = pool.submit(_sizes, endpoint, owner, asked)
+    pool.shutdown(wait=False)
+    stored, containers, volumes = (
+        asked.images.result(), asked.containers.result(), asked.volumes.result()
+    )  # fmt: skip
+    if stored is None or containers is None or volumes is None:
+        raise _silence(endpoint)
+    images = _images(endpoint, owner, past, stored, containers)
+    records = asked.records.result()
+    if records is None:
+        raise _silence(endpoint)
+    owned = layer_claims.settle(log, records)
+    ours, notes = _with_sizes(endpoint, log, owner, volumes, sizes.result())
     fills = log.fills()
     caches = (
         *assemble.mount_caches(owner, records, fills),
@@ -67,6 +81,17 @@ def look(
     )
     _remember(log, owner, caches, () if notes else ours)
     return _with_growth(Inventory(caches, notes=notes), log, owner)
+
+
+def _sizes(endpoint: Endpoint, owner: Owner, asked: Asked) -> dict[str, int] | None:
+    """The sizes of volumes, where any of them is ours.
+
+    The engine can only measure everybody's, which takes it seconds.
+    """
+    volumes = asked.volumes.result()
+    if not volumes or not assemble.own_volumes(owner, volumes):
+        return None
+    return stock.volume_sizes(endpoint, asked.patience_s)
 
 
 def _silence(endpoint: Endpoint) -> RebakeError:

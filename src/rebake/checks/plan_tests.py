@@ -63,7 +63,9 @@ def parts_of_test(tree: Tree, pytest_args: Sequence[str] = ()) -> list[Part]:
 def parts_of_e2e(tree: Tree, pytest_args: Sequence[str] = ()) -> list[Part]:
     """Return the parts of `e2e`. Arguments that select nothing here are no failure."""
     ok = (0, NOTHING_COLLECTED) if pytest_args else (0,)
-    part = _pytest("end to end", "e2e", ("tests/e2e", *pytest_args), ok)
+    # Two lanes; tests/e2e/conftest.py says which test belongs to which.
+    args = pytest_args or ("-n", "2")
+    part = _pytest("end to end", "e2e", ("tests/e2e", *args), ok)
     # On a bare machine everything is fetched, made and compiled for the first time.
     part = replace(part, timeout_s=3600.0)
     return when(any(_is_test(name) for name in tree.files), part)

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any, cast
 import platformdirs
 
 from rebake.config import kept
+from rebake.config.cross_check import cross_check
+from rebake.config.place import ENV_PREFIX, ENVIRONMENT, FILE_NAME, Place, variable_name
 from rebake.config.values import FREE_TABLES, Tree, table_of, tree_of
 from rebake.errors import ConfigError, NotAProject, Problem, ProjectError
 
 if TYPE_CHECKING:
     from rebake.config.model import Config
 
-FILE_NAME = "rebake.toml"
-_ENVIRONMENT = Path("environment")  # stands where a file's name would
-_ENV_PREFIX = "REBAKE_"
 _SERVICES = "services"  # the model's property
 # REBAKE_* variables that belong to other parts: no keys of rebake.toml.
 _ENV_RESERVED = frozenset(
@@ -129,9 +128,9 @@ def _check(
     merged: Tree = {}
     sources: dict[str, str] = {}
     problems: list[Problem] = []
-    places: dict[str, _Place] = {}
+    places: dict[str, Place] = {}
 
-    def add(tree: Tree, source: str, place: _Place) -> None:
+    def add(tree: Tree, source: str, place: Place) -> None:
         for key, value in _flatten(tree):
             problem = _unknown(key, known, place)
             if problem:
@@ -140,54 +139,21 @@ def _check(
             _put(merged, key, value)
             sources[key], places[key] = source, place
 
-    add(defaults, "default", _Place(Path("defaults.toml"), ""))
+    add(defaults, "default", Place(Path("defaults.toml"), ""))
     for file, text in files:
-        add(_parse(file, text), str(file), _Place(file, text))
-    add(_from_environment(env, known, problems), "environment", _Place(_ENVIRONMENT, ""))
+        add(_parse(file, text), str(file), Place(file, text))
+    add(_from_environment(env, known, problems), "environment", Place(ENVIRONMENT, ""))
     for key, value in flags.items():
         _put(merged, key, value)
-        sources[key], places[key] = "flag", _Place(Path("flags"), "")
+        sources[key], places[key] = "flag", Place(Path("flags"), "")
 
     config = _validate(merged, places, problems)
     if config is not None:
-        problems += _cross_check(config, places)
+        problems += cross_check(config, places)
     if problems or config is None:
         raise ConfigError(problems)
     values = config.model_dump(mode="json") | {_SERVICES: list(config.services)}
     return kept.Kept(values, sources)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A source of values: its file and text, to find lines in."""
-
-    file: Path
-    text: str
-
-    def shown(self, key: str) -> str:
-        """The key as it stands in this source."""
-        return _variable(key) if self.file == _ENVIRONMENT else key
-
-    def line(self, key: str) -> int | None:
-        """The line (from 1) that sets `key`, or its table's line."""
-        table, _, name = key.rpartition(".")
-        current, table_line = "", None
-        for number, line in enumerate(self.text.splitlines(), 1):
-            heading = re.match(r"\s*\[([^\[\]]+)\]", line)
-            if heading:
-                current = re.sub(r"[\s\"']", "", heading[1])
-                if current in {key, table}:
-                    table_line = number
-                continue
-            found = re.match(r"\s*([\w.\"'-]+)\s*=", line)
-            if found:
-                word = found[1].replace('"', "").replace("'", "")
-                full = f"{current}.{word}" if current else word
-                if full == key or (current == table and word == name):
-                    return number
-                if key.startswith(full + "."):  # an inline table
-                    return number
-        return table_line
 
 
 def _read(file: Path) -> str:
@@ -213,7 +179,7 @@ def _parse(file: Path, text: str) -> Tree:
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and prefix.removesuffix(".") not in FREE_TABLES:
             # A free table stays visible when it is empty, so that its name is known.
             if key in FREE_TABLES and not value:
                 yield key, value
@@ -231,7 +197,7 @@ def _put(tree: Tree, key: str, value: object) -> None:
     tree[name] = value
 
 
-def _unknown(key: str, known: Mapping[str, object], place: _Place) -> Problem | None:
+def _unknown(key: str, known: Mapping[str, object], place: Place) -> Problem | None:
     table, _, _name = key.rpartition(".")
     if key in known or table in FREE_TABLES or key in FREE_TABLES:
         return None
@@ -250,14 +216,14 @@ def _from_environment(
     env: Mapping[str, str], known: Mapping[str, object], problems: list[Problem]
 ) -> Tree:
     tree: Tree = {}
-    names = {_variable(key): key for key in known}
+    names = {variable_name(key): key for key in known}
     for variable, text in sorted(_variables(env)):
         key = names.get(variable)
         if key is None:
             match = difflib.get_close_matches(variable, list(names), n=1, cutoff=0.6)
             problems.append(
                 Problem(
-                    _ENVIRONMENT,
+                    ENVIRONMENT,
                     variable,
                     "unknown variable",
                     suggestion=f"did you mean {match[0]}?" if match else "",
@@ -271,12 +237,8 @@ def _from_environment(
 def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the variables that set keys, or mean to."""
     for variable, text in env.items():
-        if variable.startswith(_ENV_PREFIX) and variable not in _ENV_RESERVED:
+        if variable.startswith(ENV_PREFIX) and variable not in _ENV_RESERVED:
             yield variable, text
-
-
-def _variable(key: str) -> str:
-    return _ENV_PREFIX + re.sub(r"[^A-Z0-9]", "_", key.upper())
 
 
 def _convert(text: str, like: object) -> object:
@@ -292,7 +254,7 @@ def _convert(text: str, like: object) -> object:
     return text
 
 
-def _validate(tree: Tree, places: Mapping[str, _Place], problems: list[Problem]) -> Config | None:
+def _validate(tree: Tree, places: Mapping[str, Place], problems: list[Problem]) -> Config | None:
     from pydantic import ValidationError
 
     from rebake.config.model import Config
@@ -307,22 +269,45 @@ def _validate(tree: Tree, places: Mapping[str, _Place], problems: list[Problem])
                 (k for n in range(len(location), 0, -1) if (k := ".".join(location[:n])) in places),
                 ".".join(location),
             )
+            place = places.get(key, Place(Path(FILE_NAME), ""))
+            expected = _expected(item["type"], item.get("ctx", {}), item["msg"])
+            entry = _entry(location[key.count(".") + 1 :])
+            if entry:  # of a list of tables: each of its keys may be wrong
+                number, name = entry
+                missing = item["type"] == "missing"
+                problems.append(
+                    Problem(
+                        place.file,
+                        f"{place.shown(key)}[{number}].{name}",
+                        "is missing" if missing else f"{item['input']!r} can't be used",
+                        "" if missing else expected,
+                        place.nth(key, number),
+                    )
+                )
+                continue
             if key in seen:
                 continue
             seen.add(key)
-            place = places.get(key, _Place(Path(FILE_NAME), ""))
-            expected = _expected(item["type"], item.get("ctx", {}), item["msg"])
+            in_secrets = key.partition(".")[0] == "secrets"
             problems.append(
                 Problem(
                     place.file,
                     place.shown(key),
-                    f"{item['input']!r} can't be used",
+                    # A secret is written here by mistake, sometimes: it is not repeated.
+                    "can't be used" if in_secrets else f"{item['input']!r} can't be used",
                     expected,
                     place.line(key),
                     _nearest(item["input"], expected) if item["type"] == "literal_error" else "",
                 )
             )
         return None
+
+
+def _entry(rest: Sequence[str]) -> tuple[int, str] | None:
+    """Number and key of what is wrong inside a list of tables; None where it is something else."""
+    if len(rest) == 2 and rest[0].isdecimal():  # noqa: PLR2004 - the number and the key
+        return int(rest[0]), rest[1]
+    return None
 
 
 def _nearest(given: object, expected: str) -> str:
@@ -340,6 +325,12 @@ def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
         "tuple_type": "a list of strings",
         "dict_type": "a table",
         "too_short": "at least one entry",
+        "string_too_short": "some text",
+        "model_type": "a table",
+        "extra_forbidden": "no such key",
+        "date_type": "a date, as in 2027-01-31",
+        "date_from_datetime_parsing": "a date, as in 2027-01-31",
+        "date_from_datetime_inexact": "a date, as in 2027-01-31",
     }
     if kind in words:
         return words[kind]
@@ -350,50 +341,3 @@ def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
     if kind in {"greater_than_equal", "less_than_equal", "greater_than", "less_than"}:
         return message.removeprefix("Input should be ")
     return message.removeprefix("Value error, ")
-
-
-def _cross_check(config: Config, places: Mapping[str, _Place]) -> Iterator[Problem]:
-    """What no single value shows: names that must exist, paths that must stay inside."""
-
-    def problem(key: str, message: str, expected: str = "", suggestion: str = "") -> Problem:
-        place = places.get(key, _Place(Path(FILE_NAME), ""))
-        name, line = place.shown(key), place.line(key)
-        return Problem(place.file, name, message, expected, line, suggestion)
-
-    for mode in ("dev", "prod"):
-        ports: Mapping[str, int] = getattr(config, mode).ports
-        for name in ports:
-            # A default port of a service that this project does not have is no fault of anyone's.
-            default = not places[f"{mode}.ports.{name}"].text
-            if name not in config.services and not default:
-                match = difflib.get_close_matches(name, config.services, n=1)
-                yield problem(
-                    f"{mode}.ports.{name}",
-                    "no such service",
-                    f"one of {', '.join(config.services)}",
-                    f"did you mean {match[0]}?" if match else "",
-                )
-        taken: dict[int, str] = {}
-        # Those that somebody set come last: the fault is named where it was made.
-        mine = [name for name in ports if name in config.services]
-        given = sorted(mine, key=lambda name: places[f"{mode}.ports.{name}"].text != "")
-        for name in given:
-            port = ports[name]
-            if port in taken:
-                yield problem(f"{mode}.ports.{name}", f"port {port} is {taken[port]}'s already")
-            taken[port] = name
-    for alias, service in config.aliases.items():
-        if service not in config.services:
-            yield problem(
-                f"aliases.{alias}", f"no such service: {service}", ", ".join(config.services)
-            )
-    for key, text in (
-        ("backend.path", config.backend.path),
-        ("ui.path", config.ui.path),
-        ("docker.compose_prod", config.docker.compose_prod),
-        ("docker.compose_dev", config.docker.compose_dev),
-        ("docker.bake", config.docker.bake),
-    ):
-        path = Path(text)
-        if path.is_absolute() or ".." in path.parts or text.startswith("-"):
-            yield problem(key, f"{text!r} leaves the project", "a path inside the project's folder")

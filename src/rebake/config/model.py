@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from rebake.config.amounts import parse_age, parse_size
 
@@ -27,6 +39,11 @@ ImageRef = Annotated[
         pattern=r"^[a-z0-9][A-Za-z0-9._/-]*(?::[0-9]+/[A-Za-z0-9._/-]+)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?$"
     ),
 ]
+SecretName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*(?:[-_][A-Za-z0-9]+)*$", max_length=60)
+]
+_PLACES = '{ env = "VARIABLE" } or { file = "path" }, and never the secret itself'
+_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 RelativePath = Annotated[str, StringConstraints(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -97,6 +114,7 @@ class BuildTable(Table):
     dependency_layer: bool
     compiler_cache: Literal["none", "sccache"]
     compression: Literal["none", "zstd", "gzip"]
+    provenance: bool
 
 
 class CacheTable(Table):
@@ -142,6 +160,66 @@ class DevTable(StackTable):
     """`[dev]`."""
 
     watch: Literal["auto", "events", "polling"]
+
+
+class SignTable(Table):
+    """`[sign]`."""
+
+    method: Literal["key", "keyless"]
+    key: str
+    public_key: str
+    password_file: str
+    identity: str
+    issuer: str
+    folder: str
+    required: bool
+
+
+class SecretSource(Table):
+    """Where a secret's value is; never the value itself."""
+
+    env: str = ""
+    file: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: object) -> object:
+        known = list(cls.__pydantic_fields__)
+        if not isinstance(value, dict):
+            raise ValueError(_PLACES)  # noqa: TRY004 - pydantic shows these alone
+        for name in value:
+            if name not in known:
+                match = difflib.get_close_matches(str(name), known, n=1)
+                meant = f"did you mean {match[0]}?" if match else f"known: {', '.join(known)}"
+                msg = f"{_PLACES}; {name!r} is no key of a secret: {meant}"
+                raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if bool(self.env) == bool(self.file):
+            raise ValueError(_PLACES)
+        if self.env and not _VARIABLE.match(self.env):
+            msg = f"the name of a variable, such as NPM_TOKEN, in {_PLACES}"
+            raise ValueError(msg)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _only_given(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return {name: value for name, value in write(self).items() if value}
+
+
+class RunSecretSource(SecretSource):
+    """A secret of running services; all of them get it when none is named."""
+
+    services: Annotated[tuple[ServiceName, ...], Field(strict=False)] = ()
+
+
+class SecretsTable(Table):
+    """`[secrets]`."""
+
+    build: dict[SecretName, SecretSource]
+    run: dict[SecretName, RunSecretSource]
 
 
 class SmokeTable(Table):
@@ -209,6 +287,48 @@ class BenchmarkTable(Table):
     limits: BenchmarkLimitsTable
 
 
+class IgnoreTable(Table):
+    """`[[scan.ignore]]`."""
+
+    id: Annotated[str, StringConstraints(min_length=1)]
+    reason: Annotated[str, StringConstraints(min_length=1)]
+    expires: Annotated[date, Field(strict=False)]
+    target: str = ""
+
+
+class ScanTable(Table):
+    """`[scan]`."""
+
+    scanner: Literal["trivy", "grype", "snyk"]
+    severity: Literal["low", "medium", "high", "critical"]
+    ignore_unfixed: bool
+    offline: bool
+    db_repository: str
+    db_folder: str
+    db_max_age: str
+    ignore: Annotated[tuple[IgnoreTable, ...], Field(strict=False)]
+
+    @field_validator("db_max_age")
+    @classmethod
+    def _age(cls, value: str) -> str:
+        if value:
+            parse_age(value)
+        return value
+
+    @field_validator("db_repository")
+    @classmethod
+    def _repository(cls, value: str) -> str:
+        if value and not REPOSITORY.match(value.rpartition("/")[0] + "/" + _untagged(value)):
+            msg = "registry/repository, or registry/repository:tag"
+            raise ValueError(msg)
+        return value
+
+
+def _untagged(reference: str) -> str:
+    """The last part of a reference, without its tag."""
+    return reference.rpartition("/")[2].partition(":")[0]
+
+
 class Config(Table):
     """All of rebake.toml."""
 
@@ -222,9 +342,12 @@ class Config(Table):
     cache: CacheTable
     dev: DevTable
     prod: StackTable
+    sign: SignTable
     smoke: SmokeTable
     history: HistoryTable
+    secrets: SecretsTable
     benchmark: BenchmarkTable
+    scan: ScanTable
     aliases: dict[str, ServiceName]
 
     @property

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 # Tables whose keys are names of the user's choice: they stay dictionaries.
-FREE_TABLES = frozenset({"dev.ports", "prod.ports", "aliases"})
+FREE_TABLES = frozenset({"dev.ports", "prod.ports", "secrets.build", "secrets.run", "aliases"})
 
 Tree = dict[str, Any]
 

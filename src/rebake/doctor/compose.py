@@ -13,10 +13,10 @@ from typing import Any
 
 from rebake.doctor import cache_exports
 from rebake.doctor.case import ASK_LIMIT_S, Case, read_json
-from rebake.doctor.compose_rules import Breach, breaches
 from rebake.doctor.diagnosis import Diagnosis, error, ok, warning
 from rebake.project.dockerfile import Dockerfile
 from rebake.results import Mode
+from rebake.scan.compose_rules import Breach, breaches
 from rebake.stack.plan import StackPlan, compose_words, plan_stack
 
 MODES: tuple[Mode, ...] = ("prod", "dev")

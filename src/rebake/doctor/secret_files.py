@@ -9,9 +9,9 @@ from pathlib import Path
 from rebake.doctor.case import Case, Context
 from rebake.doctor.diagnosis import Diagnosis, error, ok, warning
 from rebake.doctor.mend import Ignore
-from rebake.doctor.secret_patterns import by_content, by_name
 from rebake.project.dockerfile import Dockerfile
 from rebake.project.dockerfile_words import given_values
+from rebake.scan.secret_patterns import by_content, by_name
 
 _LARGEST = 1_000_000  # bytes of a file that is looked into
 _MOST = 100_000_000  # bytes of all of them

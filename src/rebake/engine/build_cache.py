@@ -58,11 +58,18 @@ class CacheRecord:
         return moment(self.last_used) or self.created_at
 
 
-def records(endpoint: Endpoint) -> tuple[CacheRecord, ...] | None:
-    """Return all records of the builder's cache; None where the engine can't be asked."""
+def records(
+    endpoint: Endpoint, patience_s: float = _LIST_TIMEOUT_S
+) -> tuple[CacheRecord, ...] | None:
+    """Return all records of the builder's cache; None where the engine can't be asked.
+
+    Args:
+        endpoint: the engine.
+        patience_s: seconds after which the engine counts as one that does not answer.
+    """
     # The engine measures every mount anew that was written to: seconds on a busy machine.
     answer = api.ask(
-        endpoint.docker_host, "/system/df", {"type": "build-cache"}, timeout_s=_LIST_TIMEOUT_S
+        endpoint.docker_host, "/system/df", {"type": "build-cache"}, timeout_s=patience_s
     )
     return parse(answer.document) if answer is not None and answer.ok else None
 
@@ -72,9 +79,9 @@ def parse(document: Any) -> tuple[CacheRecord, ...]:  # noqa: ANN401 - as json.l
     return tuple(_record(entry) for entry in (document or {}).get("BuildCache") or ())
 
 
-def mounts(endpoint: Endpoint) -> frozenset[str] | None:
+def mounts(endpoint: Endpoint, patience_s: float = _LIST_TIMEOUT_S) -> frozenset[str] | None:
     """Return the ids of the cache mounts that exist; None where the engine can't be asked."""
-    found = records(endpoint)
+    found = records(endpoint, patience_s)
     return None if found is None else frozenset(r.mount_id for r in found if r.kind == "mount")
 
 

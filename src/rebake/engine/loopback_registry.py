@@ -9,17 +9,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import shutil
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import platformdirs
-
 from rebake import process
-from rebake.engine import apt_sources, install, packages
+from rebake.engine import archive_program
 from rebake.errors import CannotRun
 from rebake.process import Command
 
@@ -51,29 +47,9 @@ def find_program(say: Say) -> Path:
         CannotRun: it can't be had on this machine.
         NoEngine: the package archive can't be read.
     """
-    for name in _PROGRAMS:
-        if found := process.which(name):
-            return found
-    home = platformdirs.user_cache_path("rebake") / "registry"
-    program = home / "usr/bin" / _PROGRAMS[0]
-    if program.is_file():
-        return program
-    if not sys.platform.startswith("linux") or process.which("apt-get") is None:
-        raise CannotRun(
-            "no registry program is on PATH", next_step=f"install one named {_PROGRAMS[0]}"
-        )
-    say("fetching a registry from the package archive")
-    cache = install.package_cache()
-    cache.mkdir(parents=True, exist_ok=True)
-    sources = apt_sources.suites_for(apt_sources.read_sources(), apt_sources.read_system())
-    archive = packages.open_archive(cache, sources, say)
-    chosen = packages.resolve(archive, [_PACKAGE], packages.libc_version())
-    fresh = home.with_name("registry.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    packages.unpack(packages.download(archive, chosen), fresh)
-    shutil.rmtree(home, ignore_errors=True)
-    fresh.replace(home)
-    return program
+    home = archive_program.tool_home("registry")
+    found = archive_program.installed(_PROGRAMS, home)
+    return found or archive_program.fetch(_PACKAGE, _PROGRAMS[0], home, say)
 
 
 @contextlib.contextmanager

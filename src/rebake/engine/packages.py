@@ -8,8 +8,10 @@ signature checks, always.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,6 +34,7 @@ from rebake.process import Command
 
 Say = Callable[[str], None]
 _APT_TIMEOUT_S = 300.0
+_RECENT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -121,21 +124,28 @@ def open_archive(folder: Path, sources: Sequence[Source], say: Say) -> Archive:
     """Make a private root and bring its lists up to date, with signatures verified.
 
     Where a newer suite is signed with keys that this machine does not have, the archive's keyring
-    package is taken (verified with the machine's keys) and used for a second try.
+    package is taken (verified with the machine's keys) and used for a second try. Lists that were
+    fetched whole a few minutes ago are used as they are: on a bare machine the engine's
+    programs come first and base images right after, and apt takes seconds to look.
 
     Raises:
         NoEngine: not one suite could be fetched and verified.
     """
     archive = Archive(folder, tuple(sources))
-    archive.write()
     wanted = {source.suite for source in sources}
+    stamp = folder / "fetched.json"
+    if (recent := _recent(archive, stamp)) and wanted <= set(recent.fetched()):
+        return recent
+    stamp.unlink(missing_ok=True)
+    archive.write()
     say(f"reading the package lists of {', '.join(s.suite for s in sources)}")
     outcome = process.run(archive.apt("apt-get", "update"))
     missing = wanted - set(archive.fetched())
+    keyring = ""
     if missing and archive.fetched():
-        keyring = _newer_keyring(archive, say)
-        if keyring is not None:
-            renewed = tuple(replace(source, signed_by=str(keyring)) for source in sources)
+        keyring = str(_newer_keyring(archive, say) or "")
+        if keyring:
+            renewed = tuple(replace(source, signed_by=keyring) for source in sources)
             archive = replace(archive, sources=renewed)
             archive.write()
             outcome = process.run(archive.apt("apt-get", "update"))
@@ -145,7 +155,27 @@ def open_archive(folder: Path, sources: Sequence[Source], say: Say) -> Archive:
             tried=tuple(outcome.tail(6)),
             next_step="check that `apt-get update` works on this machine",
         )
+    if outcome.ok and wanted <= set(archive.fetched()):
+        stamp.write_text(
+            json.dumps({"asked": apt_sources.render(sources), "keyring": keyring}), encoding="utf-8"
+        )
     return archive
+
+
+def _recent(archive: Archive, stamp: Path) -> Archive | None:
+    """Return the archive as it was fetched minutes ago from the same sources; None if it wasn't."""
+    try:
+        age = time.time() - stamp.stat().st_mtime
+        told = json.loads(stamp.read_text(encoding="utf-8"))
+        asked, keyring = told["asked"], told["keyring"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not 0 <= age <= _RECENT_S or asked != apt_sources.render(archive.sources):
+        return None
+    if not keyring:
+        return archive
+    signed = tuple(replace(source, signed_by=keyring) for source in archive.sources)
+    return replace(archive, sources=signed) if Path(keyring).is_file() else None
 
 
 def query(archive: Archive, names: Iterable[str]) -> dict[str, list[Package]]:

@@ -189,11 +189,11 @@ def layers_of(endpoint: Endpoint, refs: Iterable[str]) -> dict[str, tuple[LayerR
         )
 
 
-def chains_of(endpoint: Endpoint, refs: Iterable[str]) -> frozenset[tuple[str, ...]]:
+def chains_of(endpoint: Endpoint, ids: Iterable[str]) -> frozenset[tuple[str, ...]]:
     """Return every chain of layers (from the lowest up) that images stand on; asked all at once."""
-    names = list(refs)
+    names = list(ids)
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        found = pool.map(lambda ref: _digests(endpoint, ref), names)
+        found = pool.map(lambda name: _digests(endpoint, name), names)
     return frozenset(chain for digests in found for chain in chains(digests))
 
 
@@ -222,7 +222,16 @@ def _delete(endpoint: Endpoint, path: str) -> bool:
     return answer is not None and answer.ok
 
 
+_digests_of: dict[str, tuple[str, ...]] = {}  # by id: an image's layers never change
+
+
 def _digests(endpoint: Endpoint, ref: str) -> tuple[str, ...]:
+    if ref not in _digests_of and (found := _ask_digests(endpoint, ref)):
+        _digests_of[ref] = found
+    return _digests_of.get(ref, ())
+
+
+def _ask_digests(endpoint: Endpoint, ref: str) -> tuple[str, ...]:
     answer = api.ask(endpoint.docker_host, f"/images/{quote(ref, safe='')}/json")
     with contextlib.suppress(TypeError, KeyError, AttributeError):
         if answer is not None and answer.ok:

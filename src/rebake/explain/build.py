@@ -11,10 +11,11 @@ from rebake.explain.graph import Graph, Key, Node, graph_of
 from rebake.explain.model import Cause, ExplainedBuild, ExplainedCrate, ExplainedStep
 from rebake.explain.side import Side, dockerfile_of
 from rebake.history.evidence import BakeTarget, Removal
-from rebake.history.records import StepRecord, StoredBuild
+from rebake.history.records import BuildRecord, StepRecord, StoredBuild, each_once
 from rebake.report.steps import WORK, StepName, parse_step_name, plain_stage
-from rebake.results import Mode
+from rebake.results import IN_DOUBT, Mode
 
+_DECIDES = ("Cargo.toml", "Dockerfile", "rust-toolchain.toml")  # which dependencies there are
 BACKEND = "backend.path"  # the setting that names the cargo workspace's folder
 
 
@@ -64,7 +65,7 @@ def explain_build(case: Case, service: str) -> ExplainedBuild:
         for step in steps
         if (node := _node_of(step, names[step.digest], graph, known))
     }
-    ran = {node.key for step in steps if _ran(step) and (node := nodes.get(step.digest))}
+    ran = {node.key for step in steps if step.ran and (node := nodes.get(step.digest))}
     comparison = older = None
     changes: list[Cause] = []
     if case.before is not None:
@@ -76,20 +77,22 @@ def explain_build(case: Case, service: str) -> ExplainedBuild:
     for step in steps:
         node = nodes.get(step.digest)
         causes: list[Cause] = []
-        if _ran(step):
+        if step.ran:
             causes = _causes(step, node, comparison, older, (service, steps, ran))
         explained.append(
             ExplainedStep(
                 name=_shown(names[step.digest], node),
-                ran=_ran(step),
-                seconds=step.seconds if _ran(step) else 0.0,
+                ran=step.ran,
+                seconds=step.seconds if step.ran else 0.0,
                 cause=causes[0] if causes else None,
                 also=tuple(causes[1:]),
                 place=node.place if node else "",
+                attempt=step.attempt,
+                error=step.error,
             )
         )
     if not changes and comparison is not None:
-        changes = _unchanged(explained, service)
+        changes = _unchanged(explained, service, record.settings.get(IN_DOUBT, ""))
     first = [_first(service)] if comparison is None else []
     return ExplainedBuild(
         *common,
@@ -97,16 +100,17 @@ def explain_build(case: Case, service: str) -> ExplainedBuild:
         steps=tuple(explained),
         crates=_crates(case, service, comparison, explained, nodes),
         seconds=record.seconds,
+        layer=_layer(record, changes or first),
     )
 
 
 def steps_of(steps: Sequence[StepRecord], target: str) -> list[StepRecord]:
-    """The Dockerfiles' own steps that a bake target needed, in order."""
-    return [
-        step
-        for step in steps
-        if step.kind in WORK and (not step.target or target in step.target.split(","))
-    ]
+    """The Dockerfiles' own steps that a bake target needed, in order.
+
+    Of a step that came in several bakes of the build, each time that it ran; once where it never
+    did.
+    """
+    return each_once(step for step in steps if not step.target or target in step.target.split(","))
 
 
 def mount_gone(node: Node, side: Side) -> str:
@@ -146,7 +150,7 @@ def _causes(
     if comparison is None:
         return [_first(service)]
     if node is None:  # its Dockerfile is not known: what the builder told is all there is
-        before = [s for s in steps if s.digest in step.inputs and _ran(s)]
+        before = [s for s in steps if s.digest in step.inputs and s.ran]
         if before:
             return [Cause("previous-step", parse_step_name(before[0].name).label)]
         return comparison.everything() or [_gone(step, comparison)]
@@ -170,9 +174,11 @@ def _first(service: str) -> Cause:
     return Cause("first-build", f"the first build of {service}", "nothing to compare with")
 
 
-def _unchanged(steps: Sequence[ExplainedStep], service: str) -> list[Cause]:
+def _unchanged(steps: Sequence[ExplainedStep], service: str, doubt: str) -> list[Cause]:
     """Why it was built though nothing is another one."""
     gone = [step.cause for step in steps if step.cause is not None]
+    if not gone and doubt:
+        return [Cause("setting", IN_DOUBT, doubt)]
     there = Cause("cache-gone", f"the image of {service}", "the engine did not have it")
     return gone[:1] or [there]
 
@@ -208,8 +214,22 @@ def _needed(workspace: Workspace, service: str) -> set[str]:
     return workspace.closure(name) if name in workspace.members else set()
 
 
-def _ran(step: StepRecord) -> bool:
-    return not step.cached and step.started_s is not None
+def _layer(record: BuildRecord, changes: Sequence[Cause]) -> tuple[ExplainedStep, ...]:
+    """The steps that brought the dependency layer up to date: for what decides dependencies."""
+    decides = (c for c in changes if c.kind != "file" or c.name.endswith(_DECIDES))
+    cause = next(decides, changes[0] if changes else None)
+    return tuple(
+        ExplainedStep(
+            name=f"{name.label} {name.title}",
+            ran=step.ran,
+            seconds=step.seconds if step.ran else 0.0,
+            cause=cause if step.ran else None,
+            attempt=step.attempt,
+        )
+        for step in record.steps
+        if step.attempt == 0 and step.kind in WORK
+        for name in [_parsed(step, ())]
+    )
 
 
 def _parsed(step: StepRecord, targets: Sequence[str]) -> StepName:

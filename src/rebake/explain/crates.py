@@ -19,6 +19,7 @@ from rebake.history.records import FileDigest
 
 _ALL = ("rust-toolchain", "rust-toolchain.toml", ".cargo/config.toml", ".cargo/config")
 _BUILD_ID = "BACKEND_BUILD_ID"
+_SERVICE_IDS = "SERVICE_BUILD_IDS"
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ class _Reasons:
         loose = [p for p in self.changed if not self.new.owner(p) and p != "Cargo.lock"]
         # A service tells the build id, so it is compiled with every edit; a library is not.
         service = member and not _needed_by_members(self.new, name)
-        if service and self._id_changed():
+        if service and self._id_changed(name):
             return "the build id, which is compiled in, is another one", "the build id"
         if member and loose:
             return _listed([self._told(path) for path in loose]), join(self.folder, loose[0])
@@ -205,10 +206,13 @@ class _Reasons:
             return "first build", "first build"
         return "cargo had no result of it that still holds", "cargo's own cache"
 
-    def _id_changed(self) -> bool:
+    def _id_changed(self, service: str) -> bool:
         if self.before is None:
             return False
-        old, new = (side.variables.get(_BUILD_ID, "") for side in (self.before, self.after))
+        sides = (self.before.variables, self.after.variables)
+        own = [_own_id(side, service) for side in sides]
+        # Of its own sources, where both builds knew that; else of all sources.
+        old, new = own if all(own) else (side.get(_BUILD_ID, "") for side in sides)
         return old != new
 
     def _entry(self, name: str, version: str) -> str:
@@ -249,6 +253,12 @@ def _entries(old: Workspace, new: Workspace) -> set[str]:
         if {p.version for p in old.locked.get(name, ())}
         != {p.version for p in new.locked.get(name, ())}
     }
+
+
+def _own_id(variables: Mapping[str, str], service: str) -> str:
+    """The id of a service's own part of the sources; empty where the build knew none."""
+    words = (word.partition("=") for word in variables.get(_SERVICE_IDS, "").split())
+    return next((rest.partition(":")[0] for name, _, rest in words if name == service), "")
 
 
 def _needed_by_members(workspace: Workspace, name: str) -> bool:

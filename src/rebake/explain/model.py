@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rebake.results import IN_DOUBT
+
 CauseKind = Literal[
     "file",
     "argument",
@@ -38,6 +40,8 @@ class Cause:
     @property
     def text(self) -> str:
         """The cause as one phrase for a person."""
+        if self.name == IN_DOUBT:
+            return f"built in doubt: {self.detail}"
         words = {
             "argument": f"argument {self.name}",
             "base-image": f"base image {self.name}",
@@ -63,6 +67,9 @@ class ExplainedStep:
         cause: why it ran; None where it did not.
         also: further causes, each enough by itself.
         place: the Dockerfile and the line, as `backend/Dockerfile:96`; empty where unknown.
+        attempt: the bake of the build that it ran in, from 1: a build bakes again where something
+            is amiss that another bake mends.
+        error: why it failed, where it did.
     """
 
     name: str
@@ -71,6 +78,8 @@ class ExplainedStep:
     cause: Cause | None = None
     also: tuple[Cause, ...] = ()
     place: str = ""
+    attempt: int = 1
+    error: str = ""
 
     def document(self) -> dict[str, object]:
         """The part of `--json` for this step."""
@@ -81,6 +90,8 @@ class ExplainedStep:
             "cause": self.cause.document() if self.cause else None,
             "also": [cause.document() for cause in self.also],
             "place": self.place,
+            "attempt": self.attempt,
+            "error": self.error,
         }
 
 
@@ -115,6 +126,7 @@ class ExplainedBuild:
         steps: of the Dockerfiles, in the order in which they began.
         crates: the packages that cargo compiled.
         seconds: of the whole build; of one to come, as the history lets expect.
+        layer: the steps of the dependency layer, which is made after the images.
     """
 
     service: str
@@ -126,6 +138,7 @@ class ExplainedBuild:
     steps: tuple[ExplainedStep, ...] = ()
     crates: tuple[ExplainedCrate, ...] = ()
     seconds: float | None = None
+    layer: tuple[ExplainedStep, ...] = ()
 
     @property
     def ran(self) -> tuple[ExplainedStep, ...]:
@@ -148,6 +161,7 @@ class ExplainedBuild:
             "cause": self.cause.document() if self.cause else None,
             "changes": [cause.document() for cause in self.changes],
             "steps": [step.document() for step in self.steps],
+            "dependency_layer": [step.document() for step in self.layer],
             "crates": [crate.document() for crate in self.crates],
             "seconds": None if self.seconds is None else round(self.seconds, 3),
         }

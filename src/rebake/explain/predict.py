@@ -19,6 +19,7 @@ from rebake.explain.model import Cause, ExplainedBuild, ExplainedCrate, Explaine
 from rebake.explain.side import Side
 from rebake.history.tracing import StepRun
 from rebake.report.steps import parse_step_name
+from rebake.results import IN_DOUBT
 
 _NEWEST = 5  # earlier runs that an estimate is made from
 _ALIKE = 2  # packages more or less
@@ -36,6 +37,7 @@ class Coming:
         number: that build's number in the history.
         current: whether the engine has the image that would come out.
         overhead_s: what a build takes beside its steps.
+        doubt: why it would be built though nothing seems changed; empty where it would not.
     """
 
     after: Side
@@ -43,6 +45,7 @@ class Coming:
     number: int | None
     current: bool
     overhead_s: float
+    doubt: str = ""
 
 
 def explain_next(coming: Coming, service: str, target: str, runs: RunsOf) -> ExplainedBuild:
@@ -62,9 +65,11 @@ def explain_next(coming: Coming, service: str, target: str, runs: RunsOf) -> Exp
         )
     comparison = Comparison(coming.before, coming.after, target)
     changes = comparison.everything()
-    if not changes and coming.current:
+    if not changes and coming.current and not coming.doubt:
         reason = "nothing changed: all files, arguments and base images are those of the image"
         return ExplainedBuild(service, None, coming.number, "next", skipped=reason, seconds=0.0)
+    if not changes and coming.current:
+        changes = [Cause("setting", IN_DOUBT, coming.doubt)]
     if not changes:
         changes = [Cause("cache-gone", f"the image of {service}", "the engine does not have it")]
     graph = comparison.graph

@@ -93,8 +93,18 @@ _SCHEMA_3 = (
     )""",
     "CREATE INDEX removals_project ON removals(project, at)",
 )
+_COUNTED = """(SELECT count(*) FROM steps s JOIN step_names n ON n.id = s.name_id
+        WHERE s.build_id = builds.id AND n.kind IN ('run', 'copy', 'meta')"""
+_SCHEMA_4 = (
+    # Which bake of its build a step belongs to; 0 is the dependency layer.
+    "ALTER TABLE steps ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1",
+    # The Dockerfiles' own steps, and those that were cached: see records.count_work.
+    "ALTER TABLE builds ADD COLUMN steps INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE builds ADD COLUMN cached_steps INTEGER NOT NULL DEFAULT 0",
+    f"UPDATE builds SET steps = {_COUNTED}), cached_steps = {_COUNTED} AND s.cached)",  # noqa: S608
+)
 # Append only: entry n brings a file from user_version n to n + 1.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 
 OnNote = Callable[[str], None]
 

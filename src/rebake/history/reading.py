@@ -78,7 +78,7 @@ def _shared(values: Iterable[Any]) -> dict[str, Any]:
 def _steps(db: sqlite3.Connection, build_id: int) -> tuple[StepRecord, ...]:
     rows = db.execute(
         "SELECT digest, name, kind, stage, target, started_s, ended_s, cached, error, bytes,"
-        " inputs FROM steps JOIN step_names n ON n.id = name_id"
+        " inputs, attempt FROM steps JOIN step_names n ON n.id = name_id"
         " WHERE build_id = ? ORDER BY ordinal",
         (build_id,),
     ).fetchall()
@@ -104,6 +104,7 @@ def _steps(db: sqlite3.Connection, build_id: int) -> tuple[StepRecord, ...]:
             bytes=row[9],
             inputs=tuple(digests[i] if isinstance(i, int) else i for i in json.loads(row[10])),
             usage=usages.get(ordinal),
+            attempt=row[11],
         )
         for ordinal, (digest, row) in enumerate(zip(digests, rows, strict=True))
     )
@@ -150,13 +151,11 @@ def summaries(
     db: sqlite3.Connection, project: str | None, mode: Mode | None, limit: int
 ) -> tuple[BuildSummary, ...]:
     """Return the newest builds, newest first, of one project and mode or of all (None)."""
-    counted = "FROM steps s JOIN step_names n ON n.id = s.name_id WHERE s.build_id = b.id"
-    work = "AND n.kind IN ('run', 'copy', 'meta')"
+    bakes = "(SELECT max(1, max(attempt)) FROM steps s WHERE s.build_id = b.id)"
     told = "FROM step_usage u WHERE u.build_id = b.id"
     rows = db.execute(
-        f"SELECT {_SHARED}, id, inputs,"  # noqa: S608 - our own words
-        f" (SELECT count(*) {counted} {work}) AS steps,"
-        f" (SELECT count(*) {counted} {work} AND s.cached) AS cached_steps,"
+        f"SELECT {_SHARED}, id, inputs, steps, cached_steps,"  # noqa: S608 - our own words
+        f" coalesce({bakes}, 1) AS bakes,"
         f" (SELECT sum(cpu_s) {told}) AS cpu_s,"
         f" (SELECT max(peak_bytes) {told}) AS peak_bytes,"
         f" (SELECT sum(network_bytes) {told}) AS network_bytes,"

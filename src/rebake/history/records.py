@@ -7,7 +7,7 @@ store both need it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +15,7 @@ from rebake.history.evidence import Evidence
 from rebake.results import Mode, StepUsage
 
 Outcome = Literal["done", "failed", "interrupted"]
+_WORK = frozenset({"run", "copy", "meta"})  # the kinds of the Dockerfiles' own steps
 FileKind = Literal["file", "exec", "link"]
 
 
@@ -41,7 +42,9 @@ class StepRecord:
 
     Digests of steps that need the build's context differ from build to build: compare names.
     `target` holds the bake targets that share it, with commas; `inputs` the digests of the steps
-    that it is made from; `usage` what it took, where its own tools told that.
+    that it is made from; `usage` what it took, where its own tools told that. `attempt` is the bake
+    that it belongs to, from 1: a build bakes again where something is amiss that another bake
+    mends. 0 is the dependency layer, which is made after the images.
     """
 
     digest: str
@@ -56,6 +59,18 @@ class StepRecord:
     bytes: int = 0
     inputs: tuple[str, ...] = ()
     usage: StepUsage | None = None
+    attempt: int = 1
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Its stage, its number there and its line: the same in each bake of a build."""
+        head, _, line = self.name.partition("]")
+        return self.stage, head.rpartition(" ")[2], line
+
+    @property
+    def ran(self) -> bool:
+        """Whether it ran, to its end or not."""
+        return not self.cached and self.started_s is not None
 
     @property
     def seconds(self) -> float:
@@ -63,6 +78,26 @@ class StepRecord:
         if self.started_s is None or self.ended_s is None:
             return 0.0
         return self.ended_s - self.started_s
+
+
+def each_once(steps: Iterable[StepRecord]) -> list[StepRecord]:
+    """Return the Dockerfiles' own steps of a build: each time that one ran; once if it never did.
+
+    What one bake made, the next one finds in the builder's cache, and tells again. The dependency
+    layer is left out.
+    """
+    work = [step for step in steps if step.kind in _WORK and step.attempt]
+    if all(step.attempt == 1 for step in work):
+        return work
+    ran = {step.place for step in work if step.ran}
+    last = {step.place: step for step in work}
+    return [s for s in work if s.ran or (s.place not in ran and s is last[s.place])]
+
+
+def count_work(steps: Iterable[StepRecord]) -> tuple[int, int]:
+    """Return how many of the Dockerfiles' own steps there are, and how many were cached."""
+    work = each_once(steps)
+    return len(work), sum(step.cached for step in work)
 
 
 @dataclass(frozen=True)
@@ -174,8 +209,8 @@ class BuildSummary:
     """One line of a list of builds: enough to show it and to draw trends.
 
     `steps` and `cached_steps` count the Dockerfiles' own steps (kinds `run`, `copy`, `meta`);
-    base images, exports and housekeeping are left out. What the steps' tools told (see
-    `StepUsage`) is added up, of memory the most; None where none of them told.
+    base images, exports and housekeeping are left out. `bakes` is how often it baked. What the
+    steps' tools told (see `StepUsage`) is added up, of memory the most; None where none told.
     """
 
     id: int
@@ -194,6 +229,7 @@ class BuildSummary:
     git_head: str
     git_dirty: bool
     inputs_digest: str
+    bakes: int = 1
     cpu_s: float | None = None
     peak_bytes: int | None = None
     network_bytes: int | None = None

@@ -9,7 +9,7 @@ from dataclasses import astuple, fields
 from rebake.history import evidence_tables, trees
 from rebake.history.database import transaction
 from rebake.history.reading import load_object
-from rebake.history.records import BuildRecord, StepRecord
+from rebake.history.records import BuildRecord, StepRecord, count_work
 from rebake.results import StepUsage
 
 _SHA256 = "sha256:"
@@ -33,7 +33,8 @@ def insert(db: sqlite3.Connection, build: BuildRecord) -> int:
         cursor = db.execute(
             "INSERT INTO builds(project, worktree, mode, targets, started_at, seconds, outcome,"
             " skipped, rebake_version, git_head, git_dirty, context_bytes, downloaded_bytes,"
-            " inputs, facts) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " inputs, facts, steps, cached_steps)"
+            " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 build.project,
                 build.worktree,
@@ -50,6 +51,7 @@ def insert(db: sqlite3.Connection, build: BuildRecord) -> int:
                 build.downloaded_bytes,
                 tree.root,
                 facts,
+                *count_work(build.steps),
             ),
         )
         build_id = int(cursor.lastrowid or 0)
@@ -62,14 +64,14 @@ def insert(db: sqlite3.Connection, build: BuildRecord) -> int:
 
 
 def _insert_steps(db: sqlite3.Connection, build_id: int, steps: tuple[StepRecord, ...]) -> None:
-    ordinals = {step.digest: n for n, step in enumerate(steps)}
+    ordinals = {(step.attempt, step.digest): n for n, step in enumerate(steps)}
     names = [(step.name, step.kind, step.stage, step.target) for step in steps]
     db.executemany(
         "INSERT OR IGNORE INTO step_names(name, kind, stage, target) VALUES(?,?,?,?)", names
     )
     find = "SELECT id FROM step_names WHERE name=? AND kind=? AND stage=? AND target=?"
     db.executemany(
-        "INSERT INTO steps VALUES(?,?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO steps VALUES(?,?,?,?,?,?,?,?,?,?,?)",
         [
             (
                 build_id,
@@ -81,7 +83,11 @@ def _insert_steps(db: sqlite3.Connection, build_id: int, steps: tuple[StepRecord
                 step.cached,
                 step.error,
                 step.bytes,
-                json.dumps([ordinals.get(i, i) for i in step.inputs], separators=(",", ":")),
+                json.dumps(
+                    [ordinals.get((step.attempt, i), i) for i in step.inputs],
+                    separators=(",", ":"),
+                ),
+                step.attempt,
             )
             for n, (step, name) in enumerate(zip(steps, names, strict=True))
         ],

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rebake.errors import ProjectError
+from rebake.project.manifests import needs
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,19 @@ class Binary:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A cargo workspace."""
+    """A cargo workspace.
+
+    Attributes:
+        members: the folders of its packages.
+        needs: by the folder of each package, those of the others that it is compiled from,
+            directly; tests' dependencies are not among them.
+    """
 
     root: Path
     members: tuple[Path, ...]
     binaries: tuple[Binary, ...]
     rust_version: str | None
+    needs: Mapping[Path, frozenset[Path]] = field(default_factory=dict)
 
     def binary(self, name: str) -> Binary | None:
         """The binary of that name, or None."""
@@ -56,11 +65,16 @@ def read_workspace(root: Path) -> Workspace:
         members += [p for p in found if p not in excluded]
     if not members:
         raise ProjectError(manifest, "has neither [package] nor workspace members")
-    binaries = [b for member in members for b in _binaries(member)]
+    manifests = {member: read_manifest(member / "Cargo.toml") for member in members}
+    binaries = [b for member in members for b in _binaries(member, manifests[member])]
     package = table.get("package", {}) or document.get("package", {})
     version = package.get("rust-version")
     return Workspace(
-        root, tuple(members), tuple(binaries), version if isinstance(version, str) else None
+        root,
+        tuple(members),
+        tuple(binaries),
+        version if isinstance(version, str) else None,
+        _needs(manifests, table.get("dependencies", {})),
     )
 
 
@@ -89,8 +103,23 @@ def read_manifest(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _binaries(crate: Path) -> list[Binary]:
-    document = read_manifest(crate / "Cargo.toml")
+def _needs(
+    manifests: Mapping[Path, Mapping[str, Any]], shared: Mapping[str, Any]
+) -> dict[Path, frozenset[Path]]:
+    """Which members each member is compiled from, by name: one too many does no harm."""
+    place = {str(m.get("package", {}).get("name", d.name)): d for d, m in manifests.items()}
+    # `name.workspace = true` means what the workspace calls so, which may be another package.
+    renamed = {
+        k: str(v["package"]) for k, v in shared.items() if isinstance(v, dict) and "package" in v
+    }
+    found = {}
+    for folder, manifest in manifests.items():
+        names = {renamed.get(name, name) for name in needs(manifest)} | set(needs(manifest))
+        found[folder] = frozenset(place[name] for name in names if name in place)
+    return found
+
+
+def _binaries(crate: Path, document: Mapping[str, Any]) -> list[Binary]:
     package = document.get("package", {}).get("name", crate.name)
     names = [entry["name"] for entry in document.get("bin", []) if "name" in entry]
     if not names:

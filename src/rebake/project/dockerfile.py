@@ -52,17 +52,25 @@ class Stage:
 
 @dataclass(frozen=True)
 class Dockerfile:
-    """A Dockerfile: the `ARG`s before its first stage, its stages, and where it was read from."""
+    """A Dockerfile: the `ARG`s before its first stage, its stages, and where it was read from.
+
+    `syntax` is the image that reads it, where its first line names one.
+    """
 
     globals: tuple[Instruction, ...]
     stages: tuple[Stage, ...]
     path: Path = Path("Dockerfile")
+    syntax: str = ""
 
     def stage(self, name: str) -> Stage | None:
         """The stage of a name, or of a number; the last one when empty."""
         if not name:
             return self.stages[-1] if self.stages else None
         return _named(name, self.stages)
+
+    def above(self, stage: Stage, name: str) -> Stage | None:
+        """The stage that a `FROM` names: of those above it alone; None where it is an image."""
+        return _named(name, self.stages[: self.stages.index(stage)])
 
     @property
     def defaults(self) -> dict[str, str]:
@@ -77,8 +85,7 @@ class Dockerfile:
         """A stage and those that it stands on, itself first."""
         chain = [stage]
         while True:
-            before = self.stages[: self.stages.index(chain[-1])]
-            below = _named(self.base(chain[-1]), before)
+            below = self.above(chain[-1], self.base(chain[-1]))
             if below is None:
                 return chain
             chain.append(below)
@@ -149,7 +156,8 @@ def parse(text: str, path: Path = Path("Dockerfile")) -> Dockerfile:
         platform = instruction.flag("platform") or ""
         begun, current = (name.lower(), base, instruction.line, platform), []
     close()
-    return Dockerfile(tuple(i for i in head if i.word == "ARG"), tuple(stages), path)
+    arguments = tuple(i for i in head if i.word == "ARG")
+    return Dockerfile(arguments, tuple(stages), path, _directives(_lines(text)).get("syntax", ""))
 
 
 def reads(instruction: Instruction, values: Mapping[str, str]) -> tuple[Read, ...]:
@@ -200,8 +208,9 @@ def _named(name: str, stages: Sequence[Stage]) -> Stage | None:
 
 
 def _instructions(text: str) -> list[Instruction]:
-    lines = text.removeprefix("\ufeff").splitlines()
-    escape = _escape(lines)
+    lines = _lines(text)
+    escape = _directives(lines).get("escape", "")
+    escape = escape if escape in {"\\", "`"} else "\\"
     found: list[Instruction] = []
     at = 0
     while at < len(lines):
@@ -243,14 +252,19 @@ def _instructions(text: str) -> list[Instruction]:
     return found
 
 
-def _escape(lines: list[str]) -> str:
+def _lines(text: str) -> list[str]:
+    return text.removeprefix("\ufeff").splitlines()
+
+
+def _directives(lines: list[str]) -> dict[str, str]:
+    """What the comments at the very start say, by name in small letters."""
+    found: dict[str, str] = {}
     for line in lines:
         directive = _DIRECTIVE.match(line)
         if directive is None:
             break
-        if directive[1].lower() == "escape" and directive[2] in {"\\", "`"}:
-            return directive[2]
-    return "\\"
+        found.setdefault(directive[1].lower(), directive[2])
+    return found
 
 
 def _clean(path: str) -> str:

@@ -19,14 +19,17 @@ def parse_manifest(text: str) -> Manifest | None:
         package = document.get("package", {})
         return Manifest(
             str(package.get("name", "")),
-            tuple(sorted(set(_needs(document, ("dependencies", "build-dependencies"))))),
-            tuple(sorted(set(_needs(document, ("dev-dependencies",))))),
+            tuple(sorted(set(needs(document)))),
+            tuple(sorted(set(needs(document, ("dev-dependencies",))))),
         )
     except (ValueError, AttributeError, TypeError, RecursionError):
         return None
 
 
-def _needs(document: Mapping[str, Any], tables: tuple[str, ...]) -> Iterator[str]:
+def needs(
+    document: Mapping[str, Any], tables: tuple[str, ...] = ("dependencies", "build-dependencies")
+) -> Iterator[str]:
+    """Yield the packages that the tables of a manifest name."""
     for place in (document, *document.get("target", {}).values()):
         for table in tables:
             # Both spellings are known to cargo.

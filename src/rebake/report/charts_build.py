@@ -82,6 +82,8 @@ def _row(step: StepView, y: float, scale: float) -> Markup:
     label = f"{step.place}  {step.title}" if step.place else step.title
     state = "failed" if step.error else "cached" if step.cached else _took(step.seconds)
     tip = f"{step.place} {step.title}: {state}".strip()
+    if step.attempt > 1:
+        tip += f" (bake {step.attempt} of this build)"
     style = "failed" if step.error else "cached" if step.cached else "ours"
     if step.cached:
         start = min(start, _WIDE - _RIGHT)

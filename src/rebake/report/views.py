@@ -31,7 +31,7 @@ class StepView:
 
     `place` is `builder 2/5`, `title` what it does in short, `name` the builder's whole text.
     `target` names the bake targets that share it, with commas; empty for all. `usage` is what its
-    own tools told.
+    own tools told. `attempt` is the bake of its build, from 1; 0 is the dependency layer.
     """
 
     place: str
@@ -45,6 +45,7 @@ class StepView:
     error: str = ""
     bytes: int = 0
     usage: StepUsage | None = None
+    attempt: int = 1
 
     @property
     def seconds(self) -> float:
@@ -122,7 +123,7 @@ class BuildView:
     @property
     def work(self) -> tuple[StepView, ...]:
         """The Dockerfiles' own steps: what "n of m cached" counts."""
-        return tuple(step for step in self.steps if step.kind in WORK)
+        return tuple(step for step in self.steps if step.kind in WORK and step.attempt)
 
     @property
     def cached(self) -> int:

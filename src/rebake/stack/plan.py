@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +15,30 @@ Half = Literal["backend", "ui"]
 
 
 @dataclass(frozen=True)
+class GivenSecret:
+    """A secret as a stack gets it.
+
+    Attributes:
+        name: its name in the configuration, and of its file in `/run/secrets`.
+        file: the file that holds it on this machine.
+        mark: another one each time the value is another; it says nothing of the value.
+        services: those that get it.
+    """
+
+    name: str
+    file: Path
+    mark: str
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class StackPlan:
-    """What a stack runs, and where it will be reached."""
+    """What a stack runs, and where it will be reached.
+
+    Attributes:
+        override: what is laid over the compose file, as a compose file; empty for nothing.
+        override_file: where that is written.
+    """
 
     mode: Mode
     name: str
@@ -26,6 +48,13 @@ class StackPlan:
     ports: Mapping[str, int]
     variables: Mapping[str, str]
     start_timeout_s: int
+    override: Mapping[str, object] = field(default_factory=dict)
+    override_file: Path | None = None
+
+    @property
+    def overrides(self) -> tuple[Path, ...]:
+        """The files that are laid over the compose file."""
+        return (self.override_file,) if self.override and self.override_file else ()
 
     @property
     def urls(self) -> dict[str, str]:
@@ -42,7 +71,6 @@ def plan_stack(
     host_settings: Path,
     owner: tuple[int, int] | None,
     watch: str,
-    images: Mapping[str, str] | None = None,
     packages: str = "",
 ) -> StackPlan:
     """Plan the stack of a mode.
@@ -54,7 +82,6 @@ def plan_stack(
         host_settings: the folder with the host's settings.
         owner: user and group id that the dev containers run as; None where there is no such thing.
         watch: events or polling.
-        images: references to run instead of the built ones, by service.
         packages: what `packages_key` says of the UI's lock-file; names the dev stack's volume.
     """
     table = project.config.dev if mode == "dev" else project.config.prod
@@ -62,7 +89,6 @@ def plan_stack(
         "BIND_ADDRESS": _bracketed(table.address),
         "REBAKE_HOST_SETTINGS": str(host_settings),
         **{f"{variable_name(name)}_PORT": str(port) for name, port in ports.items()},
-        **{f"{variable_name(name)}_IMAGE": ref for name, ref in (images or {}).items()},
     }
     if mode == "dev":
         variables["WATCH"] = watch
@@ -83,7 +109,35 @@ def plan_stack(
         ports=ports,
         variables=variables,
         start_timeout_s=table.start_timeout_s,
+        override_file=project.state / f"compose.{mode}.json",
     )
+
+
+def with_override(
+    plan: StackPlan, images: Mapping[str, str], secrets: Sequence[GivenSecret]
+) -> StackPlan:
+    """The same plan with other images, by service, and with secrets.
+
+    It is a file that is laid over the compose file, so it holds whatever that one says.
+    """
+    services: dict[str, dict[str, object]] = {}
+    for name, ref in images.items():
+        services.setdefault(name, {})["image"] = ref
+    for name in sorted({name for secret in secrets for name in secret.services}):
+        mine = [secret for secret in secrets if name in secret.services]
+        services.setdefault(name, {}).update(
+            secrets=[{"source": _source(one), "target": one.name} for one in mine],
+            # Compose makes a container anew for another label, but not for another file.
+            labels={"rebake.secrets": " ".join(one.mark for one in mine)},
+        )
+    found: dict[str, object] = {"services": services} if services else {}
+    if secrets:
+        found["secrets"] = {_source(one): {"file": str(one.file)} for one in secrets}
+    return replace(plan, override=found)
+
+
+def _source(secret: GivenSecret) -> str:
+    return f"rebake-run-{secret.name}"
 
 
 def packages_key(lock_file: bytes) -> str:
@@ -96,9 +150,12 @@ def variable_name(service: str) -> str:
     return service.upper().replace("-", "_")
 
 
-def compose_words(name: str, file: Path, *words: str) -> tuple[str, ...]:
+def compose_words(
+    name: str, file: Path, *words: str, overrides: Sequence[Path] = ()
+) -> tuple[str, ...]:
     """The words after `docker` for a Compose command on one stack."""
-    return ("compose", "--project-name", name, "--file", str(file), *words)
+    more = [word for override in overrides for word in ("--file", str(override))]
+    return ("compose", "--project-name", name, "--file", str(file), *more, *words)
 
 
 def up_words(plan: StackPlan, services: Sequence[str] = ()) -> tuple[str, ...]:
@@ -106,7 +163,15 @@ def up_words(plan: StackPlan, services: Sequence[str] = ()) -> tuple[str, ...]:
     return compose_words(
         plan.name, plan.compose_file,
         "up", "--detach", "--no-build", "--pull", "never", "--remove-orphans", *services,
+        overrides=plan.overrides,
     )  # fmt: skip
+
+
+def config_words(plan: StackPlan) -> tuple[str, ...]:
+    """Tell what `up_words` would start, as JSON."""
+    return compose_words(
+        plan.name, plan.compose_file, "config", "--format", "json", overrides=plan.overrides
+    )
 
 
 def seed_words(plan: StackPlan, service: str, sibling: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from rebake.results import ServiceState
 from rebake.stack.plan import (
     StackPlan,
     compose_words,
+    config_words,
     down_words,
     logs_words,
     seed_words,
@@ -48,6 +50,7 @@ def up(
         ServiceUnhealthy: a service ended, is unhealthy, or does not compile.
         TimedOut: not all were ready in time.
     """
+    write_override(plan)
     run(compose(endpoint, plan, up_words(plan))).check(
         "invoke logs shows what the services printed; invoke down removes what was started"
     )
@@ -79,6 +82,36 @@ def up(
         return _wait(plan, endpoint, broken, wait)
     finally:
         follower.stop()
+
+
+def write_override(plan: StackPlan) -> None:
+    """Write what is laid over the compose file."""
+    for file in plan.overrides:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_name(f".{file.name}.{os.getpid()}")
+        fresh.write_text(json.dumps(plan.override, indent=2) + "\n", encoding="utf-8")
+        fresh.replace(file)
+
+
+def others(plan: StackPlan, endpoint: Endpoint) -> dict[str, str]:
+    """The images that the stack would run beside its services' own, by Compose service.
+
+    Raises:
+        CommandFailed: Compose can't read the files.
+    """
+    write_override(plan)
+    told = run(compose(endpoint, plan, config_words(plan))).check()
+    return parse_others(told.stdout, plan.services)
+
+
+def parse_others(text: str, services: Sequence[str]) -> dict[str, str]:
+    """Read `docker compose config --format json`: what runs and is none of `services`."""
+    found: dict[str, str] = {}
+    for name, service in (json.loads(text).get("services") or {}).items():
+        replicas = (service.get("deploy") or {}).get("replicas", 1)
+        if name not in services and service.get("scale", replicas) != 0:
+            found[name] = str(service.get("image") or "built here")
+    return found
 
 
 def seed(plan: StackPlan, endpoint: Endpoint, siblings: Sequence[str], say: Say) -> None:
@@ -151,7 +184,10 @@ def down(
 
 def compose(endpoint: Endpoint, plan: StackPlan, words: Sequence[str]) -> Command:
     """A Compose command with the stack's variables."""
-    return endpoint.command(*words, env=dict(plan.variables), what=f"docker compose {words[5]}")
+    verb = words[len(compose_words(plan.name, plan.compose_file)) :]
+    while verb[0] == "--file":
+        verb = verb[2:]
+    return endpoint.command(*words, env=dict(plan.variables), what=f"docker compose {verb[0]}")
 
 
 def _all_ready(plan: StackPlan, states: Sequence[ServiceState]) -> bool:

@@ -15,6 +15,8 @@ from rebake.tasks import (
     history,
     queries,
     report,
+    scaffold,
+    sign,
     stack,
     why,
 )
@@ -46,6 +48,12 @@ namespace = Collection(
     report.report,
     why.why,
     history.history,
+    sign.sign,
+    sign.verify,
+    sign.sbom,
+    scaffold.new,
+    scaffold.update,
+    scaffold.add_service,
 )
 
 __all__ = ["namespace"]

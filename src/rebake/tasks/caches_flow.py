@@ -73,8 +73,8 @@ def show(session: Session) -> dict[str, object]:
 
     ceiling = limits(session).max_bytes
     try:
-        with opened(session) as caches:
-            inventory = caches.look(_PATIENCE_S)
+        with opened(session, patience_s=_PATIENCE_S) as caches:
+            inventory = caches.look()
     except NoEngine as error:
         if error.found_unusable:
             raise
@@ -220,7 +220,7 @@ def keep_ceilings(session: Session, endpoint: Endpoint) -> None:
         with cache_log(session, endpoint) as log:
             due = _due(log, session.project.cache_id, ceilings.max_bytes)
         if due:
-            with opened(session, endpoint) as caches:
+            with opened(session, endpoint, _PATIENCE_S) as caches:
                 _trim(session, caches, ceilings)
     except Interrupted:
         raise
@@ -241,7 +241,7 @@ def _trim(session: Session, caches: Caches, ceilings: Limits) -> None:
     from rebake.cache import remove
     from rebake.tasks import caches_words
 
-    before = caches.look(_PATIENCE_S)
+    before = caches.look()
     choice = over(before, ceilings)
     above = ceilings.max_bytes is not None and before.bytes > ceilings.max_bytes
     after = before

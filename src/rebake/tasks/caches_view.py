@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rebake.build.progress_state import BuildProgress
     from rebake.cache.assemble import Past
     from rebake.cache.inventory import Inventory
+    from rebake.cache.look import Asked
     from rebake.cache.owner import Owner
     from rebake.engine.endpoint import Endpoint
     from rebake.history.cache_log import CacheLog
@@ -22,19 +23,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Caches:
-    """What every word about caches works with."""
+    """What every word about caches works with.
+
+    Attributes:
+        asked: what the engine was asked when this was opened: good for the first look.
+    """
 
     endpoint: Endpoint
     owner: Owner
     past: Past
     log: CacheLog
+    asked: list[Asked]
 
     def look(self, patience_s: float | None = None) -> Inventory:
-        """Take stock; `patience_s` as in `cache.look.look`, None for as long as it takes."""
+        """Take stock; `patience_s` as in `cache.look.Asked`, None for as long as it takes."""
         from rebake.cache.look import look
 
-        given = {} if patience_s is None else {"patience_s": patience_s}
-        return look(self.endpoint, self.owner, self.past, self.log, **given)
+        asked = self.asked.pop() if self.asked else _ask(self.endpoint, patience_s)
+        return look(self.endpoint, self.owner, self.past, self.log, asked)
 
     def ours(self, project: str) -> bool:
         """Whether a Compose project is this worktree's, or that of one that is gone."""
@@ -42,8 +48,15 @@ class Caches:
 
 
 @contextmanager
-def opened(session: Session, endpoint: Endpoint | None = None) -> Iterator[Caches]:
+def opened(
+    session: Session, endpoint: Endpoint | None = None, patience_s: float | None = None
+) -> Iterator[Caches]:
     """Open everything on the engine that runs; nothing is started.
+
+    Args:
+        session: the task's.
+        endpoint: the engine; the one that runs when None.
+        patience_s: of the first look, for the volumes' sizes; None for as long as it takes.
 
     Raises:
         NoEngine: none runs.
@@ -55,9 +68,16 @@ def opened(session: Session, endpoint: Endpoint | None = None) -> Iterator[Cache
         raise NoEngine(
             "no Docker engine runs, so nothing can be told of its caches", "invoke engine start"
         )
+    asked = _ask(endpoint, patience_s)  # it answers while the history is read
     past = past_of(session)
     with cache_log(session, endpoint) as log:
-        yield Caches(endpoint, owner_of(session, past), past, log)
+        yield Caches(endpoint, owner_of(session, past), past, log, [asked])
+
+
+def _ask(endpoint: Endpoint, patience_s: float | None) -> Asked:
+    from rebake.cache.look import Asked
+
+    return Asked(endpoint) if patience_s is None else Asked(endpoint, patience_s)
 
 
 def cache_log(session: Session, endpoint: Endpoint) -> CacheLog:

@@ -62,6 +62,7 @@ def task(
     flags: Mapping[str, str] | None = None,
     choices: Mapping[str, Choices] | None = None,
     short: tuple[str, ...] = (),
+    many: Collection[str] = (),
     common: bool = True,
 ) -> Callable[[Body], RebakeTask]:
     """Make a function an Invoke task.
@@ -74,6 +75,7 @@ def task(
         choices: what can be given for a flag, or for the words, by its name: for completion. A
             function, where finding out takes a while.
         short: further names of the task.
+        many: those of its flags that may be given several times; their default is None.
         common: whether it takes --json, --dry-run and --progress.
     """
 
@@ -95,7 +97,14 @@ def task(
         help_texts = dict(flags or {})
         if common:
             help_texts |= {key.replace("_", "-"): text for key, text in _COMMON_HELP.items()}
-        made = RebakeTask(wrapper, name=name, aliases=short, help=help_texts, auto_shortflags=False)
+        made = RebakeTask(
+            wrapper,
+            name=name,
+            aliases=short,
+            help=help_texts,
+            auto_shortflags=False,
+            iterable=list(many),
+        )
         made.words, made.after, made.choices = words, after, {**_CHOICES, **(choices or {})}
         if words:
             made.help.pop(words[0], None)

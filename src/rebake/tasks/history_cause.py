@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rebake.history.records import StoredBuild
 from rebake.history.store import History
 from rebake.history.trees import Change
-from rebake.results import SET_BY_BUILD
+from rebake.results import IN_DOUBT, SET_BY_BUILD
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,9 @@ class Cause:
 
     Attributes:
         kind: `file`, `argument`, `base-image`, `setting`, `asked` (rebuild), `retry` (the build
-            before did not end well), `first-build`, `nothing-changed`, `unknown` (no input
-            differs: a cache or an image was gone).
+            before did not end well), `first-build`, `nothing-changed`, `in-doubt` (nobody can
+            tell whether anything changed), `unknown` (no input differs: a cache or an image was
+            gone).
         name: of the file, argument, image or setting.
         detail: its values, or more about it.
         more: how many others of that kind there are.
@@ -41,6 +42,7 @@ class Cause:
             "nothing-changed": "nothing changed",
             "asked": "asked for: rebuild",
             "retry": f"once more: the build before {self.name}",
+            "in-doubt": f"in doubt{detail}",
             "unknown": "no input changed: a cache or an image was gone",
         }
         return alone.get(self.kind, f"{self.kind.replace('-', ' ')} {self.name}{detail}{others}")
@@ -77,12 +79,16 @@ def cause(  # noqa: PLR0911 - one return a kind
         ("setting", record.engine, old.engine),
     ):
         names = [n for n in differing(now, then) if n not in SET_BY_BUILD]
+        if kind == "base-image":  # one that is not known of both builds tells nothing
+            names = [n for n in names if n in now and n in then]
         if names:
             name = names[0]
             detail = f"{then.get(name, 'unset')} → {now.get(name, 'unset')}"
             return Cause(kind, name, detail, len(names) - 1)
     if record.arguments.get("REBUILD", "") not in {"", old.arguments.get("REBUILD", "")}:
         return Cause("asked")
+    if record.settings.get(IN_DOUBT):
+        return Cause("in-doubt", detail=record.settings[IN_DOUBT])
     if old.outcome != "done":
         return Cause("retry", old.outcome)
     return Cause("unknown")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rebake.errors import UsageError
-from rebake.history.records import BuildSummary, StoredBuild
+from rebake.history.records import BuildSummary, StepRecord, StoredBuild, count_work, each_once
 from rebake.history.store import History
 from rebake.results import SCHEMA_VERSION
 from rebake.tasks import history_words
@@ -142,6 +142,7 @@ def summary_document(summary: BuildSummary) -> dict[str, object]:
         "steps": summary.steps,
         "cached_steps": summary.cached_steps,
         "cached_share": cached_share(summary.steps, summary.cached_steps),
+        "bakes": summary.bakes,
         "crates_compiled": summary.crates_compiled,
         "crates_reused": summary.crates_reused,
         "git_head": summary.git_head,
@@ -151,8 +152,7 @@ def summary_document(summary: BuildSummary) -> dict[str, object]:
 
 def _document(build: StoredBuild) -> dict[str, object]:
     record = build.record
-    work = [step for step in record.steps if step.kind in {"run", "copy", "meta"}]
-    cached = sum(step.cached for step in work)
+    steps, cached = count_work(record.steps)
     return {
         "id": build.id,
         "mode": record.mode,
@@ -162,9 +162,10 @@ def _document(build: StoredBuild) -> dict[str, object]:
         "seconds": round(record.seconds, 3),
         "outcome": record.outcome,
         "skipped": record.skipped,
-        "steps": len(work),
+        "steps": steps,
         "cached_steps": cached,
-        "cached_share": cached_share(len(work), cached),
+        "cached_share": cached_share(steps, cached),
+        "bakes": max((step.attempt for step in record.steps), default=1) or 1,
         "git_head": record.git_head,
         "git_dirty": record.git_dirty,
     }
@@ -190,8 +191,14 @@ def _values(before: StoredBuild, after: StoredBuild) -> list[dict[str, object]]:
 def _steps(before: StoredBuild, after: StoredBuild) -> list[dict[str, object]]:
     """The Dockerfiles' steps of both, the largest difference first."""
 
-    def by_name(build: StoredBuild) -> Mapping[str, Any]:
-        return {s.name: s for s in build.record.steps if s.kind in {"run", "copy", "meta"}}
+    def by_name(build: StoredBuild) -> Mapping[str, list[StepRecord]]:
+        found: dict[str, list[StepRecord]] = {}
+        for step in each_once(build.record.steps):
+            found.setdefault(step.name, []).append(step)
+        return found
+
+    def seconds(steps: Sequence[StepRecord]) -> float:
+        return round(sum(step.seconds for step in steps), 3)
 
     then, now = by_name(before), by_name(after)
     found: list[dict[str, Any]] = []
@@ -200,10 +207,10 @@ def _steps(before: StoredBuild, after: StoredBuild) -> list[dict[str, object]]:
         found.append(
             {
                 "name": name,
-                "before_s": round(old.seconds, 3) if old else None,
-                "after_s": round(new.seconds, 3) if new else None,
-                "before_cached": old.cached if old else None,
-                "after_cached": new.cached if new else None,
+                "before_s": seconds(old) if old else None,
+                "after_s": seconds(new) if new else None,
+                "before_cached": all(s.cached for s in old) if old else None,
+                "after_cached": all(s.cached for s in new) if new else None,
             }
         )
     found.sort(key=lambda entry: -abs((entry["after_s"] or 0.0) - (entry["before_s"] or 0.0)))

@@ -25,7 +25,7 @@ def table(session: Session, entries: Sequence[tuple[BuildSummary, Cause]], total
             moment(summary.started_at),
             summary.mode,
             summary.outcome if not summary.skipped else "skipped",
-            fmt.seconds(summary.seconds),
+            took(summary.seconds, summary.bakes),
             share(summary.steps, summary.cached_steps),
             ", ".join(summary.targets),
             why.words,
@@ -48,7 +48,7 @@ def comparison(session: Session, document: Mapping[str, Any]) -> None:
             ("when", moment(before["started_at"]), moment(after["started_at"])),
             ("targets", ", ".join(before["targets"]), ", ".join(after["targets"])),
             ("outcome", _outcome(before), _outcome(after)),
-            ("took", fmt.seconds(before["seconds"]), fmt.seconds(after["seconds"])),
+            ("took", *(took(one["seconds"], one["bakes"]) for one in (before, after))),
             (
                 "cached",
                 share(before["steps"], before["cached_steps"]),
@@ -82,6 +82,11 @@ def share(steps: int, cached: int) -> str:
     return f"{cached / steps:.0%} of {steps}" if steps else ""
 
 
+def took(seconds: float, bakes: int) -> str:
+    """A build's time; how often it baked, where that was more than once."""
+    return fmt.seconds(seconds) + (f" in {bakes} bakes" if bakes > 1 else "")
+
+
 def moment(seconds: float) -> str:
     """A time of this machine's own zone."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -106,7 +111,7 @@ def _change(change: Mapping[str, Any]) -> str:
 
 def _follows(name: str) -> bool:
     """Whether a value only follows from the files, which are told already."""
-    return name.endswith("_BUILD_ID") or name.startswith("made of")
+    return name.endswith("_BUILD_ID") or name.startswith(("made of", "images from outside"))
 
 
 def _text(value: object) -> str:

@@ -55,9 +55,10 @@ def build(
     from rebake.build.run import Surroundings, build_images
     from rebake.engine.host_settings import digest
     from rebake.engine.images import Images
-    from rebake.tasks import caches_view
+    from rebake.tasks import caches_view, overlay
     from rebake.tasks.wiring import ensure_base_images
 
+    overlay.read_build_secrets(session)
     plan = plan_images(session, mode, services, no_cache=no_cache, again=again)
     detected = session.detected
     if no_cache:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from rebake.build.usage import cache_use
-from rebake.history.records import BuildSummary, FileDigest, StepRecord, StoredBuild
+from rebake.history.records import BuildSummary, FileDigest, StepRecord, StoredBuild, each_once
 from rebake.report.steps import WORK, parse_step_name
 from rebake.report.views import (
     BuildView,
@@ -26,9 +26,10 @@ _CLOCKS_S = 1.0  # the engine's clock may differ from ours, which measured the w
 def build_view(stored: StoredBuild) -> BuildView:
     """Make a record of the history the report's view of a build. Pure."""
     record = stored.record
-    views = [_step_view(step, record.targets) for step in record.steps]
-    steps = _within(views, record.seconds)
-    work = [step.cached for step in steps if step.kind in WORK]
+    told = {id(step) for step in each_once(record.steps)}
+    kept = [s for s in record.steps if id(s) in told or s.kind not in WORK or not s.attempt]
+    steps = _within([_step_view(step, record.targets) for step in kept], record.seconds)
+    work = [step.cached for step in steps if step.kind in WORK and step.attempt]
     usages = [step.usage for step in steps if step.usage is not None]
     return BuildView(
         id=stored.id,
@@ -75,6 +76,7 @@ def _step_view(step: StepRecord, targets: Iterable[str]) -> StepView:
         error=step.error,
         bytes=step.bytes,
         usage=step.usage,
+        attempt=step.attempt,
     )
 
 

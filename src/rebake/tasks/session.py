@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from rebake.results import Mode
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rebake.engine.client import EngineClient
     from rebake.engine.detect import Detected
     from rebake.project.project import Project
+    from rebake.project.secrets import Declared
     from rebake.report.terminal import Reporter
 
 
@@ -62,7 +63,14 @@ class Session:
         """The project at or above the current folder."""
         from rebake.project.project import open_project
 
-        return open_project(self._folder, kept=True, dry_run=self.dry_run)
+        found = open_project(self._folder, kept=True, dry_run=self.dry_run)
+        table = found.config.secrets
+        for declared in (table.build, table.run):
+            if declared:
+                from rebake.project.secrets import learn_all
+
+                learn_all(cast("Declared", declared), found.root, os.environ)
+        return found
 
     @cached_property
     def reporter(self) -> Reporter:

@@ -34,16 +34,21 @@ def dev(session: Session, detach: bool = False, native: bool = False) -> dict[st
 
 @task(
     "prod",
-    flags={"detach": f"{_DETACH} (the default; --no-detach shows logs until Ctrl-C, then stops)"},
+    flags={
+        "detach": f"{_DETACH} (the default; --no-detach shows logs until Ctrl-C, then stops)",
+        "require_signed": "start verified images only, by their digests: see verify",
+    },
 )
-def prod(session: Session, detach: bool = True) -> dict[str, object] | None:
+def prod(
+    session: Session, detach: bool = True, require_signed: bool = False
+) -> dict[str, object] | None:
     """Build the production images, run them, and return when they are healthy."""
     from rebake.tasks import stack_flow
 
     session.project.read_manifests()
     if session.dry_run:
-        return stack_flow.dry_stack(session, "prod")
-    return stack_flow.serve(session, "prod", detach=detach)
+        return stack_flow.dry_stack(session, "prod", require_signed=require_signed)
+    return stack_flow.serve(session, "prod", detach=detach, require_signed=require_signed)
 
 
 @task("up", flags={"prod": "the production stack", "dev": "the development stack"})
@@ -79,10 +84,10 @@ def logs(
     export: str = "",
 ) -> dict[str, object] | None:
     """Show what the services printed."""
-    from rebake.tasks import stack_flow
+    from rebake.tasks import logs_flow
 
     lines = number("tail", tail, least=1) if tail else None
-    return stack_flow.logs(
+    return logs_flow.logs(
         session, session.services(services) if services else (), follow, lines, export
     )
 

@@ -6,12 +6,10 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rebake.config.values import tree_of
-from rebake.errors import CannotRun, Interrupted, NoEngine, UsageError
-from rebake.process import run
+from rebake.errors import CannotRun, NoEngine, UsageError
 from rebake.results import SCHEMA_VERSION, Mode, ServiceState, StackResult
 from rebake.tasks import image_flow
 from rebake.tasks.session import Session
@@ -20,22 +18,36 @@ MODES: tuple[Mode, ...] = ("dev", "prod")
 
 if TYPE_CHECKING:
     from rebake.stack.memory import Remembered
-    from rebake.stack.plan import StackPlan
+    from rebake.stack.plan import GivenSecret, StackPlan
 
 
-def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> StackResult:
+def run_stack(
+    session: Session, mode: Mode, *, build_first: bool = True, require_signed: bool = False
+) -> StackResult:
     """Bring a stack up and wait until it is healthy.
 
     Nothing is done when it runs already and is made of what is here now.
+
+    Args:
+        session: the task's.
+        mode: dev or prod.
+        build_first: build the images as far as anything changed.
+        require_signed: start verified images only, by their digests.
+
+    Raises:
+        MissingSecrets: a declared secret is not there; nothing was started.
+        NotVerified: an image is not the one that was signed; nothing was started.
     """
     from rebake.stack import memory
     from rebake.stack.run import seed, up
+    from rebake.tasks import overlay
 
     project = session.project
+    given = overlay.secrets(session, mode, building=build_first, require_signed=require_signed)
     known = memory.recall(project.state, mode)
     running = running_services(session, mode, known)
     plan = plan_stack(session, mode, known if running else None)
-    mark = stack_mark(session, plan) if mode == "dev" else ""
+    mark = stack_mark(session, plan, given) if mode == "dev" else ""
     images = {}
     if mode == "dev" and known and running and known.fingerprint == mark and mark:
         states = running
@@ -48,6 +60,7 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
             (project.ui / "node_modules").mkdir(exist_ok=True)
             others = [f"{name}-dev" for name in project.siblings]
             seed(plan, session.detected.endpoint, others, session.say)
+        plan = overlay.laid_over(session, plan, given, require_signed=require_signed)
         session.say(f"starting {', '.join(plan.services)}")
         states = up(
             plan,
@@ -57,6 +70,7 @@ def run_stack(session: Session, mode: Mode, *, build_first: bool = True) -> Stac
                 f"  {seconds:.0f} s, waiting for {', '.join(names)}: {line.strip()[:100]}"
             ),
         )
+        overlay.forget_old(session, mode, given)
     memory.remember(
         project.state,
         memory.Remembered(
@@ -129,7 +143,7 @@ def held_ports(session: Session, mode: Mode) -> dict[str, int]:
     return published_ports(session, session.project.compose_name(mode))
 
 
-def stack_mark(session: Session, plan: StackPlan) -> str:
+def stack_mark(session: Session, plan: StackPlan, given: Sequence[GivenSecret] = ()) -> str:
     """A digest of all that a dev stack is made of; the mounted sources are not part of it."""
     from rebake.stack.memory import fingerprint
 
@@ -146,13 +160,16 @@ def stack_mark(session: Session, plan: StackPlan) -> str:
         "variables": dict(plan.variables),
         "base": tree_of(project.config.base_images),
         "engine": session.detected.endpoint.docker_host,
+        **({"secrets": [one.mark for one in given]} if given else {}),
     }
     return fingerprint([file for file in files if file.is_file()], values)
 
 
-def serve(session: Session, mode: Mode, *, detach: bool) -> dict[str, object] | None:
+def serve(
+    session: Session, mode: Mode, *, detach: bool, require_signed: bool = False
+) -> dict[str, object] | None:
     """Bring a stack up; stay with its logs unless `detach`."""
-    result = run_stack(session, mode)
+    result = run_stack(session, mode, require_signed=require_signed)
     session.reporter.stack(result)
     if detach:
         return result.document()
@@ -161,15 +178,19 @@ def serve(session: Session, mode: Mode, *, detach: bool) -> dict[str, object] | 
         from rebake.report.json import write_document
 
         write_document(result.document())
+    from rebake.tasks.logs_flow import follow
+
     follow(session, mode, result)
     return None
 
 
-def dry_stack(session: Session, mode: Mode, *, native: bool = False) -> dict[str, object]:
+def dry_stack(
+    session: Session, mode: Mode, *, native: bool = False, require_signed: bool = False
+) -> dict[str, object]:
     """The commands that dev or prod would run; nothing is asked of an engine."""
     from rebake.stack.plan import plan_stack as plan
     from rebake.stack.plan import up_words
-    from rebake.tasks import native_flow, wiring
+    from rebake.tasks import native_flow, overlay, wiring
 
     project = session.project
     if native or (mode == "dev" and project.config.engine.kind == "native"):
@@ -182,7 +203,8 @@ def dry_stack(session: Session, mode: Mode, *, native: bool = False) -> dict[str
     )  # fmt: skip
     images = image_flow.plan_images(session, mode, project.config.services)
     up = wiring.shown(stack.variables, "docker", *up_words(stack))
-    return session.show_commands([wiring.shown_bake(images), up], mode)
+    checks = overlay.shown_checks(session, stack, require_signed=require_signed)
+    return session.show_commands([wiring.shown_bake(images), *checks, up], mode)
 
 
 def again(session: Session, mode: Mode | None) -> dict[str, object] | None:
@@ -212,7 +234,7 @@ def down(session: Session, *, volumes: bool) -> dict[str, object]:
     """Stop and remove this folder's stacks, whatever their mode."""
     from rebake.stack.plan import down_words
     from rebake.stack.run import down as stop
-    from rebake.tasks import native_flow, wiring
+    from rebake.tasks import native_flow, overlay, wiring
 
     project = session.project
     if session.dry_run:
@@ -242,6 +264,7 @@ def down(session: Session, *, volumes: bool) -> dict[str, object]:
                 volumes=volumes,
             )
             stopped.append(mode)
+        overlay.forget(session, mode)
     if not stopped:
         session.say("nothing runs here")
     return {
@@ -269,72 +292,6 @@ def state(session: Session, mode: Mode) -> StackResult | None:
     if not states:
         return None
     return StackResult(mode, plan.urls, tuple(states), endpoint.kind, session.seconds)
-
-
-def logs(
-    session: Session,
-    services: Sequence[str],
-    follow: bool,
-    tail: int | None,
-    export: str,
-) -> dict[str, object] | None:
-    """Show or export the logs of whatever runs here.
-
-    Raises:
-        UsageError: nothing runs.
-    """
-    from rebake.stack import memory
-    from rebake.stack.plan import logs_words
-    from rebake.stack.run import compose
-    from rebake.tasks import native_flow, wiring
-
-    if session.dry_run:
-        last = memory.latest(session.project.state)
-        plan = plan_of(session, last.mode if last else "dev", last.ports if last else {})
-        words = logs_words(plan.name, plan.compose_file, services, follow=follow, tail=tail)
-        return session.show_commands([wiring.shown(plan.variables, "docker", *words)], plan.mode)
-
-    running = [mode for mode in MODES if state(session, mode)]
-    if not running:
-        raise UsageError("nothing runs here", "invoke dev, or invoke prod")
-    known = memory.latest(session.project.state)
-    mode = known.mode if known and known.mode in running else running[0]
-    if mode == "dev" and native_flow.state(session):
-        return native_flow.logs(session, services, follow=follow, tail=tail, export=export)
-    plan = plan_of(session, mode, known.ports if known else {})
-    words = logs_words(plan.name, plan.compose_file, services, follow=follow, tail=tail)
-    command = compose(session.detected.endpoint, plan, words)
-    if not export:
-        run(command, on_stdout=session.reporter.service_log)
-        return None
-    target = Path(export)
-    with target.open("w", encoding="utf-8") as file:
-        run(command, on_stdout=lambda line: print(line, file=file))
-    session.say(f"wrote {target}")
-    return {"schema_version": SCHEMA_VERSION, "file": str(target), "bytes": target.stat().st_size}
-
-
-def follow(session: Session, mode: Mode, result: StackResult) -> None:
-    """Show a stack's logs until Ctrl-C; then stop it, unless it ran before this command.
-
-    Raises:
-        Interrupted: the user pressed Ctrl-C.
-    """
-    from rebake.stack.plan import compose_words, logs_words
-    from rebake.stack.run import compose
-
-    ports = {name: int(url.rpartition(":")[2]) for name, url in result.urls.items()}
-    plan = plan_of(session, mode, ports)
-    endpoint = session.detected.endpoint
-    words = logs_words(plan.name, plan.compose_file, (), follow=True, tail=0)
-    try:
-        run(compose(endpoint, plan, words), on_stdout=session.reporter.service_log)
-    except Interrupted:
-        raise Interrupted(f"{mode}; the stack goes on" if result.reused else "") from None
-    finally:
-        if not result.reused:
-            session.say("stopping the stack; its data is kept")
-            run(compose(endpoint, plan, compose_words(plan.name, plan.compose_file, "stop")))
 
 
 def plan_of(session: Session, mode: Mode, ports: Mapping[str, int]) -> StackPlan:

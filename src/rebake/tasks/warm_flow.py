@@ -52,14 +52,18 @@ def warm(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
         BuildFailed, CommandFailed: something does not compile.
     """
     from rebake.process import stopping_children
-    from rebake.tasks import warm_words, wiring
+    from rebake.tasks import overlay, warm_words, wiring
 
     began = time.monotonic()
     _ = session.project.workspace  # a broken manifest is told before anything is fetched
+    overlay.read_build_secrets(session)
     if "ci" in purposes and not session.project.config.cache.remote:
         session.say("no remote cache is set (cache.remote): a fresh machine has nothing to read")
-    bases = wiring.fetch_base_images(session)
-    before = _look(session)
+    _ = session.detected
+    with ThreadPoolExecutor(max_workers=1) as pool:  # half a second each, of the engine's time
+        looking = pool.submit(_look, session)
+        bases = wiring.fetch_base_images(session)
+        before = looking.result()
     modes = modes_of(purposes)
     jobs: list[Callable[[], bool]] = []
     if "prod" in modes:
@@ -159,8 +163,8 @@ def _bases(results: Sequence[BaseImageResult]) -> list[Warmth]:
 def _look(session: Session) -> Inventory:
     from rebake.tasks.caches_view import opened
 
-    with opened(session, session.detected.endpoint) as caches:
-        return caches.look(_PATIENCE_S)
+    with opened(session, session.detected.endpoint, _PATIENCE_S) as caches:
+        return caches.look()
 
 
 def _mounts(session: Session) -> tuple[str, ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 
+from rebake.build import doubts, ids, outside, targets
 from rebake.build import evidence as gathering
-from rebake.build import targets
-from rebake.build.inputs import build_id, read_inputs
+from rebake.build.inputs import read_inputs
 from rebake.build.plan import BuildPlan
 from rebake.engine import build_cache
 from rebake.engine.base_images import survey
@@ -30,6 +32,8 @@ from rebake.tasks.session import Session
 from rebake.tasks.why_flow import Library, image_name
 from rebake.tasks.wiring import engine_if_running
 
+# A busy engine takes long to list its cache: then it is not known whether a mount is gone.
+_PATIENCE_S = 3.0
 _LOOK_BACK = 20  # builds of which the time beside the steps is known
 
 
@@ -47,9 +51,14 @@ class _Now:
     ) -> None:
         self._session, self._history, self._mode = session, history, mode
         self._project = session.project
+        self._asked: Future[frozenset[str] | None] | None = None
+        if (endpoint := self._endpoint) is not None:  # it answers while the sources are read
+            pool = ThreadPoolExecutor(max_workers=1)
+            self._asked = pool.submit(build_cache.mounts, endpoint, _PATIENCE_S)
+            pool.shutdown(wait=False)
         plan: BuildPlan = plan_images(session, mode, services)
         self._inputs = read_inputs(plan)
-        self._plan = plan.expecting({half: build_id(self._inputs[half]) for half in plan.halves})
+        self._plan = ids.expecting(plan, session.project.workspace, self._inputs)
         self._library = Library(session.project, history)
 
     def explain(self, service: str) -> ExplainedBuild:
@@ -63,6 +72,7 @@ class _Now:
             number=last.id if last else None,
             current=self._has_image(service, last),
             overhead_s=self._overhead,
+            doubt=self._doubt(service, last) if last else "",
         )
         return explain_next(coming, service, target, self._runs)
 
@@ -93,7 +103,7 @@ class _Now:
             engine=old.engine if old else {},
             inputs=self._inputs,
             arguments=self._variables(old.arguments if old else {}),
-            base_images=(dict(old.base_images) if old else {}) | self._bases,
+            base_images=(dict(old.base_images) if old else {}) | self._bases | self._others(old),
             evidence=Evidence(
                 settings=settings,
                 targets=self._targets,
@@ -132,8 +142,22 @@ class _Now:
 
     @cached_property
     def _mounts(self) -> tuple[str, ...] | None:
-        found = build_cache.mounts(self._endpoint) if self._endpoint else None
+        found = self._asked.result() if self._asked else None
         return None if found is None else tuple(sorted(found))
+
+    def _others(self, last: BuildRecord | None) -> dict[str, str]:
+        """The digests of the images that the last build took in and rebake.toml does not name."""
+        if self._endpoint is None or last is None:
+            return {}
+        return outside.digests_now(last.settings, Images(self._endpoint).image)
+
+    def _doubt(self, service: str, last: StoredBuild) -> str:
+        """Why the next build would be made though nothing seems changed; empty for no reason."""
+        doubt, _ = doubts.of_plan(self._plan, os.environ)
+        if doubt or self._endpoint is None:
+            return doubt
+        ask = Images(self._endpoint).image
+        return outside.Images(self._plan, self._inputs, self._bases, ask).unlike({service: last})[1]
 
     @cached_property
     def _bases(self) -> dict[str, str]:

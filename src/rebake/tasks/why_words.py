@@ -53,6 +53,7 @@ def _group(group: Sequence[ExplainedBuild]) -> list[str]:
     if first.skipped:
         return [f"{head}: nothing ran", f"  {first.skipped}"]
     steps = _shared(group)
+    several = any(step.attempt > 1 for build in group for step in build.steps)
     count = len({name for name, _ in _all(group)})
     took = ""
     if first.seconds is not None:
@@ -67,12 +68,27 @@ def _group(group: Sequence[ExplainedBuild]) -> list[str]:
     for step, services in steps:
         whose = "" if len(services) == len(group) else f"  [{', '.join(services)}]"
         time = "" if step.seconds is None else f"  {in_words(step.seconds)}"
-        found.append(f"  {step.name}{time}{whose}")
+        again = f"  (bake {step.attempt})" if several else ""
+        found.append(f"  {step.name}{time}{again}{whose}")
+        if step.error and several:
+            found.append(f"      failed, and was mended by another bake: {step.error}")
         found += [f"      {cause.text}" for cause in _told(step)]
         if len(step.also) > _MOST_ALSO:
             found.append(f"      and {len(step.also) - _MOST_ALSO} more")
+    found += _layer(first)
     crates = {(c.name, c.version): c for build in group for c in build.crates}
     return found + _crates(list(crates.values()), coming=coming)
+
+
+def _layer(build: ExplainedBuild) -> list[str]:
+    """What was done afterwards, so that a lost cache mount costs less."""
+    ran = [step for step in build.layer if step.ran]
+    if not ran:
+        return []
+    took = in_words(sum(step.seconds or 0.0 for step in ran))
+    cause = ran[0].cause
+    why = f": {cause.text}" if cause is not None and cause.kind != "first-build" else ""
+    return [f"  then the dependency layer  {took}{why}"]
 
 
 def _told(step: ExplainedStep) -> list[Cause]:
@@ -93,10 +109,12 @@ def _all(group: Sequence[ExplainedBuild]) -> list[tuple[str, str]]:
 def _shared(
     group: Sequence[ExplainedBuild],
 ) -> list[tuple[ExplainedStep, list[str]]]:
-    found: dict[tuple[str, str], tuple[ExplainedStep, list[str]]] = {}
+    found: dict[tuple[str, str, int], tuple[ExplainedStep, list[str]]] = {}
     for build in group:
         for step in build.ran:
-            found.setdefault((step.name, step.place), (step, []))[1].append(build.service)
+            found.setdefault((step.name, step.place, step.attempt), (step, []))[1].append(
+                build.service
+            )
     return list(found.values())
 
 

@@ -63,7 +63,7 @@ FAKE = """\
         if not os.path.exists(place):
             sys.exit(1)
         config = '{{"Entrypoint": ["/usr/local/bin/service"], "Labels": {{}}}}'
-        print(config if "json" in words[3] else read(place).encode().hex())
+        print('[{{"Id": "%s", "Config": %s}}]' % (read(place).encode().hex(), config))
     elif words[0] == "create":
         print(words[-1])
     elif words[0] == "cp":

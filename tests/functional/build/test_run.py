@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from rebake.history.evidence import BakeTarget
 from rebake.history.records import LayerRecord
 from rebake.history.store import History
 from rebake.project.project import Project, open_project
-from rebake.results import StepUsage
+from rebake.results import IN_DOUBT, StepUsage
 
 if sys.platform == "win32":
     pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
@@ -117,6 +118,9 @@ FAKE = """\
 """
 
 
+MANIFEST = '[package]\nname = "api"\n[[bin]]\nname = "api"\npath = "main.rs"\n'
+
+
 class Client:
     """Images by reference, before and after the build."""
 
@@ -124,8 +128,12 @@ class Client:
         self.ids = ["old", "new"]
         self.removed: list[str] = []
         self.label = ""
+        self.others: dict[str, str] = {}
 
-    def image(self, _ref: str) -> ImageInfo:
+    def image(self, ref: str) -> ImageInfo | None:
+        if not ref.endswith("-api:prod"):
+            other = self.others.get(ref)
+            return None if other is None else ImageInfo(id=other, digest=other, bytes=1)
         found = self.ids[0] if len(self.ids) == 1 else self.ids.pop(0)
         return ImageInfo(id=found, digest=f"sha256:{found}", bytes=7, labels={LABEL: self.label})
 
@@ -137,16 +145,20 @@ class Client:
 class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "rebake.toml").write_text('[project]\nname = "shop"\n')
+        settings = '[project]\nname = "shop"\n[backend]\nservices = ["api"]\n'
+        (folder / "rebake.toml").write_text(settings)
         (folder / "backend").mkdir()
+        (folder / "backend" / "Cargo.toml").write_text(MANIFEST)
         (folder / "backend" / "main.rs").write_text("fn main() {}\n")
+        (folder / "backend" / "Dockerfile").write_text("FROM rust:1 AS prod\n")
         (folder / "docker" / "tools").mkdir(parents=True)
+        (folder / "docker" / "docker-bake.hcl").write_text("")
         program = folder / "docker.sh"
         program.write_text(textwrap.dedent(FAKE).format(python=sys.executable))
         program.chmod(0o755)
         self.project: Project = open_project(folder)
         self.client = Client()
-        self.surroundings = Surroundings()
+        self.surroundings = Surroundings(base_images={"rust:1": "a"})
         self.replan()
         self.history = folder / "history.sqlite3"
         (folder / "code").write_text("0")
@@ -229,7 +241,8 @@ def test_the_record_holds_what_tells_the_causes(bench: Bench) -> None:
     assert sorted(kept.modes["backend"]) == ["*file"]
     assert kept.settings["engine.address"] == "ssh://nowhere"
     with History(bench.history) as store:
-        (file,) = store.build(1).record.inputs["backend"]
+        file = store.build(1).record.inputs["backend"][-1]
+        assert file.path == "main.rs"
         assert store.facts([file.sha256])[file.sha256].lines is not None
 
 
@@ -313,7 +326,7 @@ def test_bake_is_told_which_sources_it_must_have(bench: Bench) -> None:
 
 
 def bakes(bench: Bench) -> int:
-    return len([words for words in bench.calls if "bake" in words and "api" in words])
+    return len([words for words in bench.calls if "--metadata-file" in words])
 
 
 def test_nothing_is_built_when_nothing_changed(bench: Bench) -> None:
@@ -338,7 +351,9 @@ def test_nothing_is_built_when_nothing_changed(bench: Bench) -> None:
         lambda bench: (bench.folder / "backend" / "main.rs").write_text("fn main() { }\n"),
         lambda bench: (bench.folder / "backend" / "new.rs").touch(),
         lambda bench: (bench.folder / "backend" / "main.rs").chmod(0o755),
-        lambda bench: (bench.folder / "backend" / "Dockerfile").write_text("FROM scratch\n"),
+        lambda bench: (bench.folder / "backend" / "Dockerfile").write_text(
+            "FROM rust:1 AS prod\nUSER 1\n"
+        ),
         lambda bench: (bench.folder / "docker" / "tools" / "tool").write_text("#!/bin/sh\n"),
         lambda bench: setattr(bench.client, "ids", ["another"]),
         lambda bench: bench.history.unlink(),
@@ -383,7 +398,7 @@ def test_each_bake_s_steps_are_told_for_the_names_of_layers(bench: Bench) -> Non
     told: list[BuildProgress] = []
     bench.surroundings = Surroundings(on_steps=told.append)
     bench.build()
-    layer, images = told
+    images, layer = told
     assert layer.records() == ()  # the fake program's has no step
     (step,) = images.records()
     assert None not in {images.started_at, step.started_s, step.ended_s}
@@ -437,12 +452,20 @@ def test_a_step_has_a_network_only_where_it_may_need_one(
 def test_what_a_bake_made_that_was_mended_is_told_as_well(bench: Bench) -> None:
     bench.build()
     told: list[BuildProgress] = []
-    bench.surroundings = Surroundings(on_steps=told.append)
+    bench.surroundings = replace(bench.surroundings, on_steps=told.append)
     (bench.folder / "code").write_text("66")
     (bench.folder / "backend" / "main.rs").write_text("fn main() { /* edited */ }\n")
     bench.replan()
     bench.build()
     assert len(told) == 2
+    steps = bench.last().record.steps
+    assert [(s.attempt, s.name, bool(s.error)) for s in steps] == [
+        (1, "[build 1/1] RUN cargo build", False),
+        (1, "[api build 1/1] RUN build-workspace", True),
+        (2, "[build 1/1] RUN cargo build", False),
+    ]
+    with History(bench.history) as store:
+        assert store.builds()[0].bakes == 2
 
 
 def test_without_a_layer_an_empty_mount_is_not_refused(bench: Bench) -> None:
@@ -459,7 +482,7 @@ def test_a_dependency_layer_that_can_not_be_made_is_done_without(
     bench.replan()
     (bench.folder / "code").write_text("101")
     assert bench.build().images["api"].build_id == bench.id
-    seeds = [words for words in bench.calls if words[-1] == "api" and "bake" in words]
+    seeds = [words for words in bench.calls if "--metadata-file" in words]
     assert ["registry.example/shop:backend-deps" in " ".join(words) for words in seeds] == [
         True,
         False,
@@ -582,3 +605,33 @@ def test_in_doubt_nothing_is_skipped(bench: Bench, monkeypatch: pytest.MonkeyPat
     bench.replan()
     bench.build()
     assert not bench.build().skipped
+
+
+def test_an_image_that_nobody_names_is_compared_or_a_doubt(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`FROM`, `COPY --from` and mounts of images that rebake.toml does not know."""
+    (bench.folder / "backend" / "Dockerfile").write_text(
+        "FROM rust:1 AS prod\nCOPY --from=other:tag /a /a\n"
+    )
+    bench.replan()
+    bench.client.ids = ["new"]
+    bench.build()
+    reason = "the engine has no image other:tag, so its digest is not known: docker pull it, or "
+    reason += "write name@sha256:…"
+    capsys.readouterr()
+    assert not bench.build().skipped
+    assert bakes(bench) == 2
+    line = f"nothing seems changed; built all the same, in doubt: {reason}"
+    assert line in capsys.readouterr().out.splitlines()
+    assert bench.last().record.settings[IN_DOUBT] == reason
+    bench.client.others = {"other:tag": "sha256:1"}
+    assert not bench.build().skipped  # what the last build took in is not known
+    assert bench.last().record.base_images == {"rust:1": "a", "other:tag": "sha256:1"}
+    assert bench.build().skipped
+    assert IN_DOUBT not in bench.last().record.settings
+    assert bench.build().skipped  # after a skip as well
+    bench.client.others = {"other:tag": "sha256:2"}
+    assert not bench.build().skipped
+    assert IN_DOUBT not in bench.last().record.settings  # it is known what changed
+    assert bench.build().skipped

@@ -6,6 +6,7 @@ import ast
 import json
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import CommandFailed, ServiceUnhealthy, TimedOut
 from rebake.stack.plan import StackPlan
-from rebake.stack.run import down, parse_states, read_states, seed, up
+from rebake.stack.run import down, parse_others, parse_states, read_states, seed, up
 
 if sys.platform == "win32":
     pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
@@ -184,3 +185,25 @@ def test_a_new_worktree_takes_over_what_another_has_compiled(fake: Fake, tmp_pat
     assert len(said) == 1
     fake.volumes("shop-0-dev_target", "shop-2-dev_target")
     seed(plan, fake.endpoint, ["shop-0-dev"], pytest.fail)  # this one has compiled before
+
+
+def test_what_would_run_beside_the_services() -> None:
+    services = {
+        "api": {"image": "shop-api:prod"},
+        "web": {"image": "shop-web:prod", "scale": 0},
+        "idle": {"image": "x", "deploy": {"replicas": 0}},
+        "db": {"image": "postgres:17"},
+        "odd": {"build": {}},
+    }
+    text = json.dumps({"services": services})
+    assert parse_others(text, ("api", "ui")) == {"db": "postgres:17", "odd": "built here"}
+    assert parse_others("{}", ("api",)) == {}
+
+
+def test_what_is_laid_over_is_written_before_compose_reads_it(fake: Fake, tmp_path: Path) -> None:
+    file = tmp_path / "state" / "compose.dev.json"
+    over = replace(plan(), override={"services": {}}, override_file=file)
+    up(over, fake.endpoint, on_log=print)
+    assert json.loads(file.read_text()) == {"services": {}}
+    started = next(words for words in fake.calls if "up" in words)
+    assert started[3:8] == ["--file", "c.yml", "--file", str(file), "up"]

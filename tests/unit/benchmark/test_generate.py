@@ -54,7 +54,7 @@ def test_the_bake_file_has_the_new_services_and_no_others() -> None:
     assert not {"api", "worker", "web", "ui"} & set(targets)
     assert {"_common", "_backend", "backend-deps"} <= set(targets)
     assert 'group "default" {\n  targets = ["svc-01", "svc-02"]\n}' in made
-    assert 'args     = { SERVICE = "svc-02" }' in made
+    assert '{ SERVICE = "svc-02", SERVICE_BUILD_ID = build_id_of("svc-02") }' in made
     assert 'tags     = ["${PROJECT}-svc-02:${TAG}"]' in made
     assert 'BINARIES   = "svc-01 svc-02"' in made
     assert made.count("{") == made.count("}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rebake.benchmark import made
 from rebake.benchmark.made import could_be_of, steps_of
 from rebake.engine import build_cache
 from rebake.engine.build_cache import CacheRecord
-from rebake.engine.endpoint import Endpoint
+from rebake.engine.endpoint import Endpoint, Kind
 from rebake.errors import Interrupted
 
 KNOWN = steps_of(
@@ -60,17 +61,19 @@ def test_records_of_other_builds_are_not(description: str) -> None:
     assert not could_be_of(description, KNOWN)
 
 
+@pytest.mark.parametrize(("kind", "before"), [("host-env", 1), ("private", 0)])
 def test_a_build_that_was_broken_off_comes_to_rest_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: Kind, before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Our own engine has our clock: it need not be asked what was there before."""
     old = CacheRecord("old", "layer", 1, "", in_use=False, description="[build 3/4] COPY . .")
-    late = replace(old, id="late", in_use=True)
-    looks = [[old], [old, late], [old, late], [old, replace(late, in_use=False)]]
+    late = replace(old, id="late", in_use=True, created_at=time.time() + 60)
+    looks = [*[[old]] * before, [old, late], [old, late], [old, replace(late, in_use=False)]]
     monkeypatch.setattr(
         build_cache, "records", lambda _: looks.pop(0) if len(looks) > 1 else looks[0]
     )
     monkeypatch.setattr(made, "_LOOK_S", 0.0)
-    endpoint = Endpoint("private", "unix:///none", Path("docker"))
+    endpoint = Endpoint(kind, "unix:///none", Path("docker"))
     one = made.Made("bench-1", tmp_path, endpoint, steps=KNOWN)
     with pytest.raises(Interrupted), one.building():
         raise Interrupted("docker")

@@ -39,12 +39,21 @@ def test_what_has_a_digest_of_its_own_is_no_doubt() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["ADD https://example.test/x /x", "  add --chown=1:1 http://a.test/b /b", "ADD git@h:o/r /r"],
+    [
+        *("ADD https://example.test/x /x", "  add --chown=1:1 http://a.test/b /b"),
+        *("ADD git@h:o/r /r", "ADD \\\n  https://a.test/x /x", "ADD ${WHERE} /x"),
+    ],
 )
 def test_a_download_in_a_dockerfile(line: str) -> None:
     told = doubt("", [f"FROM scratch\n{line}\n"], KNOWN)
-    assert told == f"a Dockerfile downloads: {' '.join(line.split()[:-1])}"
+    line = line.replace("\\\n", "")
+    assert told == f"a Dockerfile downloads: {' '.join(line.split()[:-1]).replace('add', 'ADD')}"
     assert doubt("", ["FROM scratch\n# ADD https://x /x\nADD files /x\n"], KNOWN) == ""
+
+
+def test_a_dockerfile_within_the_bake_file() -> None:
+    told = doubt('target "x" {\n  dockerfile-inline = "FROM scratch"\n}', (), KNOWN)
+    assert told == "a Dockerfile stands in the bake file"
 
 
 def test_variables_from_the_environment() -> None:

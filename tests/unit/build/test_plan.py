@@ -106,3 +106,25 @@ def test_a_remote_cache_is_written_when_asked(
         "--set", f"backend-deps.cache-to={place},{how}",
         "backend-deps",
     )  # fmt: skip
+
+
+def test_secrets_go_to_every_target_by_name_and_place(tmp_path: Path) -> None:
+    text = '[secrets.build]\nnpm-token = { env = "NPM" }\nkey = { file = "a, \\"b\\".pem" }\n'
+    (tmp_path / "rebake.toml").write_text(text)
+    plan = plan_build(open_project(tmp_path), "prod", ("api",), tmp_path)
+    words = (
+        "--set", "*.secrets+=id=npm-token,env=NPM",
+        "--allow", f'fs.read={tmp_path}/a, "b".pem',
+        "--set", f'*.secrets+=id=key,"src={tmp_path}/a, ""b"".pem"',
+    )  # fmt: skip
+    assert bake_words(plan, tmp_path / "m")[-7:] == (*words, "api")
+    assert dependency_words(plan)[-7:] == (*words, "backend-deps")
+
+
+def test_a_provenance_is_asked_for_in_prod_alone(tmp_path: Path) -> None:
+    (tmp_path / "rebake.toml").write_text("[build]\nprovenance = true\n")
+    project = open_project(tmp_path)
+    words = bake_words(plan_build(project, "prod", ("api",), tmp_path), tmp_path / "m")
+    assert words[-3:] == ("--set", "api.attest=type=provenance,mode=min", "api")
+    words = bake_words(plan_build(project, "dev", ("api",), tmp_path), tmp_path / "m")
+    assert not any("attest" in word for word in words)

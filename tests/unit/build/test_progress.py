@@ -115,6 +115,18 @@ def test_the_failing_step_and_not_the_one_that_was_stopped() -> None:
     assert progress.error_message.startswith("target broken: failed to solve")
 
 
+def test_the_failing_step_is_the_one_that_the_closing_error_names() -> None:
+    """After a prune, a base image's step may fail while the build goes on with what is cached."""
+    ended = 'process "/bin/sh -c make" did not complete successfully: exit code: 66'
+    _, progress = feed(
+        vertex(B, "[rust 1/2] FROM rust:1", completed=T.format(1), error="not found"),
+        vertex(A, completed=T.format(2), error=ended),
+        f"ERROR: target api: failed to solve: {ended}",
+    )
+    assert progress.failure is not None
+    assert (progress.failure.step.label, progress.failure.error) == ("build 1/2", ended)
+
+
 def test_buildx_own_error_is_kept() -> None:
     _, progress = replay("bakefile")
     assert progress.failure is None

@@ -42,7 +42,7 @@ def offered(line: str, services: tuple[str, ...] = ("api", "worker", "ui", "w"))
         ("build --progress =", ["auto", "plain", "quiet"]),
         ("build --progress plain u", ["ui"]),
         ("build --progress=plain u", ["ui"]),
-        ("prod --", ["--no-detach", *SHARED]),
+        ("prod --", ["--no-detach", "--require-signed", *SHARED]),
         ("refresh-cache ", ["show", "clean", "prune", "refresh"]),
         ("refresh-cache clean ", ["build", "images", "volumes", "all"]),
         ("refresh-cache clean build --y", ["--yes"]),
@@ -57,7 +57,7 @@ def offered(line: str, services: tuple[str, ...] = ("api", "worker", "ui", "w"))
         ("benchmark --subjects rebake,r", []),  # it is named already
         ("logs --export ", []),  # the shell names files
         ("logs --tail 5 w", ["worker", "w"]),
-        ("down u", ["up"]),  # one task after another
+        ("down u", ["up", "update"]),  # one task after another
         ("rebuild --dev dev --", ["--detach", "--native", *SHARED]),
         ("no-such-task b", ["base-images", "benchmark", "build"]),
     ],

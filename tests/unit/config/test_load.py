@@ -164,3 +164,41 @@ def test_a_wrong_folder(tmp_path: Path) -> None:
 def test_default_ports_of_services_that_are_not_there_do_not_matter(tmp_path: Path) -> None:
     loaded = load(write(tmp_path, '[backend]\nservices = ["main"]\n'), environ={}, user=NOBODY)
     assert loaded.config.services == ("main", "ui")
+
+
+FORM = '{ env = "VARIABLE" } or { file = "path" }, and never the secret itself'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[secrets.build]\nnpm = "hunter2"', f"secrets.build.npm: can't be used; expected {FORM}"),
+        ('[secrets.build]\nnpm = { evn = "hunter2" }', "'evn' is no key of a secret: did you"),
+        ('[secrets.build.npm]\nvalue = "hunter2"', "'value' is no key of a secret: known: env"),
+        ('[secrets.run]\nnpm = { env = "A", file = "hunter2" }', f"expected {FORM}"),
+        ('[secrets.run]\nnpm = { env = "hunter2 x" }', "the name of a variable, such as NPM_TOKEN"),
+        ('[secrets.run]\n"x y" = { env = "A" }', "secrets.run.x y: can't be used"),
+        ('[secrets.build]\nca = { env = "A" }', "secrets.build.ca: is a secret of rebake's own"),
+        (
+            '[secrets.run]\nnpm = { env = "A", services = ["apy"] }',
+            "2: secrets.run.npm: no such service: apy; expected some of api, worker, ui; did you",
+        ),
+        ('[secrets.rum]\nnpm = { env = "A" }', "secrets.rum.npm.env: unknown key"),
+        ('[sign]\nmethod = "keyles"', 'did you mean "keyless"?'),
+        ('[sign]\nmethod = "keyless"', "sign.method: whose signatures count?"),
+    ],
+)  # fmt: skip
+def test_a_secret_that_is_declared_wrongly_is_told_and_never_repeated(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    (fault,) = faults(write(tmp_path, text))
+    assert says in fault
+    assert "hunter2" not in fault
+
+
+def test_declared_secrets_are_names_of_places(tmp_path: Path) -> None:
+    text = '[secrets.build.key]\nfile = "x"\n[secrets.run]\na = { env = "A", services = ["ui"] }\n'
+    loaded = load(write(tmp_path, text), environ={}, user=NOBODY)
+    assert loaded.config.secrets.build == {"key": {"file": "x"}}
+    assert loaded.config.secrets.run == {"a": {"env": "A", "services": ["ui"]}}
+    assert loaded.sources["secrets.run.a"] == str(tmp_path / "rebake.toml")

@@ -10,8 +10,8 @@ import pytest
 
 from rebake.doctor.cache_exports import collisions, target_names
 from rebake.doctor.compose import changed_values, grouped, health_checks
-from rebake.doctor.compose_rules import breaches
 from rebake.results import Mode
+from rebake.scan.compose_rules import breaches
 from unit.doctor.conftest import MakeCase
 
 DIGEST = "@sha256:" + "0" * 64
@@ -28,6 +28,7 @@ SOUND: dict[str, Any] = {
     "healthcheck": {"test": ["CMD", "true"]},
     "ports": [{"host_ip": "127.0.0.1", "published": "8001", "target": 8080}],
     "volumes": [{"type": "volume", "source": "data", "target": "/data"}],
+    "tmpfs": ["/tmp:size=16m"],
     "environment": {"PASSWORD_FILE": "/run/secrets/x", "TOKEN": ""},
 }
 
@@ -56,6 +57,14 @@ def test_a_sound_service_breaks_no_rule() -> None:
          "docker.sock is mounted"),
         ({"network_mode": "host"}, "error", "network_mode: host"),
         ({"pid": "host"}, "error", "pid: host"),
+        ({"ipc": "host"}, "error", "ipc: host"),
+        ({"uts": "host"}, "error", "uts: host"),
+        ({"userns_mode": "host"}, "error", "userns_mode: host"),
+        ({"cgroup": "host"}, "error", "cgroup: host"),
+        ({"security_opt": ["no-new-privileges:true", "seccomp:unconfined"]}, "error",
+         "seccomp: unconfined"),
+        ({"security_opt": ["no-new-privileges=true", "apparmor=unconfined"]}, "error",
+         "apparmor: unconfined"),
         ({"container_name": "api"}, "warning", "container_name: api"),
         ({"ports": [{"published": "80", "target": 8080}]}, "warning",
          "port 80 is published on every address"),
@@ -65,6 +74,9 @@ def test_a_sound_service_breaks_no_rule() -> None:
         ({"healthcheck": {"test": ["NONE"]}}, "warning", "no health check"),
         ({"image": f"postgres:17{DIGEST}", "volumes": []}, "warning",
          "a database without a named volume"),
+        ({"volumes": [{"type": "volume", "target": "/data"}]}, "warning",
+         "a volume without a name at /data"),
+        ({"tmpfs": None}, "warning", "has no tmpfs beside its read-only root"),
         ({"cap_drop": []}, "warning", "keeps root's capabilities"),
         ({"security_opt": None}, "warning", "may gain privileges"),
         ({"read_only": False}, "warning", "its root file system can be written to"),
@@ -89,6 +101,10 @@ def test_dev_is_held_to_less() -> None:
 def test_limits_in_the_long_form_count() -> None:
     limits = {"resources": {"limits": {"memory": "1g", "cpus": "1", "pids": 5}}}
     assert broken(deploy=limits, mem_limit=None, cpus=None, pids_limit=None) == []
+
+
+def test_a_tmpfs_in_the_long_form_counts() -> None:
+    assert broken(tmpfs=None, volumes=[{"type": "tmpfs", "target": "/tmp"}]) == []
 
 
 def test_a_service_that_never_runs_breaks_nothing() -> None:

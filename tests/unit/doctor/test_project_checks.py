@@ -23,7 +23,7 @@ from rebake.doctor import (
     workspace,
 )
 from rebake.doctor.run import CHECKS, look
-from rebake.doctor.secret_patterns import by_content, by_name
+from rebake.scan.secret_patterns import by_content, by_name
 from unit.doctor.conftest import MakeCase, bad, only
 
 LOOK = {check.name: check for check in CHECKS}

@@ -1,12 +1,18 @@
 """Choosing packages: versions compared as dpkg does, binaries that run with this C library."""
 
+import json
+import os
 import shutil
 import subprocess
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rebake import process
+from rebake.engine import apt_sources, packages
+from rebake.engine.apt_sources import Source
 from rebake.engine.packages import (
     Archive,
     apt_config,
@@ -156,3 +162,56 @@ def test_apt_works_on_its_own_root_and_without_the_systems_hooks(tmp_path):
     ):
         assert line in text.splitlines()
     assert "nsecure" not in text
+
+
+@pytest.fixture
+def updates(tmp_path, monkeypatch):
+    """The `apt-get update`s that ran; each one fetches the lists of the suites in `lists`."""
+    ran = []
+
+    def run(command):
+        ran.append(command.argv)
+        for suite in ("one", "two"):
+            (tmp_path / f"lists/host_dists_{suite}_InRelease").touch()
+        return process.Outcome(command.argv, 0, "", "", 0.1)
+
+    monkeypatch.setattr(process, "run", run)
+    return ran
+
+
+def sources(*suites):
+    return [Source("https://host/debian", suite, ("main",)) for suite in suites]
+
+
+def test_lists_that_were_just_fetched_are_not_fetched_again(tmp_path, updates):
+    first = packages.open_archive(tmp_path, sources("one", "two"), lambda _: None)
+    assert packages.open_archive(tmp_path, sources("one", "two"), pytest.fail) == first
+    assert len(updates) == 1
+
+
+@pytest.mark.parametrize("change", ["other sources", "long ago", "a list is gone", "the future"])
+def test_otherwise_they_are(tmp_path, updates, change):
+    packages.open_archive(tmp_path, sources("one", "two"), lambda _: None)
+    if change in {"long ago", "the future"}:
+        at = time.time() + (-3600 if change == "long ago" else 3600)
+        os.utime(tmp_path / "fetched.json", (at, at))
+    if change == "a list is gone":
+        (tmp_path / "lists/host_dists_two_InRelease").unlink()
+    wanted = sources("one") if change == "other sources" else sources("one", "two")
+    packages.open_archive(tmp_path, wanted, lambda _: None)
+    assert len(updates) == 2
+
+
+def test_a_newer_suites_keyring_is_found_again(tmp_path, updates):
+    keyring = tmp_path / "keyring.gpg"
+    keyring.touch()
+    (tmp_path / "fetched.json").write_text(
+        json.dumps({"asked": apt_sources.render(sources("one")), "keyring": str(keyring)})
+    )
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/host_dists_one_InRelease").touch()
+    found = packages.open_archive(tmp_path, sources("one"), pytest.fail)
+    assert [source.signed_by for source in found.sources] == [str(keyring)]
+    keyring.unlink()
+    packages.open_archive(tmp_path, sources("one"), lambda _: None)
+    assert len(updates) == 1

@@ -19,6 +19,8 @@ from rebake.explain.side import Side
 from rebake.history.evidence import BakeTarget, Evidence
 from rebake.history.records import BuildRecord, FileDigest, StepRecord, StoredBuild
 from rebake.history.tracing import StepRun
+from rebake.results import IN_DOUBT
+from rebake.tasks import why_words
 from unit.explain.sides import FILES, VARIABLES, side, swapped
 
 ROOT = Path(__file__).parents[3]
@@ -147,6 +149,41 @@ def test_an_edit_of_the_user_interface_is_no_cause_for_the_backend() -> None:
     assert api.changes == (Cause("cache-gone", "the image of api", "the engine did not have it"),)
 
 
+def test_a_build_that_baked_twice_tells_the_steps_of_both() -> None:
+    path = "backend/crates/api/src/lib.rs"
+    one = case(template(), template({path: "// another\n"}), "[worker build 1/1", "[api prod 2/2")
+    record = one.build.record
+    (compiling,) = [s for s in record.steps if s.name.startswith("[worker build 1/1")]
+    failed = replace(compiling, error="exit code: 66", ended_s=0.5)
+    later = [replace(s, attempt=2, cached=s.cached or "prod" not in s.name) for s in record.steps]
+    later = [replace(s, cached=False) if s.place == compiling.place else s for s in later]
+    layer = StepRecord(
+        "l", "[deps 1/1] RUN deps", "run", "deps", "backend-deps", 9.0, 11.0, attempt=0
+    )
+    steps = (*(s for s in record.steps if s is not compiling), failed, *later, layer)
+    both = replace(one, build=replace(one.build, record=replace(record, steps=steps)))
+    build = explain_build(both, "api")
+    ran = [(step.attempt, step.error) for step in build.ran if "build-workspace" in step.name]
+    assert ran == [(1, "exit code: 66"), (2, "")]
+    assert len({s.name for s in build.steps}) == len(
+        {s.name for s in explain_build(one, "api").steps}
+    )
+    assert {s.cause.name for s in build.ran if s.cause and s.cause.kind == "file"} == {path}
+    assert [(s.name, s.ran, s.seconds) for s in build.layer] == [("deps 1/1 deps", True, 2.0)]
+    shown = "\n".join(why_words.lines([build]))
+    assert "(bake 1)" in shown
+    assert "failed, and was mended by another bake: exit code: 66" in shown
+    assert "then the dependency layer  2.0 s" in shown
+
+
+def test_a_build_in_doubt_says_so() -> None:
+    one = case(template(), template())
+    record = replace(one.build.record, settings={IN_DOUBT: "who knows"})
+    build = explain_build(replace(one, build=replace(one.build, record=record)), "api")
+    assert build.changes == (Cause("setting", IN_DOUBT, "who knows"),)
+    assert build.changes[0].text == "built in doubt: who knows"
+
+
 def test_a_base_image_by_the_digest_that_the_builder_told() -> None:
     before, after = template(), template()
     name = f"[rust 1/2] FROM docker.io/library/{RUST}@sha256:"
@@ -256,6 +293,8 @@ def foretold(one: Coming) -> ExplainedBuild:
 
 def test_nothing_would_run() -> None:
     assert foretold(coming(side())).skipped.startswith("nothing changed")
+    doubt = foretold(coming(side(), doubt="who knows"))
+    assert (doubt.ran, doubt.changes) == ((), (Cause("setting", IN_DOUBT, "who knows"),))
     gone = foretold(coming(side(), current=False))
     assert gone.ran == ()
     assert gone.changes == (Cause("cache-gone", "the image of api", "the engine does not have it"),)

@@ -166,6 +166,23 @@ def test_lists_count_the_dockerfiles_own_steps(path: Path) -> None:
         assert history.builds("nobody") == ()
 
 
+def test_steps_of_several_bakes_come_out_with_their_attempt(path: Path) -> None:
+    name, failed, done = "[build 1/2] COPY a b", "[build 2/2] RUN x", "[build 2/2] RUN y"
+    steps = (
+        StepRecord("a", name, "copy", "build", started_s=0.0, ended_s=1.0),
+        StepRecord("b", failed, "run", "build", started_s=1.0, ended_s=2.0, inputs=("a",)),
+        StepRecord("a", name, "copy", "build", started_s=3.0, ended_s=3.0, cached=True, attempt=2),
+        StepRecord("c", done, "run", "build", started_s=3.0, ended_s=9.0, inputs=("a",), attempt=2),
+        StepRecord("d", "[deps 1/1] RUN z", "run", "deps", "backend-deps", 9.0, 10.0, attempt=0),
+    )
+    with History(path) as history:
+        stored = history.build(history.record(record(steps=steps)))
+        assert stored is not None
+        assert stored.record.steps == steps
+        (listed,) = history.builds()
+    assert (listed.steps, listed.cached_steps, listed.bakes) == (3, 0, 2)
+
+
 def test_an_images_last_state(path: Path) -> None:
     with History(path, redactor=Redactor()) as history:
         assert history.last_image("app-1234", "prod", "ui") is None
@@ -415,6 +432,9 @@ def test_a_file_of_the_first_version_is_brought_up(path: Path) -> None:
         assert [change.path for change in history.changed_inputs(1, 2)] == ["src/main.rs"]
         (_, listed) = history.builds("app-1234")
         assert (listed.seconds, listed.cpu_s, listed.crates_compiled) == (5.5, None, None)
+        work = [s for s in before.record.steps if s.kind in {"run", "copy", "meta"}]
+        assert (listed.steps, listed.bakes) == (len(work), 1)
+        assert listed.cached_steps == sum(s.cached for s in work)
         assert history.record(record()) == 3
         after = history.build(3)
         assert after is not None

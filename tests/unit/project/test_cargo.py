@@ -30,6 +30,24 @@ def test_members_and_binaries(tmp_path: Path) -> None:
     assert workspace.binary("base") is None
 
 
+def test_what_each_member_is_compiled_from(tmp_path: Path) -> None:
+    (tmp_path / "Cargo.toml").write_text(
+        '[workspace]\nmembers = ["crates/*"]\n'
+        '[workspace.dependencies]\nbase = { path = "crates/core", package = "core" }\n'
+    )
+    for name in ("api", "core", "testing"):
+        crate(tmp_path, name)
+    manifest = tmp_path / "crates" / "api" / "Cargo.toml"
+    manifest.write_text(
+        '[package]\nname = "api"\n[dependencies]\nbase.workspace = true\nserde = "1"\n'
+        '[dev-dependencies]\ntesting.path = "../testing"\n'
+    )
+    needs = read_workspace(tmp_path).needs
+    place = tmp_path / "crates"
+    assert needs[place / "api"] == {place / "core"}
+    assert needs[place / "core"] == frozenset()
+
+
 def test_a_manifest_that_does_not_parse(tmp_path: Path) -> None:
     manifest = tmp_path / "Cargo.toml"
     manifest.write_text("[workspace]\nmembers = [\n")

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from rebake.project.project import open_project
-from rebake.stack.plan import down_words, logs_words, packages_key, plan_stack, up_words
+from rebake.stack.plan import (
+    GivenSecret,
+    config_words,
+    down_words,
+    logs_words,
+    packages_key,
+    plan_stack,
+    up_words,
+    with_override,
+)
 
 
 def make(folder: Path, text: str = ""):
@@ -89,3 +98,39 @@ def test_down_keeps_volumes_unless_asked() -> None:
 def test_logs() -> None:
     words = logs_words("shop", Path("c.yml"), ("api",), follow=True, tail=5)
     assert words[5:] == ("logs", "--no-color", "--follow", "--tail", "5", "api")
+
+
+def test_secrets_and_verified_images_are_laid_over_the_compose_file(tmp_path: Path) -> None:
+    project = make(tmp_path)
+    plain = plan_stack(project, "prod", PORTS, host_settings=Path("/s"), owner=None, watch="x")
+    assert with_override(plain, {}, ()).overrides == ()
+    given = (
+        GivenSecret("token", Path("/state/aa"), "aa", ("api", "ui")),
+        GivenSecret("key", Path("/state/bb"), "bb", ("api",)),
+    )
+    plan = with_override(plain, {"api": "shop-api@sha256:00"}, given)
+    assert plan.override == {
+        "services": {
+            "api": {
+                "image": "shop-api@sha256:00",
+                "secrets": [
+                    {"source": "rebake-run-token", "target": "token"},
+                    {"source": "rebake-run-key", "target": "key"},
+                ],
+                "labels": {"rebake.secrets": "aa bb"},
+            },
+            "ui": {
+                "secrets": [{"source": "rebake-run-token", "target": "token"}],
+                "labels": {"rebake.secrets": "aa"},
+            },
+        },
+        "secrets": {
+            "rebake-run-token": {"file": "/state/aa"},
+            "rebake-run-key": {"file": "/state/bb"},
+        },
+    }
+    file = str(project.state / "compose.prod.json")
+    assert up_words(plan)[3:9] == (
+        "--file", str(plan.compose_file), "--file", file, "up", "--detach",
+    )  # fmt: skip
+    assert config_words(plan)[7:] == ("config", "--format", "json")

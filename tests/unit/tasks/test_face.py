@@ -45,3 +45,30 @@ def test_a_tasks_help_can_be_asked_for_twice() -> None:
     for _ in range(2):
         texts = {argument.name: argument.help for argument in greet.get_arguments()}
         assert texts["loud"] == "in capital letters"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["here"], (["here"], [])),
+        (["here", "--data", "a=1"], (["here"], ["a=1"])),
+        (
+            ["--data", "a=1", "--data", "b=2 3", "here", "--data=c"],
+            (["here"], ["a=1", "b=2 3", "c"]),
+        ),
+    ],
+)
+def test_a_flag_may_be_given_several_times(
+    words: list[str], expected: tuple[list[str], list[str]]
+) -> None:
+    seen = []
+
+    @task("make", words=("folder", "where"), many=("data",), common=False)
+    def make(session, folder=(), data=None):
+        """Make."""
+        seen.append((list(folder), list(data or ())))
+
+    Program(namespace=Collection(make, write), version="1").run(
+        ["invoke", "make", *words], exit=False
+    )
+    assert seen == [expected]

@@ -13,8 +13,8 @@ fn database(folder: &TempDir) -> String {
 #[tokio::test]
 async fn version_names_the_build() {
     // The build id is part of the binary: the environment it runs in has no say.
-    let output = run(API, &["--version"], &[("REBAKE_BUILD_ID", "not-this")]).await;
-    let id = option_env!("REBAKE_BUILD_ID").filter(|id| !id.is_empty());
+    let output = run(API, &["--version"], &[("REBAKE_BUILD_ID_API", "not-this")]).await;
+    let id = option_env!("REBAKE_BUILD_ID_API").filter(|id| !id.is_empty());
     let expected = format!("api 0.1.0 (build {})\n", id.unwrap_or("dev"));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
     assert_eq!(output.status.code(), Some(0));

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    app_service::main::<worker::Worker>(option_env!("REBAKE_BUILD_ID"))
+    app_service::main::<worker::Worker>(option_env!("REBAKE_BUILD_ID_WORKER"))
 }

@@ -1,9 +1,8 @@
-//! The service `api`: tells its build id, or what it is made of.
+//! The service `api`: tells its build id, and what it is made of.
 
 fn main() {
-    if std::env::args().any(|word| word == "--version") {
-        println!("api 0.1.0 (build {})", option_env!("REBAKE_BUILD_ID").unwrap_or("dev"));
-    } else {
+    println!("api 0.1.0 (build {})", option_env!("REBAKE_BUILD_ID_API").unwrap_or("dev"));
+    if std::env::args().all(|word| word != "--version") {
         println!("{}", small_core::about());
     }
 }

@@ -2,7 +2,7 @@
 
 fn main() {
     if std::env::args().any(|word| word == "--version") {
-        println!("web 0.1.0 (build {})", option_env!("REBAKE_BUILD_ID").unwrap_or("dev"));
+        println!("web 0.1.0 (build {})", option_env!("REBAKE_BUILD_ID_WEB").unwrap_or("dev"));
     } else {
         println!("{}", small_core::about());
     }

@@ -1,0 +1,1 @@
+"""Room `sign`: signatures of images, what they say, and the check of them."""

@@ -1,0 +1,504 @@
+"""The scan with a real engine and the real Trivy, offline and with a registry on loopback.
+
+Each line of what an image or a stack must keep is broken alone, in one image or service of its own;
+all of them are looked at by one run.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import io
+import json
+import os
+import stat
+import struct
+import subprocess
+import sys
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import platformdirs
+import pytest
+
+from bbolt import CRATE, DEBIAN, PACKAGE, SIZE, write_database
+from e2e.support import REPOSITORY, Clone, Docker, Ran, clean_environment
+from rebake.engine import loopback_registry
+from rebake.scan import tools
+from unit.scan.test_image_rules import CONFIG, FILES, layer
+
+pytestmark = pytest.mark.engine
+
+FOLDER = Path(os.environ.get("REBAKE_E2E_FOLDER") or platformdirs.user_cache_path("rebake"))
+NAME = "rebake-e2e-scan"
+KEY = "AKIA" + "QWERTYUIOPASDFGH"
+_DB_LAYER = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip"
+
+
+# --- images: archives written here, loaded by the engine ---
+
+
+def auditable(**crates: str) -> bytes:
+    """A program of 64-bit ELF with the list of its crates, as cargo-auditable leaves it.
+
+    https://github.com/rust-secure-code/cargo-auditable/blob/master/PARSING.md
+    """
+    packages = [{"name": "app", "version": "0.1.0", "source": "local", "root": True,
+                 "dependencies": list(range(1, len(crates) + 1))}]  # fmt: skip
+    packages += [{"name": n, "version": v, "source": "crates.io"} for n, v in crates.items()]
+    data = zlib.compress(json.dumps({"packages": packages}).encode())
+    names = b"\0.dep-v0\0.shstrtab\0"
+    start = 64
+    table = start + len(data) + len(names)
+    header = b"\x7fELF" + bytes([2, 1, 1, 0]) + bytes(8)
+    header += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0, 0, table, 0, 64, 56, 0, 64, 3, 2)
+    section = struct.Struct("<IIQQQQIIQQ")
+    rows = [
+        bytes(section.size),
+        section.pack(1, 1, 0, 0, start, len(data), 0, 0, 1, 0),
+        section.pack(9, 3, 0, 0, start + len(data), len(names), 0, 0, 1, 0),
+    ]
+    return header + data + names + b"".join(rows)
+
+
+STATUS = """\
+Package: bash
+Status: install ok installed
+Architecture: amd64
+Version: 5.2.15-2+b2
+Source: bash (5.2.15-2)
+"""
+OS = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debian\n'
+HOLED: dict[str, tuple[bytes, int]] = {
+    "bin/service": (auditable(ammonia="1.9.0"), 0o755),
+    "etc/os-release": (OS.encode(), 0o644),
+    "etc/debian_version": (b"12.5\n", 0o644),
+    "var/lib/dpkg/status": (STATUS.encode(), 0o644),
+    "srv/node_modules/lodash/package.json": (
+        b'{"name": "lodash", "version": "4.17.0", "license": "MIT"}', 0o644),
+}  # fmt: skip
+GONE = layer({"app/.wh..env": (b"", 0o644)})
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that is loaded: its layers, and what differs in its settings."""
+
+    layers: tuple[bytes, ...]
+    config: Mapping[str, Any]
+    history: tuple[str, ...] = ()
+
+
+def one(*layers: bytes, history: tuple[str, ...] = (), **config: Any) -> Image:
+    return Image((layer(FILES), *layers), {**CONFIG, **config}, history)
+
+
+SHELL_CHECK = {"Test": ["CMD-SHELL", "/bin/service --healthcheck"]}
+CURL_CHECK = {"Test": ["CMD", "/bin/curl", "http://localhost/"]}
+# An image for each line, by the rule that it breaks.
+BROKEN: dict[str, tuple[str, Image]] = {
+    "root": ("image-root", one(User="")),
+    "no-check": ("image-healthcheck", one(Healthcheck={})),
+    "shell-check": ("image-healthcheck", one(Healthcheck=SHELL_CHECK)),
+    "other-check": ("image-healthcheck", one(Healthcheck=CURL_CHECK)),
+    "setuid": ("image-setuid", one(layer({"bin/x": (b"x", 0o755 | stat.S_ISUID)}))),
+    "shell": ("image-shell", one(layer({"bin/busybox": (b"x", 0o755)}))),
+    "manager": ("image-package-manager", one(layer({"usr/bin/dpkg": (b"x", 0o755)}))),
+    "env": ("image-secret", one(Env=["DB_PASSWORD=hunter2hunter2"])),
+    "argument": ("image-secret", one(history=("RUN |1 NPM_TOKEN=hunter2 /bin/sh -c npm ci",))),
+    "label": ("image-secret", one(Labels={"deploy.token": "hunter2hunter2"})),
+    "layer": ("image-secret-file", one(layer({"app/.env": (b"A=b\n", 0o644)}), GONE)),
+}
+SOUND = one()
+HOLES = Image((layer(HOLED),), CONFIG)
+
+
+def ref(name: str) -> str:
+    return f"{NAME}-{name}:1"
+
+
+def load(docker: Docker, images: Mapping[str, Image], folder: Path) -> None:
+    """Load images by one archive of the form that `docker save` writes."""
+    file = folder / "images.tar"
+    manifest = []
+    with tarfile.open(file, "w") as tar:
+
+        def add(name: str, content: bytes) -> str:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+            return name
+
+        for name, image in images.items():
+            digests = [hashlib.sha256(part).hexdigest() for part in image.layers]
+            history = [{"created_by": f"COPY {n}"} for n in range(len(digests))]
+            history += [{"created_by": line, "empty_layer": True} for line in image.history]
+            settings = {
+                "architecture": "amd64", "os": "linux", "config": image.config,
+                "rootfs": {"type": "layers", "diff_ids": [f"sha256:{d}" for d in digests]},
+                "history": history,
+            }  # fmt: skip
+            entry = {
+                "Config": add(f"{name}.json", json.dumps(settings).encode()),
+                "RepoTags": [ref(name)],
+                "Layers": [
+                    add(f"{name}-{digest}/layer.tar", part)
+                    for digest, part in zip(digests, image.layers, strict=True)
+                ],
+            }
+            manifest.append(entry)
+        add("manifest.json", json.dumps(manifest).encode())
+    docker("load", "--quiet", "--input", str(file))
+    file.unlink()
+
+
+# --- the project ---
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A project without sources, and the images."""
+
+    root: Path
+    docker: Docker
+    cache: Path
+
+    def scan(self, *words: str, **env: str) -> Ran:
+        return nox(self.root, sys.executable, self.cache, *words, **env)
+
+
+def nox(root: Path, python: str, cache: Path, *words: str, **env: str) -> Ran:
+    """`nox -s scan -- --json WORDS`, without a network."""
+    done = subprocess.run(
+        [python, "-m", "nox", "-s", "scan", "--", "--json", *words],
+        cwd=root,
+        env=clean_environment()
+        | {"REBAKE_SCAN_OFFLINE": "true", "REBAKE_SCAN_DB_FOLDER": str(cache), "CI": "", **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr, 0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trivy() -> None:
+    """The real one: from PATH, or built once from source, which takes minutes."""
+    found = tools.find(tools.TRIVY, say=lambda line: sys.stderr.write(f"{line}\n"))
+    if isinstance(found, str):
+        pytest.skip(f"missing: {found}")
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    folder = FOLDER / "e2e-scan"
+    (folder / "docker").mkdir(parents=True, exist_ok=True)
+    for name in ("noxfile.py", "tasks.py"):
+        (folder / name).write_text((REPOSITORY / name).read_text())
+    (folder / "rebake.toml").write_text('[project]\nname = "scan"\n')
+    told = subprocess.run(
+        [sys.executable, "-m", "invoke", "engine", "status", "--json"],
+        cwd=folder, env=clean_environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    status = json.loads(told.stdout)
+    docker = Docker(status["docker"], {**status["env"]})
+    images = {"sound": SOUND, "holes": HOLES} | {name: image for name, (_, image) in BROKEN.items()}
+    load(docker, images, folder)
+    cache = folder / "cache"
+    write_database(cache)
+    yield Bench(folder, docker, cache)
+    docker("image", "rm", "--force", *map(ref, images), check=False)
+
+
+def failing(document: Any) -> list[tuple[str, str]]:
+    return [(f["target"], f["id"]) for f in document["findings"] if f["standing"] == "fails"]
+
+
+def test_each_line_of_an_image_and_the_holes_of_its_packages(bench: Bench) -> None:
+    names = ["sound", "holes", *BROKEN]
+    done = bench.scan(*map(ref, names))
+    document = done.document
+    assert document["faults"] == [], done.stderr
+    assert done.returncode == document["exit_code"] == 14
+    found = failing(document)
+    assert [one for one in found if one[0] == ref("sound")] == []
+    assert {rule for target, rule in found if target == ref("holes")} == {CRATE, PACKAGE, DEBIAN}
+    for name, (rule, _) in BROKEN.items():
+        mine = {rule for target, rule in found if target == ref(name)}
+        # Trivy has a word for some of them as well.
+        assert {one for one in mine if one.startswith("image-")} == {rule}, name
+    assert "hunter2" not in done.stdout + done.stderr
+    holes = {f["id"]: f for f in document["findings"] if f["target"] == ref("holes")}
+    assert holes[CRATE]["package"] == "ammonia"
+    assert holes[PACKAGE]["fixed"] == "4.17.12"
+    assert holes[DEBIAN]["severity"] == "high"
+
+
+def test_a_sound_image_alone_passes(bench: Bench) -> None:
+    done = bench.scan(ref("sound"), "--strict")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.document["passed"] is True
+    assert done.document["parts"]["database"]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        ("removed", "is not there"),
+        ("cut", "is cut off"),
+        ("schema", "is of schema 1"),
+    ],
+)
+def test_a_database_that_can_not_be_used_is_never_clean(
+    bench: Bench, tmp_path: Path, harm: str, message: str
+) -> None:
+    file = write_database(tmp_path, schema=1 if harm == "schema" else 2)
+    if harm == "removed":
+        file.unlink()
+    if harm == "cut":
+        file.write_bytes(file.read_bytes()[:-SIZE])
+    done = replace(bench, cache=tmp_path).scan(ref("sound"))
+    assert done.returncode == 1
+    (fault,) = done.document["faults"]
+    assert fault.startswith("database: ")
+    assert message in fault
+    assert done.document["passed"] is False
+
+
+# --- a registry ---
+
+
+def push(address: str, folder: Path, *, tag: str) -> None:
+    """Put a database into a registry, as Trivy's makers do: one layer with both files."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name in ("trivy.db", "metadata.json"):
+            tar.add(folder / name, name)
+    layer_ = gzip.compress(packed.getvalue())
+    connection = http.client.HTTPConnection(address, timeout=10)
+
+    def blob(content: bytes) -> dict[str, Any]:
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        connection.request("POST", "/v2/trivy-db/blobs/uploads/")
+        answer = connection.getresponse()
+        answer.read()
+        place = str(answer.headers["Location"])
+        path = place.partition(address)[2] or place
+        mark = "&" if "?" in path else "?"
+        connection.request(
+            "PUT", f"{path}{mark}digest={digest}", content,
+            {"Content-Type": "application/octet-stream"},
+        )  # fmt: skip
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 201
+        return {"digest": digest, "size": len(content)}
+
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.aquasec.trivy.config.v1+json", **blob(b"{}")},
+        "layers": [
+            {"mediaType": _DB_LAYER, **blob(layer_),
+             "annotations": {"org.opencontainers.image.title": "db.tar.gz"}},
+        ],
+    }  # fmt: skip
+    connection.request(
+        "PUT", f"/v2/trivy-db/manifests/{tag}", json.dumps(manifest),
+        {"Content-Type": str(manifest["mediaType"])},
+    )  # fmt: skip
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == 201
+    connection.close()
+
+
+def test_a_database_from_a_registry_on_loopback(bench: Bench, tmp_path: Path) -> None:
+    write_database(tmp_path / "served")
+    write_database(tmp_path / "old", schema=1)
+    with loopback_registry.running(tmp_path / "registry", lambda _line: None) as address:
+        push(address, tmp_path / "served" / "db", tag="2")
+        push(address, tmp_path / "old" / "db", tag="1")
+        online = {"REBAKE_SCAN_OFFLINE": "false"}
+        repository = {"REBAKE_SCAN_DB_REPOSITORY": f"{address}/trivy-db:2"}
+        one = replace(bench, cache=tmp_path / "cache")
+        done = one.scan(ref("holes"), **online, **repository)
+        assert done.document["faults"] == [], done.stderr
+        assert {rule for _, rule in failing(done.document)} == {CRATE, PACKAGE, DEBIAN}
+        # One of another schema is no database.
+        repository = {"REBAKE_SCAN_DB_REPOSITORY": f"{address}/trivy-db:1"}
+        other = replace(bench, cache=tmp_path / "other")
+        done = other.scan(ref("holes"), **online, **repository)
+        assert done.returncode == 1
+        assert any(fault.startswith("database: ") for fault in done.document["faults"])
+
+
+# --- the stack ---
+
+_HARDENED = """\
+x-sound: &sound
+  image: app:1@sha256:{digest}
+  user: "65532:65532"
+  read_only: true
+  cap_drop: [ALL]
+  security_opt: ["no-new-privileges:true"]
+  pids_limit: 128
+  mem_limit: 256m
+  cpus: 1
+  tmpfs: [/tmp]
+  healthcheck: {{ test: [CMD, /bin/service, --healthcheck] }}
+  ports: ["127.0.0.1:{{port}}:8080"]
+services:
+"""
+# A service for each line, with what differs from a sound one, by the rule that it breaks.
+SERVICES = {
+    "capabilities": ("compose-cap-drop", "cap_drop: []"),
+    "privileged": ("compose-privileged", "privileged: true"),
+    "gains": ("compose-no-new-privileges", "security_opt: []"),
+    "writable": ("compose-read-only", "read_only: false"),
+    "no-tmpfs": ("compose-tmpfs", "tmpfs: []"),
+    "memory": ("compose-limits", "mem_limit: 0"),
+    "processor": ("compose-limits", "cpus: 0"),
+    "processes": ("compose-limits", "pids_limit: 0"),
+    "seccomp": ("compose-seccomp",
+                'security_opt: ["no-new-privileges:true", "seccomp:unconfined"]'),
+    "socket": ("compose-docker-sock", "volumes: [/var/run/docker.sock:/var/run/docker.sock]"),
+    "network": ("compose-host-namespace", "network_mode: host"),
+    "pid": ("compose-host-namespace", "pid: host"),
+    "ipc": ("compose-host-namespace", "ipc: host"),
+    "address": ("compose-port-address", 'ports: ["9999:8080"]'),
+    "secret": ("compose-secrets", "environment: { DB_PASSWORD: hunter2hunter2 }"),
+    "anonymous": ("compose-named-volume", "volumes: [/data]"),
+    "database": ("compose-named-volume",
+                 "image: postgres:17@sha256:" + "0" * 64),
+    "named": ("compose-container-name", "container_name: mine"),
+    "unpinned": ("compose-image-pinned", "image: app:1"),
+    "root": ("compose-root", 'user: "0"'),
+}  # fmt: skip
+DOCKERFILE = """\
+FROM debian:12 AS unpinned
+ADD https://example.org/x /x
+ARG NPM_TOKEN
+FROM scratch
+USER 65532:65532
+"""
+
+
+def test_each_line_of_a_stack_and_of_a_dockerfile(bench: Bench) -> None:
+    text = _HARDENED.format(digest="0" * 64).replace('  ports: ["127.0.0.1:{port}:8080"]\n', "")
+    text += "  sound:\n    <<: *sound\n    ports: ['127.0.0.1:9998:8080']\n"
+    for name, (_, change) in SERVICES.items():
+        text += f"  {name}:\n    <<: *sound\n    {change}\n"
+    (bench.root / "docker" / "docker-compose.yml").write_text(text)
+    (bench.root / "backend").mkdir(exist_ok=True)
+    (bench.root / "backend" / "Dockerfile").write_text(DOCKERFILE)
+    document = bench.scan().document
+    found = [f for f in document["findings"] if f["kind"] == "compose"]
+    assert {f["standing"] for f in found} == {"fails"}
+    broken = {name: {f["id"] for f in found if f["place"] == name} for name in SERVICES}
+    assert broken == {name: {rule} for name, (rule, _) in SERVICES.items()}
+    assert [f for f in found if f["place"] == "sound"] == []
+    lines = {f["message"] for f in found if f["id"] == "compose-limits"}
+    assert lines == {"no memory limit", "no CPU limit", "no process limit"}
+    rules = {(f["id"], f["line"]) for f in document["findings"] if f["kind"] == "dockerfile"}
+    assert rules == {
+        ("dockerfile-unpinned", 1), ("dockerfile-add", 2), ("dockerfile-secret", 3),
+    }  # fmt: skip
+    # And the images of this project were never built: that is no success either.
+    assert any("invoke build makes the images" in fault for fault in document["faults"])
+    assert document["exit_code"] == 1
+
+
+# --- lock-files and advisories ---
+
+_ADVISORY = """\
+```toml
+[advisory]
+id = "RUSTSEC-2099-0001"
+package = "ammonia"
+date = "2099-01-01"
+
+[versions]
+patched = [">= 2.1.0"]
+```
+
+# A hole in ammonia
+
+It is there for a test.
+"""
+_ZEROS = "0" * 64
+# A workspace with one crate from the registry, which lies beside it; advisories of its own.
+WORKSPACE = {
+    "backend/Cargo.toml": '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n'
+    'license = "MIT"\n[dependencies]\nammonia = "1.9.0"\n',
+    "backend/src/main.rs": "fn main() {}\n",
+    "backend/.cargo/config.toml": '[source.crates-io]\nreplace-with = "beside"\n'
+    '[source.beside]\ndirectory = "../vendor"\n',
+    "backend/Cargo.lock": 'version = 3\n\n[[package]]\nname = "ammonia"\nversion = "1.9.0"\n'
+    'source = "registry+https://github.com/rust-lang/crates.io-index"\n'
+    f'checksum = "{_ZEROS}"\n\n[[package]]\nname = "app"\nversion = "0.1.0"\n'
+    'dependencies = [\n "ammonia",\n]\n',
+    "backend/deny.toml": '[advisories]\ndb-path = "../advisories"\n'
+    '[licenses]\nallow = ["Apache-2.0"]\n',
+    "vendor/ammonia/Cargo.toml": '[package]\nname = "ammonia"\nversion = "1.9.0"\n'
+    'license = "MIT"\n',
+    "vendor/ammonia/src/lib.rs": "",
+    "vendor/ammonia/.cargo-checksum.json": json.dumps({"files": {}, "package": _ZEROS}),
+    "ui/package.json": '{"name": "ui", "dependencies": {"lodash": "4.17.0"}}\n',
+    "ui/bun.lock": '{\n  "lockfileVersion": 1,\n  "workspaces": {"": {"name": "ui", '
+    '"dependencies": {"lodash": "4.17.0"}}},\n  "packages": {\n'
+    '    "lodash": ["lodash@4.17.0", "", {}, "sha512-x"],\n  }\n}\n',
+    # Where cargo-deny keeps RustSec's database: its place is made from the database's address.
+    "advisories/advisory-db-3157b0e258782691/crates/ammonia/RUSTSEC-2099-0001.md": _ADVISORY,
+}
+
+
+@pytest.mark.skipif(which("cargo") is None or which("git") is None, reason="missing: cargo, git")
+def test_lock_files_and_advisories(bench: Bench, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    for name, text in WORKSPACE.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    for name in ("noxfile.py", "rebake.toml"):
+        (root / name).write_text((bench.root / name).read_text())
+    database = root / "advisories" / "advisory-db-3157b0e258782691"
+
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+        subprocess.run(["git", *identity, *words], cwd=database, check=True, capture_output=True)
+
+    git("init", "--quiet", "--initial-branch", "main")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "advisories")
+    (database / ".git" / "FETCH_HEAD").write_text("")
+    document = replace(bench, root=root).scan().document
+    found = {(f["target"], f["id"]) for f in document["findings"] if f["standing"] == "fails"}
+    assert found == {
+        ("backend/Cargo.lock", "RUSTSEC-2099-0001"),
+        ("backend/Cargo.lock", "cargo-deny-rejected"),  # its licence
+        ("backend/Cargo.lock", CRATE),
+        ("ui/bun.lock", PACKAGE),
+    }
+    (database / ".git" / "FETCH_HEAD").unlink()
+    document = replace(bench, root=root).scan().document
+    assert document["parts"]["advisories"]["state"] == "broken"
+    assert document["exit_code"] == 1
+
+
+def test_our_own_images_and_stack_pass(ready_clone: Clone, bench: Bench) -> None:
+    ready_clone.invoke("build").ok()
+    done = nox(ready_clone.root, str(ready_clone.program("python")), bench.cache)
+    document = done.document
+    assert failing(document) == [], done.stdout
+    assert [f for f in document["faults"] if not f.startswith("advisories: ")] == []
+    assert len(document["images"]) == 3
+    for name, part in document["parts"].items():
+        assert part["state"] == "ok" or name == "advisories", (name, part)

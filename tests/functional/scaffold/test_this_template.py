@@ -1,0 +1,284 @@
+"""This very repository as a template: what a project gets of it, and how it is kept up to date."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from pathspec import GitIgnoreSpec
+
+from rebake import __version__
+from rebake.project.project import open_project
+from rebake.scaffold import new as making
+from rebake.scaffold import render as rendering
+from rebake.scaffold.new import Made, Wish, make
+from rebake.scaffold.template import fetch, walk
+from rebake.scaffold.update import Wish as UpdateWish
+from rebake.scaffold.update import update
+from scaffold_desk import commit, git
+
+ROOT = Path(__file__).parents[3]
+WHEEL = f"vendor/rebake-{__version__}-py3-none-any.whl"
+# Folders that no project gets: a few files of each stand for all, which is quicker.
+OWN = ("docs/", "src/", "tests/")
+KEPT = ("src/rebake/__init__.py", "src/rebake/scaffold/new.py", "src/rebake/config/defaults.toml")
+
+
+def tracked() -> list[str]:
+    """The files of this repository, those that are not committed yet too."""
+    words = ("ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    names = git(ROOT, *words).split("\0")
+    return [name for name in names if name and (ROOT / name).is_file()]
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository as it is now, in one commit."""
+    folder = tmp_path_factory.mktemp("template")
+    for name in tracked():
+        place = folder / name
+        own = name.startswith(OWN) and name not in KEPT and not name.endswith(".jinja")
+        if not own or not place.parent.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, place)
+    git(folder, "init", "--quiet")
+    commit(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shop(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A project with all defaults."""
+    return make(Wish(tmp_path_factory.mktemp("made") / "shop", str(template)), quiet)
+
+
+@pytest.fixture
+def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what is the same in each project and takes longest."""
+    monkeypatch.setattr(making, "start_wheel", lambda *_, **__: None)
+
+
+def made(template: Path, folder: Path, **answers: str) -> Path:
+    return make(Wish(folder / "other", str(template), answers=answers), quiet, dry_run=False).root
+
+
+def texts(root: Path) -> dict[str, str]:
+    names = git(root, "ls-files").splitlines()
+    return {name: (root / name).read_text(encoding="utf-8") for name in names if name != WHEEL}
+
+
+def test_a_project_is_the_template_and_little_is_rendered(template: Path, shop: Made) -> None:
+    there = set(git(template, "ls-files").splitlines())
+    different = {
+        name
+        for name in shop.files
+        if name not in there or (shop.root / name).read_bytes() != (template / name).read_bytes()
+    }
+    assert different == {
+        *(".copier-answers.yml", "LICENSE", "README.md", WHEEL),
+        *("rebake.toml", "pyproject.toml", "tests/e2e/test_images.py", "vendor/README.md"),
+        *("docker/docker-compose.yml", "docker/docker-compose.dev.yml", "docker/docker-bake.hcl"),
+        *("docker/BUILD_OPTIMIZATION.md", "backend/Dockerfile", "ui/Dockerfile"),
+    }
+
+
+def test_it_has_nothing_of_the_toolkits_development(shop: Made) -> None:
+    folders = {name.split("/")[0] for name in shop.files if "/" in name}
+    assert folders == {".ci", ".github", "backend", "docker", "scripts", "tests", "ui", "vendor"}
+    assert [name for name in shop.files if name.startswith("scripts/make_")] == []
+    assert [name for name in shop.files if name.startswith("tests/")] == [
+        "tests/e2e/test_images.py"
+    ]
+    assert not [name for name in shop.files if name.endswith((".jinja", "copier.yml"))]
+
+
+def test_of_all_files_of_this_repository_none_more_is_a_projects(shop: Made) -> None:
+    document = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+    always = [line for line in document["_exclude"] if "{" not in line]
+    excluded = GitIgnoreSpec.from_lines(always)  # as copier reads them
+    plain = [name for name in tracked() if not name.endswith(".jinja") and "{" not in name]
+    assert {n for n in plain if not excluded.match_file(n)} - {
+        *shop.files,
+        "ui/package-lock.json",
+        "Tiltfile",
+    } == set()
+
+
+def test_its_words_are_about_itself(shop: Made) -> None:
+    said = texts(shop.root)
+    assert {name for name, text in said.items() if "rebake-app" in text} == set()
+    assert said["README.md"].startswith("# shop\n")
+    assert "The shop authors" in said["LICENSE"]
+    for name, text in said.items():
+        if name.endswith(".md"):
+            links = re.findall(r"\]\(([^)#\s]+)\)", text)
+            here = (shop.root / name).parent
+            assert [link for link in links if not (here / link).exists()] == [], name
+
+
+def test_the_toolkit_is_in_it_and_is_this_one(template: Path, shop: Made) -> None:
+    with zipfile.ZipFile(shop.root / WHEEL) as wheel:
+        names = wheel.namelist()
+        source = wheel.read("rebake/scaffold/new.py")
+    assert source == (template / "src/rebake/scaffold/new.py").read_bytes()
+    assert {
+        "rebake/config/defaults.toml",
+        "rebake/benchmark/recipes/naive.Dockerfile.jinja",
+    } <= set(names)
+    wanted = tomllib.loads((shop.root / "pyproject.toml").read_text())["project"]
+    assert wanted["dependencies"] == [f"rebake[template] @ {{root:uri}}/{WHEEL}"]
+
+
+def test_it_is_a_project_and_shares_no_name_with_another(template: Path, shop: Made) -> None:
+    one, two = open_project(shop.root), open_project(template)
+    assert one.config.services == ("api", "worker", "ui")
+    assert one.slug == "shop"
+    for name in ("cache_id", "name"):
+        assert getattr(one, name) != getattr(two, name)
+    for mode in ("dev", "prod"):
+        files = [yaml.safe_load(p.compose_file(mode).read_text()) for p in (one, two)]
+        assert files[0]["name"] != files[1]["name"]
+
+
+def test_two_projects_of_one_name_and_the_template_share_nothing(
+    template: Path, shop: Made, tmp_path: Path
+) -> None:
+    shutil.copytree(shop.root, tmp_path / "shop")
+    three = [open_project(root) for root in (shop.root, tmp_path / "shop", template)]
+    assert three[0].slug == three[1].slug == "shop"
+    names = [
+        name
+        for each in three
+        for name in (each.cache_id, each.state, *map(each.compose_name, ("dev", "prod")))
+    ]
+    assert len(set(names)) == len(names) == 12
+    # All else that Compose gives a name takes it from its project's name.
+    for each in three:
+        for mode in ("dev", "prod"):
+            compose = yaml.safe_load(each.compose_file(mode).read_text())
+            named = [volume.get("name", "") for volume in compose["volumes"].values()]
+            named += [service["image"] for service in compose["services"].values()]
+            own = "${COMPOSE_PROJECT_NAME}"
+            assert [name for name in named if name and not name.startswith(own)] == []
+            assert all("container_name" not in entry for entry in compose["services"].values())
+
+
+def test_copier_has_to_look_at_few_files(template: Path, tmp_path: Path) -> None:
+    found = fetch(str(template), "HEAD", tmp_path)
+    all_of_them = sum(path.is_file() for path in walk(found.folder))
+    assert rendering._set_aside(found, tmp_path / "aside")
+    left = [path for path in walk(found.folder) if path.is_file()]
+    assert len(left) < 60 < all_of_them
+
+
+@pytest.mark.parametrize(("services", "manager"), [("api", "bun"), ("api worker", "npm")])
+@pytest.mark.usefixtures("no_wheel")
+def test_services_and_manager(template: Path, tmp_path: Path, services: str, manager: str) -> None:
+    answers = {"services": services, "ui_manager": manager, "ci": "none", "licence": "none"}
+    answers |= {"makefile": "no", "tiltfile": "yes"}
+    root = made(template, tmp_path, **answers)
+    project = open_project(root)
+    wanted = set(services.split())
+    assert set(project.config.services) == {*wanted, "ui"}
+    assert project.config.ui.manager == manager
+    locks = {name for name in ("bun.lock", "package-lock.json") if (root / "ui" / name).exists()}
+    assert locks == {"bun.lock" if manager == "bun" else "package-lock.json"}
+    lock = tomllib.loads((root / "backend" / "Cargo.lock").read_text())["package"]
+    members = {package["name"] for package in lock if "source" not in package}
+    crates = [tomllib.loads(p.read_text()) for p in root.glob("backend/crates/*/Cargo.toml")]
+    assert members == {crate["package"]["name"] for crate in crates}
+    for mode in ("dev", "prod"):
+        compose = yaml.safe_load(project.compose_file(mode).read_text())
+        assert {*compose["services"], "web"} == {*wanted, "ui", "web"}
+    bake = project.bake_file.read_text()
+    assert ('target "worker"' in bake) == ("worker" in wanted)
+    assert f'default     = "{manager}"' in bake
+    if "worker" not in wanted:
+        files = ("README.md", "backend/Dockerfile", *map(str, (project.bake_file,)))
+        assert [name for name in files if "worker" in (root / name).read_text()] == []
+    assert not (root / ".github").exists()
+    assert not (root / ".ci").exists()
+    assert not (root / "LICENSE").exists()
+    assert not (root / "Makefile").exists()
+    assert (root / "Tiltfile").is_file()
+
+
+@pytest.mark.usefixtures("no_wheel")
+def test_the_apache_licence(template: Path, tmp_path: Path) -> None:
+    root = made(template, tmp_path, licence="Apache-2.0", ci="script")
+    assert "Apache License" in (root / "LICENSE").read_text()
+    manifest = tomllib.loads((root / "backend" / "Cargo.toml").read_text())
+    assert manifest["workspace"]["package"]["license"] == "Apache-2.0"
+    assert (root / ".ci" / "run").is_file()
+    assert not (root / ".github").exists()
+
+
+def test_ten_edits_survive_the_next_version(template: Path, shop: Made, tmp_path: Path) -> None:
+    after = tmp_path / "template"
+    shutil.copytree(template, after)
+    root = tmp_path / "shop"
+    shutil.copytree(shop.root, root)
+
+    def edit(folder: Path, name: str, before: str, now: str) -> None:
+        text = (folder / name).read_text(encoding="utf-8")
+        assert before in text, name
+        (folder / name).write_text(text.replace(before, now, 1), encoding="utf-8")
+
+    mine = {
+        "README.md": ("# shop\n", "# The shop\n"),
+        "rebake.toml": ('name = "shop"\n', 'name = "shop"\n\n[dev.ports]\napi = 7001\n'),
+        "docker/docker-compose.yml": ("mem_limit: 256m", "mem_limit: 512m"),
+        "docker/docker-compose.dev.yml": ("retries: 3", "retries: 5"),
+        "backend/Dockerfile": ("EXPOSE 8080", "EXPOSE 8080 9090"),
+        "backend/Cargo.toml": ('tempfile = "3"', 'tempfile = "3"\nrand = "0.9"'),
+        "ui/package.json": ('"version": "0.1.0"', '"version": "0.2.0"'),
+        "ui/index.html": ("<title>Items</title>", "<title>Shop</title>"),
+        "backend/crates/api/src/main.rs": ("//! ", "//! Mine: "),
+        ".gitignore": (".DS_Store", ".DS_Store\n*.mine"),
+    }
+    for name, (before, now) in mine.items():
+        edit(root, name, before, now)
+    commit(root)
+    theirs = {
+        "README.md.jinja": ("## Licence", "## More\n\nNews.\n\n## Licence"),
+        "docker/docker-compose.yml": ("max-size: 10m", "max-size: 20m"),
+        "backend/Dockerfile": ("EXPOSE 8080\n", "EXPOSE 8081\n"),  # the real conflict
+        "backend/Cargo.toml": ('rust-version = "1.95"', 'rust-version = "1.96"'),
+        "src/rebake/__init__.py": ('"""', '"""News. '),
+    }
+    for name, (before, now) in theirs.items():
+        edit(after, name, before, now)
+    (after / "docker" / "news.txt").write_text("news\n")
+    head = commit(after)
+
+    done = update(UpdateWish(root, source=str(after)), quiet)
+    assert done.after == head
+    assert done.conflicts == ("backend/Dockerfile: changed here and in the template",)
+    for name, (_, now) in mine.items():
+        assert now in (root / name).read_text(encoding="utf-8"), name
+    for name, (_, now) in theirs.items():
+        place = name.removesuffix(".jinja")
+        if not place.startswith("src/"):
+            assert now in (root / place).read_text(encoding="utf-8"), name
+    assert (root / "docker" / "news.txt").read_text() == "news\n"
+    assert "<<<<<<< " in (root / "backend" / "Dockerfile").read_text(encoding="utf-8")
+    with zipfile.ZipFile(root / WHEEL) as wheel:
+        assert b"News." in wheel.read("rebake/__init__.py")
+    assert any("another toolkit" in note for note in done.notes)
+    commit(root)
+    again = update(UpdateWish(root, source=str(after)), quiet)
+    assert (again.before, again.after, again.changes) == (head, head, ())
+    (root / WHEEL).unlink()
+    commit(root)
+    update(UpdateWish(root, source=str(after)), quiet)
+    assert (root / WHEEL).is_file()
+    assert {change.kind for change in done.changes} == {"A", "M"}

@@ -1,0 +1,210 @@
+"""sign, verify and what `--require-signed` starts, with docker and cosign faked."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rebake.build.gate import LABEL
+from rebake.engine.endpoint import Endpoint
+from rebake.errors import NotVerified, UsageError
+from rebake.history.records import BuildRecord, ImageRecord
+from rebake.history.store import History
+from rebake.stack.plan import plan_stack
+from rebake.tasks import overlay, sign_flow
+from rebake.tasks.image_flow import history_file
+from rebake.tasks.session import Session
+
+if sys.platform == "win32":
+    pytest.skip("the fake programs are scripts with a #! line", allow_module_level=True)
+
+DOCKER = """\
+    #!{python} -IS
+    import json, os, sys
+    folder = os.path.dirname(os.path.abspath(__file__)) + "/"
+    if sys.argv[1:3] == ["image", "inspect"]:
+        images = json.load(open(folder + "images.json"))
+        entry = images.get(sys.argv[3])
+        print(json.dumps([entry] if entry else []))
+        sys.exit(0 if entry else 1)
+    if "config" in sys.argv:
+        print(open(folder + "config.json").read())
+"""
+# Good is what bears the password that it was signed with.
+COSIGN = """\
+    #!{python} -IS
+    import base64, json, os, sys
+    words = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+    if sys.argv[1] == "version":
+        print(json.dumps({{"gitVersion": "v3.1.1"}}))
+    if sys.argv[1] == "generate-key-pair":
+        name = words["--output-key-prefix"]
+        open(name + ".key", "w").write("private")
+        open(name + ".pub", "w").write(
+            "-----BEGIN PUBLIC KEY-----\\naGVsbG8=\\n-----END PUBLIC KEY-----\\n")
+    if sys.argv[1] == "attest-blob":
+        payload = base64.b64encode(open(words["--statement"], "rb").read()).decode()
+        json.dump({{
+            "good": os.environ["COSIGN_PASSWORD"] == "secret-enough",
+            "verificationMaterial": {{"publicKey": {{
+                "hint": "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="}}}},
+            "dsseEnvelope": {{"payload": payload, "payloadType": "application/vnd.in-toto+json"}},
+        }}, open(words["--bundle"], "w"))
+    if sys.argv[1] == "verify-blob-attestation":
+        sys.exit(0 if json.load(open(words["--bundle"]))["good"] else 1)
+"""
+DIGESTS = {name: f"sha256:{number * 64}" for name, number in (("api", "a"), ("worker", "b"))}
+
+
+class Bench:
+    """A project of two services whose images are there and were built here."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("REBAKE_STATE_HOME", str(folder / "state"))
+        monkeypatch.setenv("COSIGN_PASSWORD", "secret-enough")
+        monkeypatch.setenv("REBAKE_SIGN_KEY", str(folder / "keys" / "shop.key"))
+        self.folder, self.root = folder, folder / "shop"
+        self.root.mkdir()
+        (self.root / "rebake.toml").write_text('[project]\nname = "shop"\n')
+        for name, text in (("docker", DOCKER), ("cosign", COSIGN)):
+            program = folder / name
+            program.write_text(textwrap.dedent(text).format(python=sys.executable))
+            program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder), prepend=":")
+        self.endpoint = Endpoint("default", "unix:///nowhere.sock", folder / "docker")
+        self.images = dict(DIGESTS)
+        self.show()
+        self.remember()
+
+    def session(self, **more: Any) -> Session:
+        session = Session("sign", progress="quiet", folder=self.root, **more)
+        session.__dict__["detected"] = SimpleNamespace(endpoint=self.endpoint)
+        return session
+
+    def ref(self, service: str) -> str:
+        return f"{self.session().project.name}-{service}:prod"
+
+    def show(self) -> None:
+        """Give the engine its images."""
+        images = {
+            self.ref(name): {"Id": digest, "Config": {"Labels": {LABEL: f"id-of-{name}"}}}
+            for name, digest in self.images.items()
+        }
+        (self.folder / "images.json").write_text(json.dumps(images))
+
+    def remember(self) -> None:
+        """Write down that a build here made them."""
+        project = self.session().project
+        made = tuple(
+            ImageRecord(name, self.ref(name), digest, 1, "id") for name, digest in DIGESTS.items()
+        )
+        record = BuildRecord(
+            project.cache_id, str(self.root), "prod", tuple(DIGESTS), time.time(), 1.0, "done",
+            images=made,
+        )  # fmt: skip
+        with History(history_file()) as store:
+            store.record(record)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+def test_what_is_signed_is_verified_and_may_start_by_its_digest(bench: Bench) -> None:
+    names = tuple(DIGESTS)
+    done = sign_flow.sign(bench.session(), names, make_key=True)
+    assert done["key"] == str(bench.folder / "keys" / "shop.key")
+    told: Any = sign_flow.verify(bench.session(), names)
+    assert told["images"]["api"]["signed"]["name"] == "shop/api"
+    assert told["images"]["api"]["signed"]["build_id"] == "id-of-api"
+    assert sign_flow.require(bench.session(), names) == DIGESTS
+
+
+def test_another_image_of_the_name_is_neither_verified_nor_signed(bench: Bench) -> None:
+    sign_flow.sign(bench.session(), ("api",), make_key=True)
+    bench.images["api"] = DIGESTS["worker"]
+    bench.show()
+    with pytest.raises(NotVerified, match="is not the image that was signed"):
+        sign_flow.require(bench.session(), ("api",))
+    with pytest.raises(UsageError, match="is not what the last build here made"):
+        sign_flow.sign(bench.session(), ("api",), make_key=False)
+
+
+def test_an_image_by_another_name(bench: Bench) -> None:
+    sign_flow.sign(bench.session(), ("api",), make_key=True)
+    images = json.loads((bench.folder / "images.json").read_text())
+    images["mirror.invalid/shop/api:1"] = images[bench.ref("api")]
+    images["mirror.invalid/shop/api:2"] = images[bench.ref("worker")]
+    (bench.folder / "images.json").write_text(json.dumps(images))
+    verified: Any = sign_flow.verify(bench.session(), ("api",), "mirror.invalid/shop/api:1")
+    assert verified["images"]["api"]["ref"] == "mirror.invalid/shop/api:1"
+    with pytest.raises(NotVerified, match=r"mirror.invalid/shop/api:2 is not the image that was"):
+        sign_flow.verify(bench.session(), ("api",), "mirror.invalid/shop/api:2")
+    for services, ref, says in (
+        (tuple(DIGESTS), "x", "for one service"),
+        (("api",), "gone:1", "no image gone:1 in the engine"),
+        (("api",), "--help", "no name of an image"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            sign_flow.verify(bench.session(), services, ref)
+
+
+def test_several_refusals_are_told_at_once_and_in_json(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign_flow.sign(bench.session(), tuple(DIGESTS), make_key=True)
+    for file in (bench.session().project.state / "signatures").iterdir():
+        file.write_text(file.read_text().replace('"good": true', '"good": false'))
+    capsys.readouterr()
+    with pytest.raises(NotVerified) as caught:
+        sign_flow.verify(bench.session(as_json=True), tuple(DIGESTS))
+    assert caught.value.what == "2 images are refused"
+    told = json.loads(capsys.readouterr().out)["images"]
+    assert {one["reason"] for one in told.values()} == {"forged"}
+
+
+def test_an_image_that_is_not_there(bench: Bench) -> None:
+    del bench.images["api"]
+    bench.show()
+    with pytest.raises(UsageError, match="there is no image of api"):
+        sign_flow.sign(bench.session(), ("api",), make_key=True)
+
+
+def test_the_password_of_a_new_key(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COSIGN_PASSWORD", "")
+    with pytest.raises(UsageError, match="without a password"):
+        sign_flow.sign(bench.session(), ("api",), make_key=True)
+    monkeypatch.delenv("COSIGN_PASSWORD")
+    monkeypatch.setattr("sys.stdin", None)
+    file = bench.folder / "password"
+    monkeypatch.setenv("REBAKE_SIGN_PASSWORD_FILE", str(file))
+    file.write_text("secret-enough\n")
+    sign_flow.sign(bench.session(), ("api",), make_key=True)
+
+
+def test_only_what_is_signed_may_run(bench: Bench) -> None:
+    sign_flow.sign(bench.session(), tuple(DIGESTS), make_key=True)
+    (bench.root / "rebake.toml").write_text('[project]\nname = "shop"\n[sign]\nrequired = true\n')
+    session = bench.session()
+    plan = plan_stack(
+        session.project, "prod", {"api": 1}, host_settings=bench.folder, owner=None, watch="x"
+    )
+    plan = replace(plan, services=tuple(DIGESTS))
+    services = {name: {"image": digest} for name, digest in DIGESTS.items()}
+    config = bench.folder / "config.json"
+    config.write_text(json.dumps({"services": services}))
+    over: Any = overlay.laid_over(session, plan, (), require_signed=False).override
+    assert {name: one["image"] for name, one in over["services"].items()} == DIGESTS
+    services["db"] = {"image": "postgres:17"}
+    config.write_text(json.dumps({"services": services}))
+    with pytest.raises(NotVerified, match=r"postgres:17 of db in .* is not signed"):
+        overlay.laid_over(session, plan, (), require_signed=False)

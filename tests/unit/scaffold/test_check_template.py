@@ -1,0 +1,85 @@
+"""What `nox -s template` looks at: which kinds of projects, and whether it sees their faults."""
+
+import importlib.util
+import itertools
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check", ROOT / "scripts" / "check_template.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_each_pair_of_answers_stands_together_once(script: ModuleType) -> None:
+    answers = script.choices(ROOT)
+    assert answers["ui_manager"] == ["bun", "npm"]
+    assert answers["services"] == ["api", "api worker"]
+    assert answers["makefile"] == ["yes", "no"]
+    found = script.combinations(answers)
+    assert len(found) < 16
+    for one, other in itertools.combinations(answers, 2):
+        together = {(row[one], row[other]) for row in found}
+        assert together == set(itertools.product(answers[one], answers[other]))
+
+
+@pytest.fixture(scope="module")
+def made(
+    script: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("made")
+    source = script.copy_of_this(folder / "rebake")
+    answers = script.combinations(script.choices(source))[0]
+    return script.make(source, answers, folder / "kind"), answers
+
+
+@pytest.fixture
+def project(made: tuple[Path, dict[str, str]], tmp_path: Path) -> Path:
+    shutil.copytree(made[0], tmp_path / "shop", ignore=shutil.ignore_patterns(".git"))
+    return tmp_path / "shop"
+
+
+def test_a_good_project_has_no_faults(
+    script: ModuleType, project: Path, made: tuple[Path, dict[str, str]]
+) -> None:
+    assert list(script.look_at(project, made[1])) == []
+
+
+FAULTS = {
+    "of the template is left": ("rebake.toml", "name = ", 'name = "rebake-app" # '),
+    "Expected": ("rebake.toml", "[project]", "[project"),
+    "links to absent.md": ("README.md", "(vendor/README.md)", "(absent.md)"),
+    "the services of prod are": ("docker/docker-compose.yml", "\n  api:\n", "\n  ap:\n"),
+    "docker-compose.dev.yml: ": ("docker/docker-compose.dev.yml", "services:", "services: ["),
+    "Cargo.lock has": ("backend/Cargo.lock", 'name = "web"', 'name = "wep"'),
+    "ui/package.json: ": ("ui/package.json", "{", "{{"),
+}
+
+
+@pytest.mark.parametrize("says", FAULTS)
+def test_a_fault_is_seen(
+    script: ModuleType, project: Path, made: tuple[Path, dict[str, str]], says: str
+) -> None:
+    file, before, after = FAULTS[says]
+    text = (project / file).read_text()
+    assert before in text
+    (project / file).write_text(text.replace(before, after, 1))
+    found = list(script.look_at(project, made[1]))
+    assert any(says in fault for fault in found), found
+
+
+def test_a_file_that_is_missing_is_seen(
+    script: ModuleType, project: Path, made: tuple[Path, dict[str, str]]
+) -> None:
+    (project / "Makefile").unlink()
+    assert list(script.look_at(project, made[1])) == ["Makefile is missing"]
