@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rebake.checks.plan import Tree, parts_of_lint, parts_of_test
+from rebake.checks.plan import Tree, parts_of_lint
+from rebake.checks.plan_tests import parts_of_test
 from rebake.config.load import defaults_text, load
 from rebake.project.ignore import IgnoreMatcher
 from rebake.tasks import namespace
