@@ -17,6 +17,7 @@ from bbolt import SIZE, write_database
 from rebake import sessions_scan
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import UsageError
+from rebake.scan import tools
 from rebake.sessions import Ledger, close
 from rebake.sessions_scan import Asked, scan_and_show
 from unit.scan.test_image_rules import CONFIG, FILES, archive, layer
@@ -131,6 +132,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.delenv("CI", raising=False)
     engine = Endpoint("default", "unix:///no", tmp_path / "bin" / "docker")
     monkeypatch.setattr(sessions_scan, "find_engine", lambda *_, **__: engine)
+    # This user may have a scanner of ours already.
+    monkeypatch.setattr(tools, "tool_folder", lambda: tmp_path / "tools")
     return bench
 
 
