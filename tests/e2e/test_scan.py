@@ -12,6 +12,7 @@ import http.client
 import io
 import json
 import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -21,7 +22,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import platformdirs
@@ -222,24 +222,29 @@ def failing(document: Any) -> list[tuple[str, str]]:
     return [(f["target"], f["id"]) for f in document["findings"] if f["standing"] == "fails"]
 
 
-def test_each_line_of_an_image_and_the_holes_of_its_packages(bench: Bench) -> None:
-    names = ["sound", "holes", *BROKEN]
-    done = bench.scan(*map(ref, names))
+def test_the_holes_of_an_images_packages(bench: Bench) -> None:
+    done = bench.scan(ref("holes"))
+    document = done.document
+    assert document["faults"] == [], done.stderr
+    assert done.returncode == document["exit_code"] == 14
+    assert {rule for _, rule in failing(document)} == {CRATE, PACKAGE, DEBIAN}
+    holes = {f["id"]: f for f in document["findings"]}
+    assert holes[CRATE]["package"] == "ammonia"
+    assert holes[PACKAGE]["fixed"] == "4.17.12"
+    assert holes[DEBIAN]["severity"] == "high"
+
+
+def test_each_line_of_an_image(bench: Bench) -> None:
+    # Our own rules alone: Trivy has a word for some of them as well, and takes its time.
+    names = ["sound", *BROKEN]
+    done = bench.scan(*map(ref, names), REBAKE_SCAN_SCANNER="snyk", SNYK_TOKEN="")
     document = done.document
     assert document["faults"] == [], done.stderr
     assert done.returncode == document["exit_code"] == 14
     found = failing(document)
-    assert [one for one in found if one[0] == ref("sound")] == []
-    assert {rule for target, rule in found if target == ref("holes")} == {CRATE, PACKAGE, DEBIAN}
-    for name, (rule, _) in BROKEN.items():
-        mine = {rule for target, rule in found if target == ref(name)}
-        # Trivy has a word for some of them as well.
-        assert {one for one in mine if one.startswith("image-")} == {rule}, name
+    broken = {name: {rule for target, rule in found if target == ref(name)} for name in names}
+    assert broken == {"sound": set()} | {name: {rule} for name, (rule, _) in BROKEN.items()}
     assert "hunter2" not in done.stdout + done.stderr
-    holes = {f["id"]: f for f in document["findings"] if f["target"] == ref("holes")}
-    assert holes[CRATE]["package"] == "ammonia"
-    assert holes[PACKAGE]["fixed"] == "4.17.12"
-    assert holes[DEBIAN]["severity"] == "high"
 
 
 def test_a_sound_image_alone_passes(bench: Bench) -> None:
@@ -461,7 +466,9 @@ WORKSPACE = {
 }
 
 
-@pytest.mark.skipif(which("cargo") is None or which("git") is None, reason="missing: cargo, git")
+@pytest.mark.skipif(
+    shutil.which("cargo") is None or shutil.which("git") is None, reason="missing: cargo, git"
+)
 def test_lock_files_and_advisories(bench: Bench, tmp_path: Path) -> None:
     root = tmp_path / "project"
     for name, text in WORKSPACE.items():
@@ -487,7 +494,7 @@ def test_lock_files_and_advisories(bench: Bench, tmp_path: Path) -> None:
         ("backend/Cargo.lock", CRATE),
         ("ui/bun.lock", PACKAGE),
     }
-    (database / ".git" / "FETCH_HEAD").unlink()
+    shutil.rmtree(database)
     document = replace(bench, root=root).scan().document
     assert document["parts"]["advisories"]["state"] == "broken"
     assert document["exit_code"] == 1

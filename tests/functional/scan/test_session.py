@@ -134,6 +134,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.delenv("CI", raising=False)
     engine = Endpoint("default", "unix:///no", tmp_path / "bin" / "docker")
     monkeypatch.setattr(sessions_scan, "find_engine", lambda *_, **__: engine)
+    # This user may have a scanner of ours already.
+    monkeypatch.setattr(tools, "tool_folder", lambda: tmp_path / "tools")
     return bench
 
 
