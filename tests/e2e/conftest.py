@@ -19,20 +19,25 @@ from xdist.scheduler import LoadScopeScheduling
 from e2e.support import FOLDER, REPOSITORY, Clone, Docker, clean_environment
 
 # Two lanes, for `-n 2`: their files run one after another in this order, the lanes side by side.
-# Here is what works on the builder's cache, or tells what is in it, and all that is not named.
-FIRST = ("test_refresh_cache", "test_benchmark")
-# And here what has an engine of its own, or needs none; then what only builds, and is right
-# whatever somebody else takes out of the cache meanwhile. The last one measures times.
-BESIDE = ("test_engine", "test_native", "test_ignore", "test_never_wrong", "test_stack")
-# These look at each record of the cache, and remove what came while they ran: nobody else builds.
-ALONE = frozenset(FIRST)
-BUILDING = frozenset({"test_ignore", "test_never_wrong", "test_stack"})
+# What works on the builder's cache, or tells what is in it, and all that is not named, stands
+# between these; the last one measures times.
+FIRST = ("test_refresh_cache", "test_doctor", "test_benchmark")
+LAST = "test_stack"
+# Beside it: what has an engine of its own, or needs none; then what only builds, and is right
+# whatever somebody else takes out of the cache meanwhile.
+BESIDE = ("test_engine", "test_native", "test_ignore", "test_never_wrong")
+# These look at all containers, steps or records of the engine: meanwhile nobody else builds there.
+ALONE = frozenset({*FIRST, LAST})
+BUILDING = frozenset({"test_ignore", "test_never_wrong"})
 LOCK = platformdirs.user_cache_path("rebake") / "e2e.lock"
 
 
 def _place(name: str) -> int:
-    order = (*FIRST, *BESIDE)
-    return order.index(name) if name in order else len(FIRST)
+    if name in FIRST:
+        return FIRST.index(name)
+    if name in BESIDE:
+        return BESIDE.index(name)
+    return len(FIRST) + (name == LAST)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
