@@ -1,8 +1,7 @@
 """A project from `rebake new`, with the repository that it was made from moved away.
 
-The project of the short form stands in the same folder each time, so that a second run finds its
-caches warm. The long form, with `REBAKE_E2E_NEW=1`, follows a new project's README: everything is
-new to the engine then, and it takes many minutes.
+The short form compiles nothing. The long form, with `REBAKE_E2E_NEW=1`, builds the project's images
+and follows its README: everything is new to the engine then, and it takes many minutes.
 """
 
 from __future__ import annotations
@@ -87,6 +86,7 @@ def test_its_toolkit_is_the_one_that_it_carries(shop: Clone) -> None:
     ] == []
 
 
+@whole
 def test_its_own_test_of_the_images_passes(shop: Clone) -> None:
     done = shop.run(
         str(shop.program("python")), "-P", "-m", "pytest", "-q", "tests/e2e", timeout=900
@@ -96,6 +96,7 @@ def test_its_own_test_of_the_images_passes(shop: Clone) -> None:
     assert status.stdout == ""
 
 
+@whole
 def test_a_service_more_is_built_and_goes_without_a_trace(shop: Clone, docker: Docker) -> None:
     shop.invoke("add-service", "mailer").ok()
     [image] = shop.invoke("build", "mailer", "--json").ok().document["images"].values()
