@@ -61,8 +61,8 @@ def urls(ready_clone: Clone) -> dict[str, str]:
     return document["urls"]
 
 
-def interrupted(clone: Clone, *words: str, **env: str) -> str:
-    """Start a build, interrupt it once it compiles, and return what it told."""
+def interrupted(clone: Clone, *words: str, at: str = "Compiling ", **env: str) -> str:
+    """Start a task, interrupt it once it tells `at`, and return what it told."""
     child = subprocess.Popen(
         [sys.executable, "scripts/bootstrap.py", *words, "--progress", "plain"],
         cwd=clone.root,
@@ -75,7 +75,7 @@ def interrupted(clone: Clone, *words: str, **env: str) -> str:
     told = []
     for line in child.stderr:
         told.append(line)
-        if "Compiling " in line:
+        if at in line:
             break
     assert child.poll() is None, "".join(told)
     started = time.monotonic()
@@ -181,6 +181,10 @@ def process_start(url: str) -> str:
 
 def test_down_and_dev_again_is_quick(ready_clone: Clone, docker: Docker) -> None:
     ready_clone.invoke("down").ok()
+    # Not even an interrupted start leaves anything in its way.
+    interrupted(ready_clone, "dev", "--detach", at="starting api")
+    name = f"{ready_clone.invoke('config', '--json').ok().document['name']}-dev"
+    assert containers_of(docker, name, every=True) == []
     again = ready_clone.bootstrap("dev", "--detach", "--json").ok()
     assert again.seconds <= 15
     assert ready_clone.invoke("ps", "--json").ok().document["stacks"]["dev"]["urls"]

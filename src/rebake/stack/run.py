@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rebake.engine.endpoint import Endpoint
-from rebake.errors import ServiceUnhealthy, TimedOut
+from rebake.errors import Interrupted, RebakeError, ServiceUnhealthy, TimedOut
 from rebake.process import Command, run, start
+from rebake.process_signals import terminate_as_interrupt
 from rebake.results import ServiceState
 from rebake.stack.plan import (
     StackPlan,
@@ -30,6 +32,7 @@ OnWait = Callable[[float, tuple[str, ...], str], None]
 # What docker/tools/dev-service prints when the sources do not compile: its only way to tell.
 BROKEN_BUILD = "dev-service: the build failed"
 _POLL_S = 0.3
+_STOP_S = 2  # of services that nobody has used yet
 _WORD_EVERY_S = 10.0
 _LOG_TAIL = 30
 
@@ -82,6 +85,32 @@ def up(
         return _wait(plan, endpoint, broken, wait)
     finally:
         follower.stop()
+
+
+@contextlib.contextmanager
+def undone_by_interrupt(plan: StackPlan, endpoint: Endpoint, say: Say) -> Iterator[None]:
+    """Take a stack down again when Ctrl-C or SIGTERM comes; its volumes stay.
+
+    It is for one that was not there before: containers that go on compiling for nobody would be
+    taken for a stack that runs.
+
+    Args:
+        plan: the stack.
+        endpoint: the engine.
+        say: told that it is stopped.
+
+    Raises:
+        Interrupted: one of them came.
+    """
+    try:
+        with terminate_as_interrupt():
+            yield
+    except (KeyboardInterrupt, Interrupted):
+        say("stopping what was started; its data is kept")
+        words = (*down_words(plan.name, plan.compose_file), "--timeout", str(_STOP_S))
+        with contextlib.suppress(RebakeError):
+            run(compose(endpoint, plan, words))
+        raise Interrupted(f"the start of the {plan.mode} stack") from None
 
 
 def write_override(plan: StackPlan) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from rebake.config.values import tree_of
@@ -39,8 +40,8 @@ def run_stack(
         NotVerified: an image is not the one that was signed; nothing was started.
     """
     from rebake.stack import memory
-    from rebake.stack.run import seed, up
-    from rebake.tasks import overlay
+    from rebake.stack.run import seed, undone_by_interrupt, up
+    from rebake.tasks import overlay, wiring
 
     project = session.project
     given = overlay.secrets(session, mode, building=build_first, require_signed=require_signed)
@@ -62,14 +63,17 @@ def run_stack(
             seed(plan, session.detected.endpoint, others, session.say)
         plan = overlay.laid_over(session, plan, given, require_signed=require_signed)
         session.say(f"starting {', '.join(plan.services)}")
-        states = up(
-            plan,
-            session.detected.endpoint,
-            on_log=session.reporter.log,
-            on_wait=lambda seconds, names, line: session.say(
-                f"  {seconds:.0f} s, waiting for {', '.join(names)}: {line.strip()[:100]}"
-            ),
-        )
+        endpoint = session.detected.endpoint
+        there = wiring.stack_exists(session, plan.name, volumes=False)
+        with nullcontext() if there else undone_by_interrupt(plan, endpoint, session.say):
+            states = up(
+                plan,
+                endpoint,
+                on_log=session.reporter.log,
+                on_wait=lambda seconds, names, line: session.say(
+                    f"  {seconds:.0f} s, waiting for {', '.join(names)}: {line.strip()[:100]}"
+                ),
+            )
         overlay.forget_old(session, mode, given)
     memory.remember(
         project.state,

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import signal
 import sys
 import textwrap
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rebake.engine.endpoint import Endpoint
-from rebake.errors import CommandFailed, ServiceUnhealthy, TimedOut
+from rebake.errors import CommandFailed, Interrupted, ServiceUnhealthy, TimedOut
 from rebake.stack.plan import StackPlan
-from rebake.stack.run import down, parse_others, parse_states, read_states, seed, up
+from rebake.stack.run import (
+    down,
+    parse_others,
+    parse_states,
+    read_states,
+    seed,
+    undone_by_interrupt,
+    up,
+)
 
 if sys.platform == "win32":
     pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
@@ -99,6 +111,24 @@ def test_it_waits_until_all_are_ready(fake: Fake) -> None:
     assert all(state.ready for state in states)
     assert [state.url for state in states] == ["http://127.0.0.1:2", "http://127.0.0.1:1"]
     assert "api-1  | Compiling" in lines
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_takes_down_what_was_started(fake: Fake, number: signal.Signals) -> None:
+    starting = {"api": ("running", "starting"), "ui": ("running", "")}
+    fake.say(states=[starting])
+    said: list[str] = []
+    threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+    began = time.monotonic()
+    with (
+        pytest.raises(Interrupted, match="the start of the dev stack"),
+        undone_by_interrupt(plan(), fake.endpoint, said.append),
+    ):
+        up(plan(60), fake.endpoint, on_log=print)
+    assert time.monotonic() - began < 5
+    last = fake.calls[-1]
+    assert last[last.index("down") :] == ["down", "--remove-orphans", "--timeout", "2"]
+    assert said == ["stopping what was started; its data is kept"]
 
 
 def test_compose_that_fails_is_told_with_its_words(fake: Fake) -> None:
