@@ -590,7 +590,7 @@ def needs(part: Part) -> str:
 
 
 def error_classes() -> list[type[RebakeError]]:
-    """Return the catalogue, in the order of the file."""
+    """Return the catalogue, module by module."""
     return [
         kind
         for kind in vars(errors).values()
@@ -614,7 +614,7 @@ def exit_codes() -> str:
     ]
     return page(
         "Exit codes",
-        "src/rebake/errors.py",
+        "src/rebake/errors",
         "Every task ends with one of these. 69 and 75 are BSD's `EX_UNAVAILABLE` and "
         "`EX_TEMPFAIL`, 124 is what `timeout` gives, 130 is what a shell gives for Ctrl-C.",
         table(("code", "meaning", "errors"), rows),
@@ -664,7 +664,7 @@ def error_page() -> str:
             f"{first_line(kind.__doc__)} Exit code {kind.exit_code}.",
             f"```text\n{example}\n```",
         ]
-    return page("Errors", "src/rebake/errors.py", *parts)
+    return page("Errors", "src/rebake/errors", *parts)
 
 
 def shown(kind: type[RebakeError]) -> str:
