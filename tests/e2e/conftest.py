@@ -25,10 +25,13 @@ FIRST = ("test_refresh_cache", "test_doctor", "test_benchmark")
 LAST = "test_stack"
 # Beside it: what has an engine of its own, or needs none; then what only builds, and is right
 # whatever somebody else takes out of the cache meanwhile.
-BESIDE = ("test_engine", "test_native", "test_ignore", "test_never_wrong")
+BESIDE = (
+    *("test_engine", "test_native", "test_ignore", "test_never_wrong"),
+    *("test_lint", "test_template", "test_new"),
+)
 # These look at all containers, steps or records of the engine: meanwhile nobody else builds there.
 ALONE = frozenset({*FIRST, LAST})
-BUILDING = frozenset({"test_ignore", "test_never_wrong"})
+BUILDING = frozenset({"test_ignore", "test_never_wrong", "test_lint"})
 LOCK = platformdirs.user_cache_path("rebake") / "e2e.lock"
 
 

@@ -65,12 +65,12 @@ def remove_images(docker: Docker, project: Clone) -> None:
 
 
 @pytest.fixture(scope="module")
-def shop(docker: Docker) -> Iterator[Clone]:
+def shop(own_docker: Docker) -> Iterator[Clone]:
     """A project with all defaults, and its own environment."""
     project, _ = make_project(FOLDER)
     project.bootstrap("config", "--json").ok()
     yield project
-    remove_images(docker, project)
+    remove_images(own_docker, project)
 
 
 def test_its_toolkit_is_the_one_that_it_carries(shop: Clone) -> None:
@@ -97,14 +97,14 @@ def test_its_own_test_of_the_images_passes(shop: Clone) -> None:
 
 
 @whole
-def test_a_service_more_is_built_and_goes_without_a_trace(shop: Clone, docker: Docker) -> None:
+def test_a_service_more_is_built_and_goes_without_a_trace(shop: Clone, own_docker: Docker) -> None:
     shop.invoke("add-service", "mailer").ok()
     [image] = shop.invoke("build", "mailer", "--json").ok().document["images"].values()
     try:
-        told = docker("run", "--rm", "--network=none", image["ref"], "--version")
+        told = own_docker("run", "--rm", "--network=none", image["ref"], "--version")
         assert told == f"mailer 0.1.0 (build {image['build_id']})\n"
     finally:
-        docker("rmi", "--force", image["ref"], check=False)
+        own_docker("rmi", "--force", image["ref"], check=False)
     shop.invoke("add-service", "mailer", "--remove", "--yes").ok()
     assert shop.run("git", "status", "--porcelain", timeout=60).ok().stdout == ""
 
@@ -118,7 +118,7 @@ def test_an_update_needs_the_template_and_finds_nothing_new(shop: Clone) -> None
 
 
 @pytest.fixture(scope="module")
-def fresh(docker: Docker) -> Iterator[tuple[Clone, Ran]]:
+def fresh(own_docker: Docker) -> Iterator[tuple[Clone, Ran]]:
     """A project in a folder of its own: no cache on this engine knows it."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="whole-", dir=FOLDER))
@@ -126,7 +126,7 @@ def fresh(docker: Docker) -> Iterator[tuple[Clone, Ran]]:
     yield project, ran
     if project.program("invoke").is_file():
         project.invoke("down")
-        remove_images(docker, project)
+        remove_images(own_docker, project)
         project.invoke("refresh-cache", "clean", "all", "--yes")
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -7,11 +7,11 @@ import sys
 from e2e.support import REPOSITORY, Docker, clean_environment
 
 
-def test_projects_of_all_kinds_are_sound(docker: Docker) -> None:
+def test_projects_of_all_kinds_are_sound(own_docker: Docker) -> None:
     done = subprocess.run(
         [sys.executable, "scripts/check_template.py"],
         cwd=REPOSITORY,
-        env=clean_environment() | docker.env,
+        env=clean_environment() | own_docker.env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
