@@ -325,7 +325,7 @@ def test_crates_are_traced_to_the_file_that_changed(bench: Bench) -> None:
 
 
 def test_a_service_is_compiled_for_the_build_id_alone(bench: Bench) -> None:
-    bench.one.write("unused.txt", f"{time.time_ns()}\n")
+    bench.one.write("crates/unused.txt", f"{time.time_ns()}\n")
     reasons, _ = compiled(bench)
     assert reasons == {"api": "the build id, which is compiled in, is another one"}
 
