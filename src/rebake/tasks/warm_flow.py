@@ -8,7 +8,7 @@ development stack compiles and installs into its volumes. What is warm is left a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -25,6 +25,7 @@ Purpose = Literal["dev", "prod", "ci"]
 MODES: tuple[Mode, ...] = ("dev", "prod")
 State = Literal["warm", "warmed", "cold"]
 _PATIENCE_S = 0.3  # for the volumes' sizes: only told
+_LOOKS, _SETTLES_S = 3, 0.5
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def warm(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
         session.say("no remote cache is set (cache.remote): a fresh machine has nothing to read")
     _ = session.detected
     with ThreadPoolExecutor(max_workers=1) as pool:  # half a second each, of the engine's time
-        looking = pool.submit(_look, session)
+        looking = pool.submit(_look_before, session, modes_of(purposes))
         bases = wiring.fetch_base_images(session)
         before = looking.result()
     modes = modes_of(purposes)
@@ -167,6 +168,27 @@ def _look(session: Session) -> Inventory:
         return caches.look()
 
 
+def _look_before(session: Session, modes: Sequence[Mode]) -> Inventory:
+    """What is there before anything is made.
+
+    The engine does not list a mount that a step is just letting go of. Mounts that seem to be gone
+    while the images are there are looked for again, or everything would be compiled for nothing.
+    """
+    found = _look(session)
+    for _ in range(_LOOKS if "prod" in modes else 0):
+        there = {cache.name for cache in found.caches}
+        if set(_mounts(session)) <= there or not _made(session, there):
+            break
+        time.sleep(_SETTLES_S)
+        found = _look(session)
+    return found
+
+
+def _made(session: Session, there: Collection[str]) -> bool:
+    services = session.project.config.services
+    return all(f"{service} image (prod)" in there for service in services)
+
+
 def _mounts(session: Session) -> tuple[str, ...]:
     """The cache mounts that a build of the production images compiles and installs in."""
     return "target release", "cargo registry", f"{session.project.config.ui.manager} store"
@@ -178,7 +200,7 @@ def _production(session: Session, before: Inventory) -> bool:
     services = session.project.config.services
     missing = [name for name in _mounts(session) if name not in there]
     # The images alone may still be there, of a build whose mounts somebody has removed since.
-    made = all(f"{service} image (prod)" in there for service in services)
+    made = _made(session, there)
     if missing and made:
         session.say(f"gone, made again: {', '.join(missing)}")
     result = image_flow.build(session, "prod", services, again=bool(missing) and made)
