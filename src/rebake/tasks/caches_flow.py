@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from rebake.errors import Interrupted, NoEngine, NotFreed, RebakeError, UsageError
 from rebake.results import SCHEMA_VERSION
 from rebake.tasks.caches_view import Caches, cache_log, opened
+from rebake.tasks.consent import ask
 from rebake.tasks.session import Session
 
 if TYPE_CHECKING:
@@ -195,16 +195,12 @@ def _ask(session: Session, choice: Choice, words: str, *, yes: bool) -> None:
 
     if yes:
         return
-    if not sys.stdin.isatty() or session.as_json:
-        raise UsageError(
-            f"{words} removes {size(choice.bytes)}, and nobody can be asked here",
-            f"invoke refresh-cache {words} --yes; --dry-run shows what it would remove",
-        )
-    from rebake.report.prompt import confirm
-
-    session.reporter.close()
-    if not confirm(f"remove {size(choice.bytes)}?"):
-        raise UsageError("nothing was removed")
+    ask(
+        session,
+        f"remove {size(choice.bytes)}?",
+        refusal=f"{words} removes {size(choice.bytes)}",
+        instead=f"invoke refresh-cache {words} --yes; --dry-run shows what it would remove",
+    )
 
 
 def keep_ceilings(session: Session, endpoint: Endpoint) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rebake.errors import UsageError
 from rebake.results import SCHEMA_VERSION
+from rebake.tasks.consent import ask
 
 if TYPE_CHECKING:
     from rebake.scaffold.service_plan import Plan
@@ -64,16 +64,13 @@ def _ask(session: Session, plan: Plan, *, yes: bool) -> None:
     gone = sum(edit.kind == "gone" for edit in plan.edits)
     if yes:
         return
-    if not sys.stdin.isatty() or session.as_json:
-        raise UsageError(
-            f"--remove deletes {plan.crate} ({gone} files), and nobody can be asked here",
-            f"invoke add-service {plan.name} --remove --yes; --dry-run shows what it would change",
-        )
-    from rebake.report.prompt import confirm
-
-    session.reporter.close()
-    if not confirm(f"delete {plan.crate} ({gone} files) and what names {plan.name} elsewhere?"):
-        raise UsageError("nothing was removed")
+    unasked = f"invoke add-service {plan.name} --remove --yes"
+    ask(
+        session,
+        f"delete {plan.crate} ({gone} files) and what names {plan.name} elsewhere?",
+        refusal=f"--remove deletes {plan.crate} ({gone} files)",
+        instead=f"{unasked}; --dry-run shows what it would change",
+    )
 
 
 def _show(session: Session, plan: Plan) -> None:
