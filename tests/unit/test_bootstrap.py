@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from standalone import foreign_imports
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bootstrap.py"
 
 
@@ -46,19 +48,7 @@ def test_each_name_goes_to_its_program(
 
 
 def test_python_38_can_read_it_and_it_needs_nothing_but_the_standard_library() -> None:
-    tree = ast.parse(SCRIPT.read_text(encoding="utf-8"), feature_version=(3, 8))
-    imported = {
-        name.split(".")[0]
-        for node in ast.walk(tree)
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or ""]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }
-    assert imported <= set(sys.stdlib_module_names)
+    assert foreign_imports(SCRIPT) == set()
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import os
 import re
@@ -16,6 +15,7 @@ import pytest
 from invoke.parser import Parser, ParserContext
 
 from rebake.tasks import namespace
+from standalone import foreign_imports
 
 ROOT = Path(__file__).parents[2]
 SHIM = ROOT / "scripts" / "shim.py"
@@ -292,16 +292,4 @@ def test_no_first_line_leads_the_py_launcher_of_windows_elsewhere() -> None:
 
 
 def test_python_38_can_read_it_and_it_needs_nothing_but_the_standard_library() -> None:
-    tree = ast.parse(SHIM.read_text(encoding="utf-8"), feature_version=(3, 8))
-    imported = {
-        name.split(".")[0]
-        for node in ast.walk(tree)
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or ""]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }
-    assert imported <= {*sys.stdlib_module_names, "bootstrap"}
+    assert foreign_imports(SHIM) <= {"bootstrap"}
