@@ -134,22 +134,12 @@ class _Build:
             # Which there are, never what they are: another value is no other image.
             **({"secrets": " ".join(sorted(self.plan.secrets))} if self.plan.secrets else {}),
         }
-        attested = {"provenance": "min"} if self.plan.provenance else {}
-        self.keys = {
-            image.service: skip.image_key(
-                inputs={n: digests[n] for n in (RECIPE, *image.needs)},
-                modes={half: self.modes[half] for half in image.needs},
-                arguments=self.plan.variables,
-                base_images=self.surroundings.base_images,
-                surroundings={**around, **attested, "export": self.plan.export, **environment},
-            )
-            for image in self.plan.images
-        }
+        bases = self.surroundings.base_images
+        self.keys = skip.keys_of(self.plan, digests, self.modes, bases, {**around, **environment})
         self.digests, self.packages = digests, dict[Half, str]()
         if self.plan.mode == "prod":
-            bases, recipe = self.surroundings.base_images, digests[RECIPE]
             self.packages = {
-                half: seed.packages_key(self.inputs[half], recipe, bases, around)
+                half: seed.packages_key(self.inputs[half], digests[RECIPE], bases, around)
                 for half in self.plan.halves
             }
         self.layer_key = self.packages.get("backend", "")

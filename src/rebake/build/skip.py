@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 
+from rebake.build.plan import RECIPE, BuildPlan
 from rebake.history.records import ImageRecord, StoredBuild
 from rebake.results import SET_BY_BUILD
 
@@ -19,6 +20,27 @@ _NOT_DECISIVE = SET_BY_BUILD | {
     *("REBAKE_HOST_SETTINGS", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
 }
 _SETTING = "made of: "
+
+
+def keys_of(
+    plan: BuildPlan,
+    digests: Mapping[str, str],
+    modes: Mapping[str, Mapping[str, str]],
+    base_images: Mapping[str, str],
+    surroundings: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the key of each image of a plan, by service; see `image_key`."""
+    attested = {"provenance": "min"} if plan.provenance else {}
+    return {
+        image.service: image_key(
+            inputs={name: digests[name] for name in (RECIPE, *image.needs)},
+            modes={half: modes[half] for half in image.needs},
+            arguments=plan.variables,
+            base_images=base_images,
+            surroundings={**surroundings, **attested, "export": plan.export},
+        )
+        for image in plan.images
+    }
 
 
 def image_key(
