@@ -192,6 +192,8 @@ class _Job:
         self.settings = _settings(table)
         engine = find_engine(self.project, make=asked.strict)
         self._engine: Endpoint | None = None if isinstance(engine, str) else engine
+        if gone := self._gone():  # before a scanner is built, which can take minutes
+            say(f"there is no image {', '.join(gone)}: invoke build makes them")
         recipe = tools.RECIPES[self.settings.kind]
         self.scanner = tools.find(recipe, say=say, docker=self._engine, fetch=not table.offline)
         self.workshop = Workshop(
@@ -204,6 +206,13 @@ class _Job:
         if isinstance(self.scanner, str):
             return f"missing: {self.scanner}"
         return f"{self.settings.kind} {self.scanner.version} ({self.scanner.origin})"
+
+    def _gone(self) -> list[str]:
+        """The images that the engine does not have."""
+        if self._engine is None:
+            return []
+        ask = [self._engine.command("image", "inspect", "--format", "x", i) for i in self.images]
+        return [ref for ref, command in zip(self.images, ask, strict=True) if not run(command).ok]
 
     @cached_property
     def images(self) -> tuple[str, ...]:

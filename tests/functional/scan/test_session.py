@@ -173,6 +173,14 @@ def test_findings_set_the_exit_code_and_json_is_one_document(bench: Bench, capsy
 
 
 @posix
+def test_images_that_are_not_there_are_told_at_once(bench: Bench, capsys: Capsys) -> None:
+    bench.scan()
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("  there is no image p-")
+    assert first.endswith("-ui:prod: invoke build makes them")
+
+
+@posix
 def test_ignores_let_through_until_their_day(bench: Bench, capsys: Capsys) -> None:
     bench.trivy(HOLED, 42)
     entry = '[[scan.ignore]]\nid = "CVE-2099-0001"\nreason = "not reached"\nexpires = {}\n'
