@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import random
 import statistics
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,16 +62,6 @@ def edit(bench: Bench, chance: random.Random) -> None:
             bench.one.write(f"crates/{service}/src/note.rs", f"// {chance.random()}\n")
 
 
-def settled(bench: Bench) -> int:
-    """The bytes of all caches; the engine leaves a mount out that a build has just let go of."""
-    for _ in range(20):
-        shown = bench.one.invoke("refresh-cache", "--json").ok().document
-        if "target release" in {cache["name"] for cache in shown["caches"]}:
-            break
-        time.sleep(0.5)
-    return int(shown["total_bytes"])
-
-
 def build(bench: Bench, ceiling: int) -> Built:
     env = {"REBAKE_CACHE_MAX_SIZE": str(ceiling)}
     done = bench.one.invoke("build", "api", "--json", **env).ok()
@@ -87,7 +76,7 @@ def test_caches_stay_under_their_ceiling_and_edits_stay_quick(bench: Bench) -> N
     for _ in range(2):  # the first compiles all, the second tells what an edit adds
         edit(bench, chance)
         bench.one.invoke("build", "api").ok()
-        sizes.append(settled(bench))
+        sizes.append(bench.one.invoke("refresh-cache", "--json").ok().document["total_bytes"])
     grows = max(sizes[1] - sizes[0], BLOB)
     ceiling = CEILING if BUILDS >= WHOLE else sizes[1] + 2 * grows
     print(f"at first {sizes[1] / 1e6:.0f} MB, an edit adds {grows / 1e6:.0f} MB")

@@ -3,12 +3,19 @@
 A record of a cache mount does not name the mount's id as a field; it stands in the description,
 in the words of BuildKit's `solver/llbsolver/mounts`: `cached mount /target from exec … with id
 "/shop-target"`. The id has a slash in front that BuildKit puts there.
+
+While the engine measures a record for one who asked, it lists a stand-in for it to everybody else:
+another id, the type `regular`, in use (seen on 28.5: three who ask at once; `DiskUsage` of
+BuildKit's `cache/manager.go` makes an immutable reference of it to measure). A stand-in of a mount
+or of a context is known by its description; one of a layer is not.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,8 +29,13 @@ Kind = Literal["mount", "layer", "source"]
 _LIST_TIMEOUT_S = 60.0
 _PRUNE_TIMEOUT_S = 120.0
 _AT_ONCE = 200  # ids in one call: their pattern is a part of its address
+_LOOKS, _MEASURED_S = 3, 0.5  # how often it is asked while it measures; at most between
 _ID = re.compile(r"[A-Za-z0-9]+")
 _MOUNT_ID = re.compile(r'.* with id "/?(.*)"$', re.DOTALL)  # greedy: the last one counts
+_KINDS: tuple[tuple[str, Kind, str], ...] = (
+    ("exec.cachemount", "mount", "cached mount "),
+    ("source.local", "source", "local source for "),
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,7 @@ class CacheRecord:
         mount_id: the id of the cache mount; empty for other kinds.
         created_at: seconds since 1970, by the engine's clock; 0 where it does not tell.
         parents: the records that it stands on: they can't go before it.
+        stand_in: whether it stands for a record that the engine measures at this moment.
     """
 
     id: str
@@ -51,6 +64,7 @@ class CacheRecord:
     mount_id: str = ""
     created_at: float = 0.0
     parents: tuple[str, ...] = ()
+    stand_in: bool = False
 
     @property
     def used_at(self) -> float:
@@ -63,15 +77,27 @@ def records(
 ) -> tuple[CacheRecord, ...] | None:
     """Return all records of the builder's cache; None where the engine can't be asked.
 
+    Where it measures some for somebody else, it is asked again, up to a second: stand-ins can't be
+    removed, and those of layers are nobody's. One that stays is told as what it stands for.
+
     Args:
         endpoint: the engine.
         patience_s: seconds after which the engine counts as one that does not answer.
     """
-    # The engine measures every mount anew that was written to: seconds on a busy machine.
-    answer = api.ask(
-        endpoint.docker_host, "/system/df", {"type": "build-cache"}, timeout_s=patience_s
-    )
-    return parse(answer.document) if answer is not None and answer.ok else None
+    found: tuple[CacheRecord, ...] | None = None
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(random.uniform(0, _MEASURED_S))  # noqa: S311 - or two who ask stay in step
+        # It measures every mount anew that was written to: seconds on a busy machine.
+        answer = api.ask(
+            endpoint.docker_host, "/system/df", {"type": "build-cache"}, timeout_s=patience_s
+        )
+        if answer is None or not answer.ok:
+            break
+        found = parse(answer.document)
+        if not any(record.stand_in for record in found):
+            break
+    return found
 
 
 def parse(document: Any) -> tuple[CacheRecord, ...]:  # noqa: ANN401 - as json.loads gives it
@@ -165,15 +191,8 @@ def empty(endpoint: Endpoint, mounts: Iterable[str], image: str) -> None:
 
 def _record(entry: dict[str, Any]) -> CacheRecord:
     description = str(entry.get("Description") or "")
-    kind: Kind = "layer"
-    mount_id = ""
-    match entry.get("Type"):
-        case "exec.cachemount":
-            kind = "mount"
-            found = _MOUNT_ID.search(description)
-            mount_id = found[1] if found else ""
-        case "source.local":
-            kind = "source"
+    kind, stand_in = _kind(str(entry.get("Type") or ""), description)
+    found = _MOUNT_ID.search(description) if kind == "mount" else None
     return CacheRecord(
         id=str(entry.get("ID") or ""),
         kind=kind,
@@ -181,10 +200,21 @@ def _record(entry: dict[str, Any]) -> CacheRecord:
         last_used=str(entry.get("LastUsedAt") or ""),
         in_use=bool(entry.get("InUse")),
         description=description,
-        mount_id=mount_id,
+        mount_id=found[1] if found else "",
         created_at=moment(str(entry.get("CreatedAt") or "")),
         parents=tuple(str(parent) for parent in _parents(entry)),
+        stand_in=stand_in,
     )
+
+
+def _kind(type_: str, description: str) -> tuple[Kind, bool]:
+    """What a record is, and whether it only stands for one."""
+    for name, kind, start in _KINDS:
+        if type_ == name:
+            return kind, False
+        if description.startswith(start):
+            return kind, True
+    return "layer", False
 
 
 def _parents(entry: dict[str, Any]) -> Iterable[Any]:

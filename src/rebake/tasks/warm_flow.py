@@ -25,7 +25,6 @@ Purpose = Literal["dev", "prod", "ci"]
 MODES: tuple[Mode, ...] = ("dev", "prod")
 State = Literal["warm", "warmed", "cold"]
 _PATIENCE_S = 0.3  # for the volumes' sizes: only told
-_LOOKS, _SETTLES_S = 3, 0.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def warm(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
         session.say("no remote cache is set (cache.remote): a fresh machine has nothing to read")
     _ = session.detected
     with ThreadPoolExecutor(max_workers=1) as pool:  # half a second each, of the engine's time
-        looking = pool.submit(_look_before, session, modes_of(purposes))
+        looking = pool.submit(_look, session)
         bases = wiring.fetch_base_images(session)
         before = looking.result()
     modes = modes_of(purposes)
@@ -166,22 +165,6 @@ def _look(session: Session) -> Inventory:
 
     with opened(session, session.detected.endpoint, _PATIENCE_S) as caches:
         return caches.look()
-
-
-def _look_before(session: Session, modes: Sequence[Mode]) -> Inventory:
-    """What is there before anything is made.
-
-    The engine does not list a mount that a step is just letting go of. Mounts that seem to be gone
-    while the images are there are looked for again, or everything would be compiled for nothing.
-    """
-    found = _look(session)
-    for _ in range(_LOOKS if "prod" in modes else 0):
-        there = {cache.name for cache in found.caches}
-        if set(_mounts(session)) <= there or not _made(session, there):
-            break
-        time.sleep(_SETTLES_S)
-        found = _look(session)
-    return found
 
 
 def _made(session: Session, there: Collection[str]) -> bool:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from rebake.engine.build_cache import CacheRecord, moment, parse
+from rebake.engine import api, build_cache
+from rebake.engine.api import Answer
+from rebake.engine.build_cache import CacheRecord, moment, parse, records
+from rebake.engine.endpoint import Endpoint
 
 TARGET = (
     "cached mount /target from exec /bin/sh -c /tools/build-workspace release /out ${BINARIES}"
@@ -58,3 +62,47 @@ def test_what_a_record_stands_on_and_when_it_was_made(key: str) -> None:
 @pytest.mark.parametrize("text", ["", "yesterday", "0001-01-01T00:00:00Z"])
 def test_a_time_that_is_none(text: str) -> None:
     assert moment(text) == 0.0
+
+
+MOUNT = {"ID": "a1", "Type": "exec.cachemount", "Description": TARGET, "Size": 5}
+STAND_IN = {**MOUNT, "ID": "z9", "Type": "regular", "InUse": True}
+
+
+def test_what_stands_for_a_record_that_is_being_measured_is_known() -> None:
+    context = {"ID": "y8", "Type": "regular", "Description": "local source for context"}
+    layer = {"ID": "b2", "Type": "regular", "Description": "mount / from exec x"}
+    mount, source, other = parse({"BuildCache": [STAND_IN, context, layer]})
+    assert (mount.kind, mount.mount_id[:6], mount.stand_in) == ("mount", "shop-1", True)
+    assert (source.kind, source.stand_in) == ("source", True)
+    assert (other.kind, other.stand_in) == ("layer", False)
+
+
+@pytest.mark.parametrize(
+    ("answers", "ids", "asked"),
+    [
+        ([MOUNT], ["a1"], 1),
+        ([STAND_IN, STAND_IN, MOUNT], ["a1"], 3),
+        ([STAND_IN] * 9, ["z9"], 3),  # it is told all the same
+        ([STAND_IN, None], ["z9"], 2),
+        ([None], None, 1),
+    ],
+)
+def test_while_the_engine_measures_it_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+    answers: list[dict[str, object] | None],
+    ids: list[str] | None,
+    asked: int,
+) -> None:
+    given = iter(answers)
+    calls = []
+
+    def ask(*words: object, **_: object) -> Answer | None:
+        calls.append(words)
+        entry = next(given)
+        return None if entry is None else Answer(200, {"BuildCache": [entry]})
+
+    monkeypatch.setattr(build_cache, "_MEASURED_S", 0.0)
+    monkeypatch.setattr(api, "ask", ask)
+    found = records(Endpoint("default", "unix:///nowhere", Path("docker")))
+    assert (None if found is None else [record.id for record in found]) == ids
+    assert len(calls) == asked
