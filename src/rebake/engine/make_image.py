@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from rebake.engine.apt_sources import Source
 from rebake.engine.packages import Archive, Say
 from rebake.engine.privilege import Privilege
 from rebake.engine.recipes import Recipe
+from rebake.engine.work_folder import work_folder
 from rebake.errors import CannotRun, ProgramMissing
 from rebake.process import Command
 
@@ -99,7 +99,8 @@ def make(
     deadline = time.monotonic() + LIMIT_S
     source = choose_source(ref, recipe, workshop.archive)
     say(f"{ref}: no registry answers, making it from {source.suite}'s packages")
-    with _work_folder(workshop.privilege) as folder:
+    images = install.package_cache().parent / "images"  # beside the caches
+    with work_folder(images, workshop.privilege) as folder:
         root = folder / "root"
         (folder / "from.sources").write_text(source.stanza(), encoding="utf-8")
         specification = _specification(recipe, folder)
@@ -273,29 +274,6 @@ def _as_root(workshop: Workshop, command: Command, deadline: float, what: str) -
     left = max(1.0, deadline - time.monotonic())
     limited = replace(workshop.privilege.command(command), timeout_s=left, what=what)
     return process.run(limited).check("the package archive's answer is above; try again")
-
-
-class _work_folder:  # noqa: N801 - used like a function
-    """A temporary folder whose content belongs to root in the end."""
-
-    def __init__(self, privilege: Privilege) -> None:
-        self._privilege = privilege
-        # Beside the caches, not in /tmp: that is in memory on many machines, and this is 1.7 GB.
-        parent = install.package_cache().parent / "images"
-        parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix="make-", dir=parent))
-        self._folder.chmod(0o755)
-
-    def __enter__(self) -> Path:
-        return self._folder
-
-    def __exit__(self, *_: object) -> None:
-        if self._privilege.prefix:
-            process.run(
-                self._privilege.command(Command.of("rm", "-rf", "--one-file-system", self._folder))
-            )
-        else:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _mmdebstrap(archive: Archive, say: Say) -> tuple[tuple[str, ...], dict[str, str]]:
