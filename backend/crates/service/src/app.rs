@@ -10,12 +10,13 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::{ConfigError, Environment, Variable};
+use crate::front::{Front, RunFront};
 use crate::metrics::Metrics;
 
 /// Any error that nobody reacts to except by reporting it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) type Probe = Arc<dyn Fn() -> BoxFuture<Result<(), BoxError>> + Send + Sync>;
 pub(crate) type Details = Arc<dyn Fn() -> BoxFuture<Map<String, Value>> + Send + Sync>;
 type Background = Box<dyn FnOnce(CancellationToken) -> BoxFuture<()> + Send>;
@@ -58,6 +59,7 @@ pub struct App {
     pub(crate) ready: Probe,
     pub(crate) details: Details,
     pub(crate) background: Option<Background>,
+    pub(crate) front: Option<RunFront>,
     pub(crate) cleanup: BoxFuture<()>,
 }
 
@@ -70,6 +72,7 @@ impl App {
             ready: Arc::new(|| Box::pin(async { Ok(()) })),
             details: Arc::new(|| Box::pin(async { Map::new() })),
             background: None,
+            front: None,
             cleanup: Box::pin(async {}),
         }
     }
@@ -105,6 +108,19 @@ impl App {
         R: Future<Output = ()> + Send + 'static,
     {
         self.background = Some(Box::new(move |stop| Box::pin(work(stop))));
+        self
+    }
+
+    /// Another program, which takes the connections in this one's place and hands on what it does not
+    /// answer itself. What runs it has to return when the program has ended: soon after the token
+    /// `stop` is cancelled, and not before.
+    #[must_use]
+    pub fn front<F, R>(mut self, run: F) -> Self
+    where
+        F: FnOnce(Front) -> R + Send + 'static,
+        R: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.front = Some(Box::new(move |front| Box::pin(run(front))));
         self
     }
 

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | [`app`] | what a service hands over: routes, readiness, background work |
 //! | [`environment`] | reads configuration, and says what is wrong with it |
+//! | [`front`] | another program that takes the connections |
 //! | [`http`] | problem documents, request ids, peers, what surrounds each request |
 //! | [`metrics`] | counters and histograms for Prometheus |
 //! | [`server`] | accepts connections and ends them gracefully |
 
 pub mod app;
 pub mod environment;
+pub mod front;
 pub mod http;
 pub mod metrics;
 pub mod server;
@@ -26,6 +28,7 @@ mod signals;
 
 pub use app::{App, BoxError, Service};
 pub use environment::{ConfigError, Environment, Variable};
+pub use front::Front;
 pub use http::problem::Problem;
 pub use identity::Identity;
 pub use metrics::Metrics;

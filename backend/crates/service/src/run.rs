@@ -16,7 +16,7 @@ use crate::http::{self, Operations};
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::signals::Signals;
-use crate::{healthcheck, logging, server};
+use crate::{front, healthcheck, logging, server};
 
 const FAILED: u8 = 1;
 const MISUSED: u8 = 2;
@@ -151,12 +151,17 @@ pub async fn serve_app(
     let background = app
         .background
         .map(|work| watch(work(stop.clone()), stop.clone()));
-    server::serve(listener, router, stop).await;
+    let mut outcome = match app.front {
+        None => {
+            server::serve(listener, router, stop).await;
+            Ok(())
+        }
+        Some(run) => front::serve(run, listener, router, stop).await,
+    };
 
-    let mut outcome = Ok(());
     if let Some(task) = background {
         match tokio::time::timeout(WIND_DOWN, task).await {
-            Ok(Ok(ended)) => outcome = ended,
+            Ok(Ok(ended)) => outcome = outcome.and(ended),
             Ok(Err(error)) => outcome = Err(error.into()),
             Err(_) => tracing::warn!("time is up, background work is cut off"),
         }

@@ -14,6 +14,11 @@ pub struct ApiUrl(Authority);
 pub struct InvalidApiUrl;
 
 impl ApiUrl {
+    /// Host and port.
+    pub(crate) fn authority(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// The URL of a path of the API.
     pub(crate) fn with_path(&self, path: PathAndQuery) -> Result<Uri, uri::InvalidUriParts> {
         let mut parts = uri::Parts::default();

@@ -6,6 +6,7 @@
 mod api_url;
 mod assets;
 mod build_info;
+mod nginx;
 mod proxy;
 mod security;
 
@@ -19,6 +20,7 @@ use axum::routing::any;
 
 pub use api_url::{ApiUrl, InvalidApiUrl};
 use assets::Assets;
+pub use nginx::Nginx;
 use proxy::Proxy;
 
 const WEB_ROOT: Variable = Variable {
@@ -51,6 +53,8 @@ pub struct Config {
     pub api: ApiUrl,
     /// How long the API may take to start an answer, and to go on with it.
     pub api_timeout: Duration,
+    /// The nginx that takes the connections, where there is one.
+    pub nginx: Option<Nginx>,
 }
 
 impl Service for Web {
@@ -64,7 +68,7 @@ impl Service for Web {
         expected: "an address and a port, such as 127.0.0.1:8082",
         about: "where to listen",
     };
-    const VARIABLES: &'static [Variable] = &[WEB_ROOT, API_URL];
+    const VARIABLES: &'static [Variable] = &[WEB_ROOT, API_URL, nginx::COMMAND, nginx::TEMPLATE];
 
     type Config = Config;
 
@@ -73,6 +77,7 @@ impl Service for Web {
             root: environment.read(&WEB_ROOT)?,
             api: environment.read(&API_URL)?,
             api_timeout: API_TIMEOUT,
+            nginx: Nginx::configure(environment)?,
         })
     }
 
@@ -86,10 +91,11 @@ impl Service for Web {
             root,
             api,
             api_timeout,
+            nginx,
         } = config;
         let assets = Assets::new(&root);
         assets.warn_if_empty().await;
-        let proxy = Proxy::new(api, api_timeout, metrics)?;
+        let proxy = Proxy::new(api.clone(), api_timeout, metrics)?;
         let routes = Router::new()
             .route("/api", any(proxy::forward))
             .route("/api/", any(proxy::forward))
@@ -97,11 +103,16 @@ impl Service for Web {
             .with_state(proxy.clone())
             .fallback_service(assets::routes(assets))
             .layer(map_response(security::add_headers));
-        Ok(App::new(routes)
+        let served = root.clone();
+        let app = App::new(routes)
             .ready(move || {
                 let proxy = proxy.clone();
                 async move { proxy.check().await }
             })
-            .details(move || build_info::details(root.clone())))
+            .details(move || build_info::details(served.clone()));
+        Ok(match nginx {
+            Some(nginx) => app.front(move |front| nginx.run(root, api, front)),
+            None => app,
+        })
     }
 }

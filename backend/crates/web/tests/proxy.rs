@@ -18,6 +18,7 @@ async fn web_in_front_of(api: SocketAddr) -> Server {
         root: TempDir::new().unwrap().path().to_owned(),
         api: format!("http://{api}").parse().unwrap(),
         api_timeout: Duration::from_millis(300),
+        nginx: None,
     };
     Server::start_with::<Web>(config).await
 }
