@@ -32,6 +32,15 @@ variable "UI_MANAGER" {
   default     = "bun"
 }
 
+variable "UI_RUNTIME" {
+  description = "What takes the UI's connections: web, or nginx from NGINX_IMAGE in front of it"
+  default     = "web"
+}
+
+variable "NGINX_IMAGE" {
+  default = "debian:13-slim"
+}
+
 variable "REBUILD" {
   description = "Any new text makes the compiling steps run again; the cache mounts stay warm"
   default     = ""
@@ -166,9 +175,11 @@ target "_ui" {
     CACHE_ID          = CACHE_ID
     EXPECTED_BUILD_ID = UI_BUILD_ID
     NETWORK           = UI_NETWORK
+    NGINX_IMAGE       = NGINX_IMAGE
     NODE_IMAGE        = NODE_IMAGE
     REBUILD           = REBUILD
     UI_MANAGER        = UI_MANAGER
+    UI_RUNTIME        = UI_RUNTIME
   }
 }
 

@@ -285,6 +285,7 @@ class _Job:
             "RUST_IMAGE": table.rust,
             "BUN_IMAGE": table.bun,
             "NODE_IMAGE": table.node if self.project.config.ui.manager == "npm" else "bun",
+            "NGINX_IMAGE": table.nginx if self.project.config.ui.runtime == "nginx" else "bun",
         }
 
     def _unpinned(self, base: str) -> str:

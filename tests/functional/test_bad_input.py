@@ -180,6 +180,13 @@ def test_a_manager_that_is_none(bench: Bench) -> None:
     refused(bench, "build", code=2, says=("REBAKE_UI_MANAGER",), REBAKE_UI_MANAGER="yarn")
 
 
+def test_a_runtime_that_is_none(bench: Bench) -> None:
+    file = bench.root / "rebake.toml"
+    file.write_text('[ui]\nruntime = "ngnix"\n')
+    said = f"{file}:2: ui.runtime: 'ngnix' can't be used"
+    refused(bench, "prod", code=2, says=(said, '"web" or "nginx"', 'did you mean "nginx"?'))
+
+
 def test_the_doctor_looks_at_the_lock_files(bench: Bench) -> None:
     ui = bench.root / "ui"
     (ui / ".npmrc").write_text("save-exact=true\n")
@@ -360,6 +367,18 @@ def test_a_dry_run_with_npm(bench: Bench) -> None:
         "base-images": ("docker pull rust:", "docker pull oven/bun:", "docker pull node:"),
     }
     for line, texts in dry.items():
+        done = bench.run(*line.split(" "), "--dry-run")
+        assert done.returncode == 0, done.stderr
+        for text in texts:
+            assert text in done.stdout, line
+
+
+def test_a_dry_run_with_nginx(bench: Bench) -> None:
+    bench.root.joinpath("rebake.toml").write_text('[ui]\nruntime = "nginx"\n')
+    for line, texts in {
+        "prod": ("UI_RUNTIME=nginx", "NGINX_IMAGE=debian:"),
+        "base-images": ("docker pull rust:", "docker pull oven/bun:", "docker pull debian:"),
+    }.items():
         done = bench.run(*line.split(" "), "--dry-run")
         assert done.returncode == 0, done.stderr
         for text in texts:

@@ -97,6 +97,7 @@ def test_the_task_is_there_with_the_flags(name: str) -> None:
 
 KEYS = {
     "ui.manager": '"npm"',
+    "ui.runtime": '"nginx"',
     "build.compiler_cache": '"sccache"',
     "build.dependency_layer": "true",
     "cache.remote": '"registry.example/shop"',

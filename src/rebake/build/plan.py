@@ -190,7 +190,7 @@ def plan_build(
         "CACHE_ID": project.cache_id,
         "RUST_IMAGE": project.config.base_images.rust,
         "BUN_IMAGE": project.config.base_images.bun,
-        **_of_npm(project),
+        **_of_ui(project),
         "COMPILER_CACHE": project.config.build.compiler_cache,
         "REBAKE_HOST_SETTINGS": str(host_settings),
         **(proxies or {}),
@@ -219,11 +219,12 @@ def plan_build(
     )
 
 
-def _of_npm(project: Project) -> dict[str, str]:
-    """What the build of the UI is told where npm is its package manager; nothing where Bun is."""
-    if project.config.ui.manager != "npm":
-        return {}
-    return {"UI_MANAGER": "npm", "NODE_IMAGE": project.config.base_images.node}
+def _of_ui(project: Project) -> dict[str, str]:
+    """What the build of the UI is told where npm installs, or nginx serves; else nothing."""
+    ui, images = project.config.ui, project.config.base_images
+    npm = {"UI_MANAGER": ui.manager, "NODE_IMAGE": images.node} if ui.manager == "npm" else {}
+    nginx = {"UI_RUNTIME": ui.runtime, "NGINX_IMAGE": images.nginx}
+    return npm | (nginx if ui.runtime == "nginx" else {})
 
 
 def id_words(ids: Mapping[str, str], scopes: Mapping[str, Sequence[str]]) -> str:

@@ -81,6 +81,7 @@ class BaseImagesTable(Table):
     rust: ImageRef
     bun: ImageRef
     node: ImageRef
+    nginx: ImageRef
     source: Literal["auto", "pull", "make"]
     retries: Annotated[int, Field(ge=0, le=20)]
 
@@ -97,6 +98,7 @@ class UiTable(Table):
 
     path: RelativePath
     manager: Literal["bun", "npm"]
+    runtime: Literal["web", "nginx"]
 
 
 class DockerTable(Table):

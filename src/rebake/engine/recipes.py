@@ -196,8 +196,22 @@ def _node(version: str) -> Recipe:
     )
 
 
+def _nginx(version: str) -> Recipe:
+    """A Debian with what docker/tools/ensure-packages would install for the UI's nginx."""
+    return Recipe(
+        name="nginx",
+        version=version,
+        packages=("ca-certificates", "nginx", "libnginx-mod-http-brotli-static"),
+        suites=("trixie", "bookworm"),
+        check=("/bin/cat", "/etc/debian_version"),
+        env=(f"PATH={_PATH}",),
+        cmd=("bash",),
+    )
+
+
 _MAKERS: Mapping[str, Callable[[str], Recipe]] = {
     "library/rust": _rust,
+    "library/debian": _nginx,
     "library/node": _node,
     "oven/bun": _bun,
 }

