@@ -46,6 +46,8 @@ def test_the_names_in_it_are_those_that_are_filled_in() -> None:
     source = (WEB / "nginx.rs").read_text(encoding="utf-8")
     filled = re.findall(r'(?<!\.env)\(\s*"([A-Z_]+)",', source)
     assert sorted(set(re.findall(r"\$\{([A-Z_]+)\}", CONF))) == sorted(filled)
+    tried = (COLLECT.parent / "try-nginx-conf").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"\|\\\$\{([A-Z_]+)\}\|", tried)) == sorted(filled)
 
 
 @pytest.mark.parametrize(
