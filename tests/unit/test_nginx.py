@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from rebake.project.dockerfile import read_dockerfile
+from rebake.scan import dockerfile_rules
+
 REPOSITORY = Path(__file__).parents[2]
 CONF = (REPOSITORY / "ui/nginx.conf").read_text(encoding="utf-8")
 WEB = REPOSITORY / "backend/crates/web/src"
@@ -73,6 +76,22 @@ def test_only_names_with_a_digest_are_kept_for_good(path: str, immutable: bool) 
     place = re.search(r'location ~ "(\^/assets/.+)" \{', CONF)
     assert place is not None
     assert (re.search(place[1], path) is not None) == immutable
+
+
+def test_where_nginx_comes_from_is_held_to_a_digest() -> None:
+    def faults(nginx: str, pinned: set[str]) -> list[str]:
+        found = dockerfile_rules.check(
+            read_dockerfile(REPOSITORY / "ui/Dockerfile"),
+            "ui/Dockerfile",
+            lambda base: "" if base in pinned else f"{base} is not pinned",
+            frozenset({"tools", "server"}),
+            {"BUN_IMAGE": "bun:1", "NGINX_IMAGE": nginx},
+        )
+        return [finding.message for finding in found]
+
+    assert faults("bun", {"bun:1"}) == []
+    assert faults("debian:13-slim", {"bun:1"}) == ["debian:13-slim is not pinned"]
+    assert faults("debian:13-slim", {"bun:1", "debian:13-slim"}) == []
 
 
 def collect(folder: Path, **fakes: str) -> subprocess.CompletedProcess[str]:
