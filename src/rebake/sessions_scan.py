@@ -253,7 +253,9 @@ class _Job:
         tool = self._check.tool("cargo-deny", part)
         if isinstance(tool, str):
             raise Missing(tool)
-        command = tool.command(argv, self.project.backend, {})
+        named = self.project.config.scan.advisory_repository
+        env = cargo_deny.environment(named, self._root, os.environ)
+        command = tool.command(argv, self.project.backend, env)
         command = replace(command, timeout_s=_DENY_S, what="cargo deny")
         return cargo_deny.read(run(command), f"{backend}/Cargo.lock")
 

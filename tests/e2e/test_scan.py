@@ -27,6 +27,7 @@ from typing import Any
 import platformdirs
 import pytest
 
+from advisories import ADVISORY, write_advisories, write_workspace
 from bbolt import CRATE, DEBIAN, PACKAGE, SIZE, write_database
 from e2e.support import REPOSITORY, Clone, Docker, Ran, clean_environment
 from rebake.engine import loopback_registry
@@ -429,45 +430,12 @@ def test_each_line_of_a_stack_and_of_a_dockerfile(bench: Bench) -> None:
 
 # --- lock-files and advisories ---
 
-_ADVISORY = """\
-```toml
-[advisory]
-id = "RUSTSEC-2099-0001"
-package = "ammonia"
-date = "2099-01-01"
-
-[versions]
-patched = [">= 2.1.0"]
-```
-
-# A hole in ammonia
-
-It is there for a test.
-"""
-_ZEROS = "0" * 64
-# A workspace with one crate from the registry, which lies beside it; advisories of its own.
-WORKSPACE = {
-    "backend/Cargo.toml": '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n'
-    'license = "MIT"\n[dependencies]\nammonia = "1.9.0"\n',
-    "backend/src/main.rs": "fn main() {}\n",
-    "backend/.cargo/config.toml": '[source.crates-io]\nreplace-with = "beside"\n'
-    '[source.beside]\ndirectory = "../vendor"\n',
-    "backend/Cargo.lock": 'version = 3\n\n[[package]]\nname = "ammonia"\nversion = "1.9.0"\n'
-    'source = "registry+https://github.com/rust-lang/crates.io-index"\n'
-    f'checksum = "{_ZEROS}"\n\n[[package]]\nname = "app"\nversion = "0.1.0"\n'
-    'dependencies = [\n "ammonia",\n]\n',
-    "backend/deny.toml": '[advisories]\ndb-path = "../advisories"\n'
-    '[licenses]\nallow = ["Apache-2.0"]\n',
-    "vendor/ammonia/Cargo.toml": '[package]\nname = "ammonia"\nversion = "1.9.0"\n'
-    'license = "MIT"\n',
-    "vendor/ammonia/src/lib.rs": "",
-    "vendor/ammonia/.cargo-checksum.json": json.dumps({"files": {}, "package": _ZEROS}),
+# What lies beside the workspace; its packages have a hole.
+UI = {
     "ui/package.json": '{"name": "ui", "dependencies": {"lodash": "4.17.0"}}\n',
     "ui/bun.lock": '{\n  "lockfileVersion": 1,\n  "workspaces": {"": {"name": "ui", '
     '"dependencies": {"lodash": "4.17.0"}}},\n  "packages": {\n'
     '    "lodash": ["lodash@4.17.0", "", {}, "sha512-x"],\n  }\n}\n',
-    # Where cargo-deny keeps RustSec's database: its place is made from the database's address.
-    "advisories/advisory-db-3157b0e258782691/crates/ammonia/RUSTSEC-2099-0001.md": _ADVISORY,
 }
 
 
@@ -476,25 +444,18 @@ WORKSPACE = {
 )
 def test_lock_files_and_advisories(bench: Bench, tmp_path: Path) -> None:
     root = tmp_path / "project"
-    for name, text in WORKSPACE.items():
+    write_workspace(root)
+    for name, text in UI.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     for name in ("noxfile.py", "rebake.toml"):
         (root / name).write_text((bench.root / name).read_text())
-    database = root / "advisories" / "advisory-db-3157b0e258782691"
-
-    def git(*words: str) -> None:
-        identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
-        subprocess.run(["git", *identity, *words], cwd=database, check=True, capture_output=True)
-
-    git("init", "--quiet", "--initial-branch", "main")
-    git("add", "--all")
-    git("commit", "--quiet", "--message", "advisories")
-    (database / ".git" / "FETCH_HEAD").write_text("")
+    # Where cargo-deny keeps RustSec's database: its place is made from the database's address.
+    database = write_advisories(root / "advisories" / "advisory-db-3157b0e258782691")
     document = replace(bench, root=root).scan().document
     found = {(f["target"], f["id"]) for f in document["findings"] if f["standing"] == "fails"}
     assert found == {
-        ("backend/Cargo.lock", "RUSTSEC-2099-0001"),
+        ("backend/Cargo.lock", ADVISORY),
         ("backend/Cargo.lock", "cargo-deny-rejected"),  # its licence
         ("backend/Cargo.lock", CRATE),
         ("ui/bun.lock", PACKAGE),

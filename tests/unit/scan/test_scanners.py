@@ -274,6 +274,24 @@ def test_cargo_denys_arguments() -> None:
     assert "--offline" not in cargo_deny.arguments(cargo_deny.TREE, offline=False)
 
 
+def test_another_database_stands_in_for_rustsecs(tmp_path: Path) -> None:
+    public = "https://github.com/RustSec/advisory-db"
+    assert cargo_deny.environment("", tmp_path, {}) == {}
+    for address in ("https://git.example.com/a/db", "ssh://git@x/db", "git@git.example.com:a/db"):
+        assert cargo_deny.environment(address, tmp_path, {}) == {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.{address}.insteadOf",
+            "GIT_CONFIG_VALUE_0": public,
+        }
+    environ = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_1": "a.b"}
+    folder = cargo_deny.environment("../data base", tmp_path / "x", environ)
+    assert folder == {
+        "GIT_CONFIG_COUNT": "3",
+        "GIT_CONFIG_KEY_2": f"url.{tmp_path.resolve() / 'data base'}.insteadOf",
+        "GIT_CONFIG_VALUE_2": public,
+    }
+
+
 def test_cargo_denys_report() -> None:
     hole = deny_line(
         code="vulnerability", severity="error", message="Stack overflow in ammonia",
