@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from rebake import __version__
+from rebake import __version__, sessions_contexts
 from rebake.checks.plan import Part as CheckPart
 from rebake.errors import Interrupted, RebakeError, ScannerFailed, UsageError, did_you_mean
 from rebake.process import run
@@ -238,6 +238,7 @@ class _Job:
                 yield Part("cargo deny", partial(self._deny, cargo_deny.TREE))
         if locks := self._lock_files:
             yield Part("lock-files", partial(self.workshop.scan_lock_files, locks))
+        yield Part("contexts", lambda: sessions_contexts.check(self._case))
         yield Part("dockerfile rules", self._dockerfile_rules)
         if self.settings.kind == "trivy":
             yield Part("dockerfiles", lambda: self.workshop.scan_files(self._dockerfiles))
