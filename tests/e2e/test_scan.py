@@ -190,17 +190,23 @@ def nox(root: Path, python: str, cache: Path, *words: str, **env: str) -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr, 0.0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def trivy() -> None:
-    """The real one: from PATH, or built from source before.
+@pytest.fixture(scope="module")
+def missing() -> str:
+    """Why the real Trivy is not here; empty where it is: on PATH, or built from source before.
 
     To build it takes twenty minutes of a processor, once for each user: too much for a test that
     comes by, so that is asked for.
     """
     build = bool(os.environ.get("REBAKE_E2E_TRIVY"))
     found = tools.find(tools.TRIVY, say=lambda line: sys.stderr.write(f"{line}\n"), fetch=build)
-    if isinstance(found, str):
-        pytest.skip(f"missing: {found}; REBAKE_E2E_TRIVY=1 builds it")
+    return found if isinstance(found, str) else ""
+
+
+@pytest.fixture(scope="module")
+def trivy(missing: str) -> None:
+    """What is looked for needs the real Trivy. What does not is tested without it."""
+    if missing:
+        pytest.skip(f"missing: {missing}; REBAKE_E2E_TRIVY=1 builds it")
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +234,7 @@ def failing(document: Any) -> list[tuple[str, str]]:
     return [(f["target"], f["id"]) for f in document["findings"] if f["standing"] == "fails"]
 
 
+@pytest.mark.usefixtures("trivy")
 def test_the_holes_of_an_images_packages(bench: Bench) -> None:
     done = bench.scan(ref("holes"))
     document = done.document
@@ -253,6 +260,7 @@ def test_each_line_of_an_image(bench: Bench) -> None:
     assert "hunter2" not in done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("trivy")
 def test_a_sound_image_alone_passes(bench: Bench) -> None:
     done = bench.scan(ref("sound"), "--strict")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -260,6 +268,7 @@ def test_a_sound_image_alone_passes(bench: Bench) -> None:
     assert done.document["parts"]["database"]["state"] == "ok"
 
 
+@pytest.mark.usefixtures("trivy")
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -332,6 +341,7 @@ def push(address: str, folder: Path, *, tag: str) -> None:
     connection.close()
 
 
+@pytest.mark.usefixtures("trivy")
 def test_a_database_from_a_registry_on_loopback(bench: Bench, tmp_path: Path) -> None:
     write_database(tmp_path / "served")
     write_database(tmp_path / "old", schema=1)
@@ -430,6 +440,8 @@ def test_each_line_of_a_stack_and_of_a_dockerfile(bench: Bench) -> None:
 
 # --- lock-files and advisories ---
 
+# Where cargo-deny keeps RustSec's advisories: the name is made from their address.
+DATABASE = "advisory-db-3157b0e258782691"
 # What lies beside the workspace; its packages have a hole.
 UI = {
     "ui/package.json": '{"name": "ui", "dependencies": {"lodash": "4.17.0"}}\n',
@@ -442,7 +454,7 @@ UI = {
 @pytest.mark.skipif(
     shutil.which("cargo") is None or shutil.which("git") is None, reason="missing: cargo, git"
 )
-def test_lock_files_and_advisories(bench: Bench, tmp_path: Path) -> None:
+def test_lock_files_and_advisories(bench: Bench, tmp_path: Path, missing: str) -> None:
     root = tmp_path / "project"
     write_workspace(root)
     for name, text in UI.items():
@@ -450,28 +462,42 @@ def test_lock_files_and_advisories(bench: Bench, tmp_path: Path) -> None:
         (root / name).write_text(text)
     for name in ("noxfile.py", "rebake.toml"):
         (root / name).write_text((bench.root / name).read_text())
-    # Where cargo-deny keeps RustSec's database: its place is made from the database's address.
-    database = write_advisories(root / "advisories" / "advisory-db-3157b0e258782691")
+    database = write_advisories(root / "advisories" / DATABASE)
     document = replace(bench, root=root).scan().document
     found = {(f["target"], f["id"]) for f in document["findings"] if f["standing"] == "fails"}
     assert found == {
         ("backend/Cargo.lock", ADVISORY),
         ("backend/Cargo.lock", "cargo-deny-rejected"),  # its licence
-        ("backend/Cargo.lock", CRATE),
-        ("ui/bun.lock", PACKAGE),
+        *([] if missing else [("backend/Cargo.lock", CRATE), ("ui/bun.lock", PACKAGE)]),
     }
+    assert document["parts"]["lock-files"]["state"] == ("missing" if missing else "failed")
     shutil.rmtree(database)
     document = replace(bench, root=root).scan().document
     assert document["parts"]["advisories"]["state"] == "broken"
     assert document["exit_code"] == 1
 
 
-def test_our_own_images_and_stack_pass(ready_clone: Clone, bench: Bench) -> None:
+def test_our_own_images_and_stack_pass(
+    ready_clone: Clone, bench: Bench, tmp_path: Path, missing: str
+) -> None:
     ready_clone.invoke("build").ok()
-    done = nox(ready_clone.root, str(ready_clone.program("python")), bench.cache)
+    write_advisories(tmp_path / DATABASE)
+    rules = ready_clone.root / "backend" / "deny.toml"
+    text = rules.read_text()
+    rules.write_text(text.replace("[advisories]\n", f'[advisories]\ndb-path = "{tmp_path}"\n'))
+    try:
+        done = nox(ready_clone.root, str(ready_clone.program("python")), bench.cache)
+    finally:
+        rules.write_text(text)
     document = done.document
     assert failing(document) == [], done.stdout
-    assert [f for f in document["faults"] if not f.startswith("advisories: ")] == []
+    assert document["faults"] == []
     assert len(document["images"]) == 3
+    trivys = ("database", "lock-files", "dockerfiles", "image ")
     for name, part in document["parts"].items():
-        assert part["state"] == "ok" or name == "advisories", (name, part)
+        without = missing and name.startswith(trivys)
+        assert part["state"] == ("missing" if without else "ok"), (name, part)
+    expected = {"advisories", "cargo deny", "contexts", "dockerfile rules", "compose"}
+    assert expected | {f"rules {name}:prod" for name in ("api", "worker", "ui")} <= set(
+        document["parts"]
+    )
