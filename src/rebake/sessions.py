@@ -228,7 +228,9 @@ class Check:
                 return find_powershell()
             case "actionlint":
                 found = which("actionlint")
-                return Program(found) if found else "actionlint"
+                # It looks at scripts by shellcheck, which stands beside our Python.
+                helpers = Path(sys.executable).parent
+                return Program(found, helpers) if found else "actionlint"
             case "engine":
                 engine = self._endpoint
                 if isinstance(engine, str):
@@ -242,11 +244,14 @@ class Check:
         local = tools.local_cargo(backend, *component)
         if local is not None:
             return local
-        wanted = ".".join(map(str, tools.oldest_rust(backend))) or "any version"
+        oldest = ".".join(map(str, tools.oldest_rust(backend)))
         engine, image = self._endpoint, self.project.config.base_images.rust
         if isinstance(engine, str) or not self._has_image(engine, image):
-            with_ = f", with {component[0]}" if component else ""
-            return f"cargo ({wanted} or newer{with_})"
+            wanted = [
+                *([f"{oldest} or newer"] if oldest else []),
+                *map("with {}".format, component),
+            ]
+            return f"cargo ({', '.join(wanted)})" if wanted else "cargo"
         return tools.cargo_in_container(engine, image, self.root, self.project.name)
 
     def _deny(self) -> Tool | str:

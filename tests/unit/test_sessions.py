@@ -171,11 +171,11 @@ def test_npm_of_this_machine_or_of_the_base_image(
     assert (found.image, found.words) == ("node:7", ("npm",))
 
 
-def nox(*args: str, **more: str) -> subprocess.CompletedProcess[str]:
+def nox(*args: str, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if k not in {"FORCE_COLOR", "PYTHONPATH"}} | more
     return subprocess.run(
         [sys.executable, "-m", "nox", *args],
-        cwd=ROOT,
+        cwd=cwd,
         env=env,
         capture_output=True,
         text=True,
@@ -198,6 +198,29 @@ def test_one_lint_by_its_id_and_none_by_another() -> None:
     assert wrong.returncode == 1
     assert "did you mean powershell?" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "ci", "code"), [([], "", 0), (["--", "--strict"], "", 1), ([], "true", 1)]
+)
+def test_a_tool_that_is_missing_fails_only_where_it_must(
+    tmp_path: Path, words: list[str], ci: str, code: int
+) -> None:
+    (tmp_path / "noxfile.py").write_text((ROOT / "noxfile.py").read_text())
+    (tmp_path / "rebake.toml").write_text('[project]\nname = "p"\n')
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "Cargo.toml").write_text("[workspace]\nmembers = []\n")
+    empty = tmp_path / "empty"
+    away = {"PATH": str(empty), "CARGO_HOME": str(empty), "REBAKE_ENGINE_KIND": "native"}
+    result = nox("-s", "lint(rust)", *words, cwd=tmp_path, CI=ci, **away)
+    assert result.returncode == code, result.stdout + result.stderr
+    assert "clippy: skipped: missing: cargo (with clippy)" in result.stdout
+    *_, clippy, rustfmt, sums = result.stdout.splitlines()  # the closing table
+    assert clippy.split()[:4] == ["lint:", "clippy", "missing", "-"]
+    assert rustfmt.split()[:4] == ["lint:", "rustfmt", "missing", "-"]
+    assert sums.split()[:4] == ["2", "parts", "not", "all"]
+    if code:
+        assert "not passed: clippy, rustfmt" in result.stderr
 
 
 def test_sessions_side_by_side_end_in_one_document() -> None:
