@@ -121,7 +121,7 @@ def scan(root: Path, asked: Asked, *, say: Say) -> ScanResult:
     say(f"scanner: {job.shown_scanner}")
     try:
         first = run_parts([Part("database", job.workshop.prepare)], job.policy, workers=1)
-        parts = first if job.settings.kind == "trivy" else ()
+        parts = first if job.settings.kind != "snyk" else ()
         for part in parts:
             say(line_of(part))
         parts += run_parts(

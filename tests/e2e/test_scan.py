@@ -1,4 +1,4 @@
-"""The scan with a real engine and the real Trivy, offline and with a registry on loopback.
+"""The scan with a real engine, the real Trivy and the real Grype, offline and with a registry.
 
 Each line of what an image or a stack must keep is broken alone, in one image or service of its own;
 all of them are looked at by one run.
@@ -13,6 +13,7 @@ import io
 import json
 import os
 import shutil
+import sqlite3
 import stat
 import struct
 import subprocess
@@ -20,7 +21,9 @@ import sys
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ import pytest
 from advisories import ADVISORY, write_advisories, write_workspace
 from bbolt import CRATE, DEBIAN, PACKAGE, SIZE, write_database
 from e2e.support import REPOSITORY, Clone, Docker, Ran, clean_environment
+from grype_database import write_archive
 from rebake.engine import loopback_registry
 from rebake.scan import tools
 from unit.scan.test_image_rules import CONFIG, FILES, layer
@@ -118,6 +122,7 @@ BROKEN: dict[str, tuple[str, Image]] = {
 }
 SOUND = one()
 HOLES = Image((layer(HOLED),), CONFIG)
+LEAKY = one(layer({"srv/app.conf": (f"aws_access_key_id = {KEY}\n".encode(), 0o644)}))
 
 
 def ref(name: str) -> str:
@@ -222,7 +227,8 @@ def bench() -> Iterator[Bench]:
     )  # fmt: skip
     status = json.loads(told.stdout)
     docker = Docker(status["docker"], {**status["env"]})
-    images = {"sound": SOUND, "holes": HOLES} | {name: image for name, (_, image) in BROKEN.items()}
+    images = {"sound": SOUND, "holes": HOLES, "leaky": LEAKY}
+    images |= {name: image for name, (_, image) in BROKEN.items()}
     load(docker, images, folder)
     cache = folder / "cache"
     write_database(cache)
@@ -245,6 +251,19 @@ def test_the_holes_of_an_images_packages(bench: Bench) -> None:
     assert holes[CRATE]["package"] == "ammonia"
     assert holes[PACKAGE]["fixed"] == "4.17.12"
     assert holes[DEBIAN]["severity"] == "high"
+
+
+@pytest.mark.usefixtures("trivy")
+def test_a_secret_and_a_misconfiguration_that_trivy_finds(bench: Bench) -> None:
+    done = bench.scan(ref("leaky"), ref("root"))
+    document = done.document
+    assert document["faults"] == [], done.stderr
+    found = {(f["target"], f["kind"], f["scanner"]) for f in document["findings"]}
+    assert (ref("leaky"), "secret", "trivy") in found
+    assert (ref("root"), "misconfiguration", "trivy") in found
+    assert KEY not in done.stdout + done.stderr
+    reports = (bench.root / ".rebake" / "scan").iterdir()
+    assert not any(KEY in file.read_text() for file in reports)
 
 
 def test_each_line_of_an_image(bench: Bench) -> None:
@@ -362,6 +381,89 @@ def test_a_database_from_a_registry_on_loopback(bench: Bench, tmp_path: Path) ->
         assert any(fault.startswith("database: ") for fault in done.document["faults"])
 
 
+# --- the other scanner ---
+
+
+@pytest.fixture(scope="module")
+def grype() -> Path:
+    """The real one, by the same way as Trivy."""
+    build = bool(os.environ.get("REBAKE_E2E_GRYPE"))
+    found = tools.find(tools.GRYPE, say=lambda line: sys.stderr.write(f"{line}\n"), fetch=build)
+    if isinstance(found, str):
+        pytest.skip(f"missing: {found}; REBAKE_E2E_GRYPE=1 builds it")
+    assert isinstance(found, tools.LocalScanner)
+    return found.path
+
+
+def bring(grype: Path, cache: Path, archive: Path) -> subprocess.CompletedProcess[str]:
+    """Bring a database into a cache folder, as somebody without a network does."""
+    return subprocess.run(
+        [grype, "db", "import", archive],
+        env=os.environ
+        | {"GRYPE_DB_CACHE_DIR": str(cache / "grype"), "GRYPE_DB_VALIDATE_AGE": "false"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+GRYPE = {"REBAKE_SCAN_SCANNER": "grype"}
+
+
+def test_the_holes_that_grype_finds(
+    bench: Bench, grype: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = bring(grype, tmp_path, write_archive(tmp_path / "db.tar.gz"))
+    assert done.returncode == 0, done.stderr
+    # Neither a setting of the user's nor one of the environment hides a hole.
+    home = tmp_path / "home"
+    (home / "grype").mkdir(parents=True)
+    (home / "grype" / "config.yaml").write_text(f"ignore:\n  - vulnerability: {CRATE}\n")
+    monkeypatch.setenv("GRYPE_ONLY_NOTFIXED", "true")
+    settings = {"XDG_CONFIG_HOME": str(home), **GRYPE}
+    done_ = replace(bench, cache=tmp_path).scan(ref("holes"), **settings)
+    document = done_.document
+    assert document["faults"] == [], done_.stderr
+    assert document["parts"]["database"]["state"] == "ok"
+    assert {rule for _, rule in failing(document)} == {CRATE, PACKAGE, DEBIAN}
+    holes = {f["id"]: f for f in document["findings"]}
+    assert (holes[CRATE]["package"], holes[CRATE]["version"]) == ("ammonia", "1.9.0")
+    assert (holes[PACKAGE]["severity"], holes[PACKAGE]["fixed"]) == ("critical", "4.17.12")
+    assert holes[DEBIAN]["place"] == "var/lib/dpkg/status"
+    assert done_.returncode == 14
+    sound = replace(bench, cache=tmp_path).scan(ref("sound"), "--strict", **GRYPE)
+    assert (sound.returncode, sound.document["passed"]) == (0, True), sound.stderr
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        ("removed", "does not exist"),
+        ("cut", "checksum"),
+        ("schema", "not a v6 database"),
+        ("old", "older than scan.db_max_age allows"),
+    ],
+)
+def test_a_database_that_grype_can_not_use_is_never_clean(
+    bench: Bench, grype: Path, tmp_path: Path, harm: str, message: str
+) -> None:
+    age = timedelta(days=15 if harm == "old" else 0)
+    done = bring(grype, tmp_path, write_archive(tmp_path / "db.tar.gz", age=age))
+    assert done.returncode == 0, done.stderr
+    file = tmp_path / "grype" / "6" / "vulnerability.db"
+    if harm == "removed":
+        file.unlink()
+    if harm == "cut":
+        file.write_bytes(file.read_bytes()[:-4096])
+    if harm == "schema":
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE db_metadata SET model = 5")
+    done_ = replace(bench, cache=tmp_path).scan(ref("sound"), **GRYPE)
+    assert done_.returncode == 1
+    faults = done_.document["faults"]
+    assert faults[0].startswith("database: ")
+    assert message in faults[0]
+    assert done_.document["passed"] is False
+
+
 # --- the stack ---
 
 _HARDENED = """\
@@ -413,7 +515,7 @@ USER 65532:65532
 """
 
 
-def test_each_line_of_a_stack_and_of_a_dockerfile(bench: Bench) -> None:
+def test_each_line_of_a_stack_and_of_a_dockerfile(bench: Bench, missing: str) -> None:
     text = _HARDENED.format(digest="0" * 64).replace('  ports: ["127.0.0.1:{port}:8080"]\n', "")
     text += "  sound:\n    <<: *sound\n    ports: ['127.0.0.1:9998:8080']\n"
     for name, (_, change) in SERVICES.items():
@@ -433,6 +535,9 @@ def test_each_line_of_a_stack_and_of_a_dockerfile(bench: Bench) -> None:
     assert rules == {
         ("dockerfile-unpinned", 1), ("dockerfile-add", 2), ("dockerfile-secret", 3),
     }  # fmt: skip
+    if not missing:  # Trivy has words of its own for the same file
+        kinds = {(f["target"], f["kind"]) for f in document["findings"]}
+        assert ("backend/Dockerfile", "misconfiguration") in kinds
     # And the images of this project were never built: that is no success either.
     assert any("invoke build makes the images" in fault for fault in document["faults"])
     assert document["exit_code"] == 1
