@@ -27,7 +27,7 @@ from rebake.checks.tools import Client, Docker, Program, Tool
 from rebake.errors import Interrupted, NoEngine, RebakeError, UnknownName
 from rebake.process import Command, run, which
 from rebake.sessions_actions import actions
-from rebake.sessions_ledger import Ledger, Options, report, write
+from rebake.sessions_ledger import Ledger, Options, masked, report, write
 
 if TYPE_CHECKING:
     from rebake.engine.endpoint import Endpoint
@@ -117,7 +117,7 @@ def carry_out(
     try:
         parts = planned()
     except RebakeError as error:  # the configuration, say
-        session.error(str(error))
+        session.error(masked(str(error)))
     if not parts:
         session.skip("nothing here to check")
     alone = len(parts) == 1
@@ -131,7 +131,7 @@ def carry_out(
     except Interrupted:
         raise KeyboardInterrupt from None
     except RebakeError as error:
-        session.error(str(error))
+        session.error(masked(str(error)))
     check.keep_compiled(finished)
     name = str(session.name).partition("(")[0]
     ledger.add(name, finished)

@@ -33,7 +33,7 @@ from rebake.scan.findings import Finding, PartResult, Policy, ScanResult, ignore
 from rebake.scan.run import Missing, Part, run_parts
 from rebake.scan.workshop import Settings, Workshop, words_of
 from rebake.sessions import Check, find_engine, say
-from rebake.sessions_ledger import JSON, STRICT, Ledger, Options, write
+from rebake.sessions_ledger import JSON, STRICT, Ledger, Options, masked, write
 
 if TYPE_CHECKING:
     import nox
@@ -86,7 +86,7 @@ def scan_and_show(session: nox.Session, root: Path, ledger: Ledger) -> None:
         raise KeyboardInterrupt from None
     except RebakeError as error:
         ledger.scan_code = error.exit_code
-        session.error(str(error))
+        session.error(masked(str(error)))
     if asked.as_json:
         ledger.scan = document.json_of(result)
     else:

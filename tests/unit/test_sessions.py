@@ -223,6 +223,26 @@ def test_a_tool_that_is_missing_fails_only_where_it_must(
         assert "not passed: clippy, rustfmt" in result.stderr
 
 
+@pytest.mark.parametrize("words", [[], ["--", "--json"]])
+def test_what_a_checker_prints_is_masked(tmp_path: Path, words: list[str]) -> None:
+    secret = "hunter2hunter2"
+    (tmp_path / "noxfile.py").write_text((ROOT / "noxfile.py").read_text())
+    (tmp_path / "rebake.toml").write_text('[project]\nname = "p"\n')
+    file = tmp_path / ".github" / "workflows" / "a.yml"
+    file.parent.mkdir(parents=True)
+    # What is shown of a finding is the line itself.
+    step = f"- uses: actions/checkout@v6 # {secret}"
+    file.write_text(f"on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      {step}\n")
+    result = nox("-s", "lint(workflows)", *words, cwd=tmp_path, DEPLOY_TOKEN=secret, CI="")
+    assert result.returncode == 1
+    assert "actions/checkout@v6 # ***" in result.stdout
+    assert secret not in result.stdout + result.stderr
+    wrong = {"REBAKE_SCAN_ADVISORY_REPOSITORY": "https://me:hunter3hunter3@git.example.com/db"}
+    result = nox("-s", "lint(workflows)", "scan", *words, cwd=tmp_path, **wrong)
+    assert "expected an address without a password" in result.stderr
+    assert "hunter3" not in result.stdout + result.stderr
+
+
 def test_sessions_side_by_side_end_in_one_document() -> None:
     result = nox("-s", "lint(config)", "lint(powershell)", "-j", "2", "--", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
