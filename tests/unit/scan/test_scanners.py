@@ -1,7 +1,7 @@
 """What scanners are called with, and how their reports are read.
 
-The reports are of the documented forms, written by hand: Trivy's were compared with its own,
-Grype's and Snyk's could not be.
+The reports are of the documented forms, written by hand: Trivy's and Grype's were compared with
+their own, Snyk's could not be.
 """
 
 from __future__ import annotations
