@@ -564,7 +564,7 @@ def test_lock_files_and_advisories(bench: Bench, tmp_path: Path, missing: str) -
         (root / name).write_text(text)
     for name in ("noxfile.py", "rebake.toml"):
         (root / name).write_text((bench.root / name).read_text())
-    database = write_advisories(root / "advisories" / DATABASE)
+    write_advisories(root / "advisories" / DATABASE)
     document = replace(bench, root=root).scan().document
     found = {(f["target"], f["id"]) for f in document["findings"] if f["standing"] == "fails"}
     assert found == {
@@ -573,10 +573,6 @@ def test_lock_files_and_advisories(bench: Bench, tmp_path: Path, missing: str) -
         *([] if missing else [("backend/Cargo.lock", CRATE), ("ui/bun.lock", PACKAGE)]),
     }
     assert document["parts"]["lock-files"]["state"] == ("missing" if missing else "failed")
-    shutil.rmtree(database)
-    document = replace(bench, root=root).scan().document
-    assert document["parts"]["advisories"]["state"] == "broken"
-    assert document["exit_code"] == 1
 
 
 def test_our_own_images_and_stack_pass(
