@@ -175,7 +175,13 @@ class Check:
         tree = read_tree(self.root, config.backend.path, config.ui.path, compose)
         manager = config.ui.manager
         actionlint = which("actionlint") is not None
-        return replace(tree, manager=manager, install=install_words(manager), actionlint=actionlint)
+        return replace(
+            tree,
+            manager=manager,
+            install=install_words(manager),
+            licences=tuple(config.ui.licences),
+            actionlint=actionlint,
+        )
 
     @cached_property
     def actions(self) -> Mapping[str, Action]:

@@ -97,6 +97,7 @@ class UiTable(Table):
 
     path: RelativePath
     manager: Literal["bun", "npm"]
+    licences: Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class DockerTable(Table):
