@@ -96,8 +96,8 @@ class UiTable(Table):
     """`[ui]`."""
 
     path: RelativePath
-    manager: Literal["bun", "npm"]
     licences: Annotated[tuple[str, ...], Field(strict=False)]
+    manager: Literal["bun", "npm"]
 
 
 class DockerTable(Table):
