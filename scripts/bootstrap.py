@@ -212,10 +212,10 @@ def write_stamp(root: str, venv: str) -> None:
 
 
 def digest_of(root: str) -> str:
-    """Return the digest of `pyproject.toml`."""
+    """Return the digest of the files that say what gets installed."""
     try:
         with open(os.path.join(root, "pyproject.toml"), "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
+            return hashlib.sha256(file.read() + read(tools_of(root)).encode()).hexdigest()
     except OSError as error:
         message = f"{error.filename}: {error.strerror}; this script belongs into a rebake project"
         raise SetupError(message) from None
@@ -243,7 +243,7 @@ def wheels_in(root: str) -> list[str]:
 
 
 def requirements_of(root: str) -> str:
-    """Return the digest of those parts of `pyproject.toml` that decide what gets installed.
+    """Return the digest of those parts of the files that decide what gets installed.
 
     Other edits (a lint rule, say) then need no installation, and so no network.
     """
@@ -257,7 +257,7 @@ def requirements_of(root: str) -> str:
     except tomllib.TOMLDecodeError as error:
         raise SetupError(f"{path}: {error}") from None
     parts = [document.get(key) for key in ("build-system", "project", "dependency-groups")]
-    parts.append(document.get("tool", {}).get("hatch"))
+    parts += [document.get("tool", {}).get("hatch"), read(tools_of(root))]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -388,6 +388,9 @@ def ways_to_make(venv: str) -> Iterator[tuple[str, list[str]]]:
 def install(root: str, venv: str, title: str, lock: Lock) -> None:
     """Install the toolkit, editable, with what its development needs."""
     carry_toolkit(root, venv, lock)
+    if os.path.isfile(tools := tools_of(root)):
+        pinned = ["--no-deps", "--require-hashes", "-r", tools]
+        step("installing the checkers", installer(venv) + pinned, root, lock)
     step(title, installer(venv) + what_to_install(root), root, lock)
 
 
@@ -467,6 +470,11 @@ def what_to_install(root: str) -> list[str]:
     folders = sorted({os.path.dirname(path) for path in wheels_in(root)})
     found = [word for folder in folders for word in ("--find-links", folder)]
     return [*found, "-e", ".[dev]"]
+
+
+def tools_of(root: str) -> str:
+    """Return the file with the checksums of the checkers that are no Python."""
+    return os.path.join(root, "scripts", "tools.txt")
 
 
 def remove(venv: str) -> None:

@@ -84,6 +84,7 @@ SCAN_PARTS = (
     ("advisories", "`backend/Cargo.lock`, by RustSec's advisories", "cargo, and cargo-deny"),
     ("cargo deny", "bans, licences and sources of `backend/deny.toml`", "cargo, and cargo-deny"),
     ("lock-files", "`backend/Cargo.lock` and the UI's lock-file", "the scanner and its database"),
+    ("contexts", "no `.env`, key or `.git` among the files that travel to the builder", ""),
     ("dockerfile rules", "COPY and not ADD, no secret in ARG or ENV, bases pinned by digest", ""),
     ("dockerfiles", "misconfiguration and secrets in the Dockerfiles", "Trivy"),
     ("compose", "hardening of the production stack, as Compose reads it", "Compose"),

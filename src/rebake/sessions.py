@@ -27,7 +27,7 @@ from rebake.checks.tools import Client, Docker, Program, Tool
 from rebake.errors import Interrupted, NoEngine, RebakeError, UnknownName
 from rebake.process import Command, run, which
 from rebake.sessions_actions import actions
-from rebake.sessions_ledger import Ledger, Options, report, write
+from rebake.sessions_ledger import Ledger, Options, masked, report, write
 
 if TYPE_CHECKING:
     from rebake.engine.endpoint import Endpoint
@@ -117,7 +117,7 @@ def carry_out(
     try:
         parts = planned()
     except RebakeError as error:  # the configuration, say
-        session.error(str(error))
+        session.error(masked(str(error)))
     if not parts:
         session.skip("nothing here to check")
     alone = len(parts) == 1
@@ -131,7 +131,7 @@ def carry_out(
     except Interrupted:
         raise KeyboardInterrupt from None
     except RebakeError as error:
-        session.error(str(error))
+        session.error(masked(str(error)))
     check.keep_compiled(finished)
     name = str(session.name).partition("(")[0]
     ledger.add(name, finished)
@@ -175,7 +175,13 @@ class Check:
         tree = read_tree(self.root, config.backend.path, config.ui.path, compose)
         manager = config.ui.manager
         actionlint = which("actionlint") is not None
-        return replace(tree, manager=manager, install=install_words(manager), actionlint=actionlint)
+        return replace(
+            tree,
+            manager=manager,
+            install=install_words(manager),
+            licences=tuple(config.ui.licences),
+            actionlint=actionlint,
+        )
 
     @cached_property
     def actions(self) -> Mapping[str, Action]:
@@ -228,7 +234,9 @@ class Check:
                 return find_powershell()
             case "actionlint":
                 found = which("actionlint")
-                return Program(found) if found else "actionlint"
+                # It looks at scripts by shellcheck, which stands beside our Python.
+                helpers = Path(sys.executable).parent
+                return Program(found, helpers) if found else "actionlint"
             case "engine":
                 engine = self._endpoint
                 if isinstance(engine, str):
@@ -242,11 +250,14 @@ class Check:
         local = tools.local_cargo(backend, *component)
         if local is not None:
             return local
-        wanted = ".".join(map(str, tools.oldest_rust(backend))) or "any version"
+        oldest = ".".join(map(str, tools.oldest_rust(backend)))
         engine, image = self._endpoint, self.project.config.base_images.rust
         if isinstance(engine, str) or not self._has_image(engine, image):
-            with_ = f", with {component[0]}" if component else ""
-            return f"cargo ({wanted} or newer{with_})"
+            wanted = [
+                *([f"{oldest} or newer"] if oldest else []),
+                *map("with {}".format, component),
+            ]
+            return f"cargo ({', '.join(wanted)})" if wanted else "cargo"
         return tools.cargo_in_container(engine, image, self.root, self.project.name)
 
     def _deny(self) -> Tool | str:

@@ -13,10 +13,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO
 
 from rebake.checks.run import Finished
+from rebake.redact import Redactor
 from rebake.results import SCHEMA_VERSION
 
 STRICT, JSON = "--strict", "--json"
@@ -65,11 +67,11 @@ class Row:
     def of(cls, session: str, done: Finished) -> Row:
         """Of a part that has ended."""
         part = done.part
-        output = done.output if done.state == "failed" else ""
+        output = masked(done.output) if done.state == "failed" else ""
         seconds = round(done.seconds, 3)
         return cls(
             *(session, part.name, part.group, done.state),
-            *(done.findings, seconds, done.note, output),
+            *(done.findings, seconds, masked(done.note), output),
         )
 
 
@@ -200,10 +202,21 @@ def report(done: Finished, *, streamed: bool = False) -> str:
     return f"{head}{rule}{done.output.rstrip()}\n{rule}"
 
 
+def masked(text: str) -> str:
+    """Mask secrets: what a checker prints ends in the logs of CI."""
+    return _redactor().text(text)
+
+
+@cache
+def _redactor() -> Redactor:
+    return Redactor.from_environment()
+
+
 def write(text: str) -> None:
-    """Write to stdout at once, whatever the terminal's encoding."""
+    """Write to stdout at once, whatever the terminal's encoding, with secrets masked."""
     if not text:
         return
+    text = masked(text)
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from rebake import __version__
+from rebake import __version__, sessions_contexts
 from rebake.checks.plan import Part as CheckPart
 from rebake.errors import Interrupted, RebakeError, ScannerFailed, UsageError, did_you_mean
 from rebake.process import run
@@ -33,7 +33,7 @@ from rebake.scan.findings import Finding, PartResult, Policy, ScanResult, ignore
 from rebake.scan.run import Missing, Part, run_parts
 from rebake.scan.workshop import Settings, Workshop, words_of
 from rebake.sessions import Check, find_engine, say
-from rebake.sessions_ledger import JSON, STRICT, Ledger, Options, write
+from rebake.sessions_ledger import JSON, STRICT, Ledger, Options, masked, write
 
 if TYPE_CHECKING:
     import nox
@@ -86,7 +86,7 @@ def scan_and_show(session: nox.Session, root: Path, ledger: Ledger) -> None:
         raise KeyboardInterrupt from None
     except RebakeError as error:
         ledger.scan_code = error.exit_code
-        session.error(str(error))
+        session.error(masked(str(error)))
     if asked.as_json:
         ledger.scan = document.json_of(result)
     else:
@@ -121,7 +121,7 @@ def scan(root: Path, asked: Asked, *, say: Say) -> ScanResult:
     say(f"scanner: {job.shown_scanner}")
     try:
         first = run_parts([Part("database", job.workshop.prepare)], job.policy, workers=1)
-        parts = first if job.settings.kind == "trivy" else ()
+        parts = first if job.settings.kind != "snyk" else ()
         for part in parts:
             say(line_of(part))
         parts += run_parts(
@@ -238,6 +238,7 @@ class _Job:
                 yield Part("cargo deny", partial(self._deny, cargo_deny.TREE))
         if locks := self._lock_files:
             yield Part("lock-files", partial(self.workshop.scan_lock_files, locks))
+        yield Part("contexts", lambda: sessions_contexts.check(self._case))
         yield Part("dockerfile rules", self._dockerfile_rules)
         if self.settings.kind == "trivy":
             yield Part("dockerfiles", lambda: self.workshop.scan_files(self._dockerfiles))
@@ -253,7 +254,9 @@ class _Job:
         tool = self._check.tool("cargo-deny", part)
         if isinstance(tool, str):
             raise Missing(tool)
-        command = tool.command(argv, self.project.backend, {})
+        named = self.project.config.scan.advisory_repository
+        env = cargo_deny.environment(named, self._root, os.environ)
+        command = tool.command(argv, self.project.backend, env)
         command = replace(command, timeout_s=_DENY_S, what="cargo deny")
         return cargo_deny.read(run(command), f"{backend}/Cargo.lock")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -22,7 +23,12 @@ VARIABLES = {
     "RUN_SETTING": f"canary-run-variable-{MARK}",
     "MY_API_TOKEN": f"canary-environment-{MARK}",
     "DEPLOY_TOKEN": f"canary-argument-{MARK}",
+    # The logins of registries: of pip's and of cargo's, which go to builds as secrets.
+    "PIP_EXTRA_INDEX_URL": f"https://user:canary-pip-{MARK}@pypi.invalid/simple",
+    "CARGO_REGISTRIES_THEIRS_TOKEN": f"canary-cargo-variable-{MARK}",
 }
+# A registry of images: its login is written packed.
+LOGIN = base64.b64encode(f"user:canary-login-{MARK}".encode()).decode()
 PROXY = f"http://user:canary-proxy-{MARK}@proxy.invalid:3128"
 _KEY = f"-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-key-{MARK}\n"
 _FILES = {
@@ -32,7 +38,29 @@ _FILES = {
     "backend/id_ed25519": _KEY,
     "backend/crates/api/id_ed25519": _KEY,
     "ui/.npmrc": f"//registry.invalid/:_authToken=canary-npmrc-{MARK}\n",
+    "ui/.env.local": f"VITE_PASSWORD=canary-ui-env-{MARK}\n",
+    # Compose reads it for what its files name.
+    "docker/.env": f"DB_PASSWORD=canary-compose-env-{MARK}\n",
+    "backend/.cargo/credentials.toml": f'[registry]\ntoken = "canary-travelling-{MARK}"\n',
 }
+_HOME_FILES = {
+    "build, secret": f"canary-build-file-{MARK}\n",
+    "run-secret": f"canary-run-file-{MARK}\n",
+    "cargo/config.toml": '[registries.mine]\nindex = "sparse+https://registry.invalid/"\n'
+    f'token = "canary-cargo-{MARK}"\n',
+    "cargo/credentials.toml": f'[registry]\ntoken = "canary-credentials-{MARK}"\n',
+    "docker/config.json": json.dumps(
+        {
+            "auths": {
+                "registry.invalid": {"auth": LOGIN},
+                "other.invalid": {"identitytoken": f"canary-identity-{MARK}"},
+            },
+            "proxies": {"other": {"httpProxy": f"http://me:canary-client-{MARK}@proxy.invalid"}},
+        }
+    ),
+}
+# Builders describe the commit in what they attest, with the address that it came from.
+_REMOTE = f"https://me:canary-remote-{MARK}@git.invalid/tiny.git"
 _SETTINGS = """
 [build]
 provenance = true
@@ -67,15 +95,20 @@ class Signing:
         return self.home / "signatures"
 
     def invoke(self, *words: str, **env: str) -> Ran:
-        done = invoke(self.root, self.home, *words, **env)
+        return self.run("-m", "invoke", *words, **env)
+
+    def run(self, *words: str, **env: str) -> Ran:
+        """Run Python with these words, and keep what it prints."""
+        done = run(self.root, self.home, *words, **env)
         self.told.append(f"{words}\n{done.stdout}\n{done.stderr}")
         return done
 
 
-def invoke(root: Path, home: Path, *words: str, **env: str) -> Ran:
+def run(root: Path, home: Path, *words: str, **env: str) -> Ran:
     started = time.monotonic()
     own = {
         "CARGO_HOME": str(home / "cargo"),
+        "DOCKER_CONFIG": str(home / "docker"),
         "REBAKE_STATE_HOME": str(home / "state"),
         "REBAKE_SIGN_KEY": str(home / "one.key"),
         "REBAKE_SIGN_FOLDER": str(home / "signatures"),
@@ -83,7 +116,7 @@ def invoke(root: Path, home: Path, *words: str, **env: str) -> Ran:
         **{f"REBAKE_PROD_PORTS_{name}": port for name, port in PROD_PORTS.items()},
     }
     done = subprocess.run(
-        [sys.executable, "-m", "invoke", *words],
+        [sys.executable, *words],
         cwd=root,
         env=clean_environment() | own | env,
         stdin=subprocess.DEVNULL,
@@ -112,19 +145,27 @@ def make(folder: Path) -> Signing:
     (root / "tasks.py").write_text("from rebake.tasks import namespace\n")
     with (root / "rebake.toml").open("a") as settings:
         settings.write(_SETTINGS)
-    for name, text in _FILES.items():
-        (root / name).write_text(text)
-    (home / "build, secret").write_text(f"canary-build-file-{MARK}\n")
-    (home / "run-secret").write_text(f"canary-run-file-{MARK}\n")
-    (home / "cargo").mkdir(exist_ok=True)
-    (home / "cargo" / "config.toml").write_text(
-        f'[registries.mine]\nindex = "sparse+https://registry.invalid/"\n'
-        f'token = "canary-cargo-{MARK}"\n'
-    )
-    status = json.loads(invoke(root, home, "engine", "status", "--json").ok().stdout)
+    for folder_, files in ((root, _FILES), (home, _HOME_FILES)):
+        for name, text in files.items():
+            (folder_ / name).parent.mkdir(exist_ok=True)
+            (folder_ / name).write_text(text)
+    commit(root)
+    status = json.loads(run(root, home, "-m", "invoke", "engine", "status", "--json").ok().stdout)
     signing = Signing(root, home, Docker(status["docker"], {**status["env"]}))
     remove_containers(signing)
     return signing
+
+
+def commit(root: Path) -> None:
+    """Make a repository of the project, which was cloned with a password in the address."""
+    identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    for words in (
+        ("init", "--quiet"),
+        ("remote", "add", "origin", _REMOTE),
+        ("add", "backend/Cargo.toml"),
+        ("commit", "--quiet", "--message", "first"),
+    ):
+        subprocess.run(["git", *identity, *words], cwd=root, check=True, capture_output=True)
 
 
 def containers(signing: Signing) -> list[dict[str, object]]:

@@ -80,9 +80,14 @@ def test_typescript(linted: Linted) -> None:
     done = linted.lint("typescript", engine=True)
     assert states(done) == {"ok"}, [part.output for part in done.values()]
     linted.write("ui/src/broken.ts", 'export const broken: number = "no";\ndebugger;\n')
+    rules = linted.root / "backend" / "deny.toml"
+    text = rules.read_text()
+    rules.write_text(text.replace('    "MIT",\n', ""))
     done = linted.lint("typescript", engine=True)
+    rules.write_text(text)
     failed(done["tsc"], "src/broken.ts", "TS2322")
     failed(done["biome"], "src/broken.ts", "noDebugger")
+    failed(done["ui licences"], "react@", "its licence (MIT) is not in licenses.allow")
     manifest = linted.root / "ui" / "package.json"
     lines = manifest.read_text().splitlines(keepends=True)
     manifest.write_text("".join(line for line in lines if '"@types/bun"' not in line))

@@ -1,4 +1,4 @@
-"""The scan with a real engine and the real Trivy, offline and with a registry on loopback.
+"""The scan with a real engine, the real Trivy and the real Grype, offline and with a registry.
 
 Each line of what an image or a stack must keep is broken alone, in one image or service of its own;
 all of them are looked at by one run.
@@ -13,6 +13,7 @@ import io
 import json
 import os
 import shutil
+import sqlite3
 import stat
 import struct
 import subprocess
@@ -20,15 +21,19 @@ import sys
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 import pytest
 
+from advisories import ADVISORY, write_advisories, write_workspace
 from bbolt import CRATE, DEBIAN, PACKAGE, SIZE, write_database
 from e2e.support import REPOSITORY, Clone, Docker, Ran, clean_environment
+from grype_database import write_archive
 from rebake.engine import loopback_registry
 from rebake.scan import tools
 from unit.scan.test_image_rules import CONFIG, FILES, layer
@@ -117,6 +122,7 @@ BROKEN: dict[str, tuple[str, Image]] = {
 }
 SOUND = one()
 HOLES = Image((layer(HOLED),), CONFIG)
+LEAKY = one(layer({"srv/app.conf": (f"aws_access_key_id = {KEY}\n".encode(), 0o644)}))
 
 
 def ref(name: str) -> str:
@@ -189,17 +195,23 @@ def nox(root: Path, python: str, cache: Path, *words: str, **env: str) -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr, 0.0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def trivy() -> None:
-    """The real one: from PATH, or built from source before.
+@pytest.fixture(scope="module")
+def missing() -> str:
+    """Why the real Trivy is not here; empty where it is: on PATH, or built from source before.
 
     To build it takes twenty minutes of a processor, once for each user: too much for a test that
     comes by, so that is asked for.
     """
     build = bool(os.environ.get("REBAKE_E2E_TRIVY"))
     found = tools.find(tools.TRIVY, say=lambda line: sys.stderr.write(f"{line}\n"), fetch=build)
-    if isinstance(found, str):
-        pytest.skip(f"missing: {found}; REBAKE_E2E_TRIVY=1 builds it")
+    return found if isinstance(found, str) else ""
+
+
+@pytest.fixture(scope="module")
+def trivy(missing: str) -> None:
+    """What is looked for needs the real Trivy. What does not is tested without it."""
+    if missing:
+        pytest.skip(f"missing: {missing}; REBAKE_E2E_TRIVY=1 builds it")
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +227,8 @@ def bench() -> Iterator[Bench]:
     )  # fmt: skip
     status = json.loads(told.stdout)
     docker = Docker(status["docker"], {**status["env"]})
-    images = {"sound": SOUND, "holes": HOLES} | {name: image for name, (_, image) in BROKEN.items()}
+    images = {"sound": SOUND, "holes": HOLES, "leaky": LEAKY}
+    images |= {name: image for name, (_, image) in BROKEN.items()}
     load(docker, images, folder)
     cache = folder / "cache"
     write_database(cache)
@@ -227,12 +240,18 @@ def failing(document: Any) -> list[tuple[str, str]]:
     return [(f["target"], f["id"]) for f in document["findings"] if f["standing"] == "fails"]
 
 
-def test_the_holes_of_an_images_packages(bench: Bench) -> None:
-    done = bench.scan(ref("holes"))
+@pytest.mark.usefixtures("trivy")
+def test_the_holes_of_an_images_packages_and_a_secret(bench: Bench) -> None:
+    done = bench.scan(ref("holes"), ref("leaky"))
     document = done.document
     assert document["faults"] == [], done.stderr
     assert done.returncode == document["exit_code"] == 14
-    assert {rule for _, rule in failing(document)} == {CRATE, PACKAGE, DEBIAN}
+    found = failing(document)
+    assert {rule for target, rule in found if target == ref("holes")} == {CRATE, PACKAGE, DEBIAN}
+    leaks = {(f["kind"], f["scanner"]) for f in document["findings"] if f["target"] == ref("leaky")}
+    assert {("secret", "trivy"), ("image", "rebake")} <= leaks
+    reports = [file.read_text() for file in (bench.root / ".rebake" / "scan").iterdir()]
+    assert not any(KEY in text for text in (done.stdout, done.stderr, *reports))
     holes = {f["id"]: f for f in document["findings"]}
     assert holes[CRATE]["package"] == "ammonia"
     assert holes[PACKAGE]["fixed"] == "4.17.12"
@@ -252,6 +271,7 @@ def test_each_line_of_an_image(bench: Bench) -> None:
     assert "hunter2" not in done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("trivy")
 def test_a_sound_image_alone_passes(bench: Bench) -> None:
     done = bench.scan(ref("sound"), "--strict")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -259,6 +279,7 @@ def test_a_sound_image_alone_passes(bench: Bench) -> None:
     assert done.document["parts"]["database"]["state"] == "ok"
 
 
+@pytest.mark.usefixtures("trivy")
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -331,6 +352,7 @@ def push(address: str, folder: Path, *, tag: str) -> None:
     connection.close()
 
 
+@pytest.mark.usefixtures("trivy")
 def test_a_database_from_a_registry_on_loopback(bench: Bench, tmp_path: Path) -> None:
     write_database(tmp_path / "served")
     write_database(tmp_path / "old", schema=1)
@@ -349,6 +371,94 @@ def test_a_database_from_a_registry_on_loopback(bench: Bench, tmp_path: Path) ->
         done = other.scan(ref("holes"), **online, **repository)
         assert done.returncode == 1
         assert any(fault.startswith("database: ") for fault in done.document["faults"])
+
+
+# --- the other scanner ---
+
+
+@pytest.fixture(scope="module")
+def grype() -> Path:
+    """The real one, by the same way as Trivy."""
+    build = bool(os.environ.get("REBAKE_E2E_GRYPE"))
+    found = tools.find(tools.GRYPE, say=lambda line: sys.stderr.write(f"{line}\n"), fetch=build)
+    if isinstance(found, str):
+        pytest.skip(f"missing: {found}; REBAKE_E2E_GRYPE=1 builds it")
+    assert isinstance(found, tools.LocalScanner)
+    return found.path
+
+
+def bring(grype: Path, cache: Path, archive: Path) -> subprocess.CompletedProcess[str]:
+    """Bring a database into a cache folder, as somebody without a network does."""
+    return subprocess.run(
+        [grype, "db", "import", archive],
+        env=os.environ
+        | {"GRYPE_DB_CACHE_DIR": str(cache / "grype"), "GRYPE_DB_VALIDATE_AGE": "false"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+GRYPE = {"REBAKE_SCAN_SCANNER": "grype"}
+
+
+def test_the_holes_that_grype_finds(
+    bench: Bench, grype: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = bring(grype, tmp_path, write_archive(tmp_path / "db.tar.gz"))
+    assert done.returncode == 0, done.stderr
+    # Neither a setting of the user's nor one of the environment hides a hole.
+    home = tmp_path / "home"
+    (home / "grype").mkdir(parents=True)
+    (home / "grype" / "config.yaml").write_text(f"ignore:\n  - vulnerability: {CRATE}\n")
+    monkeypatch.setenv("GRYPE_ONLY_NOTFIXED", "true")
+    settings = {"XDG_CONFIG_HOME": str(home), **GRYPE}
+    done_ = replace(bench, cache=tmp_path).scan(ref("holes"), **settings)
+    document = done_.document
+    assert document["faults"] == [], done_.stderr
+    assert document["parts"]["database"]["state"] == "ok"
+    assert {rule for _, rule in failing(document)} == {CRATE, PACKAGE, DEBIAN}
+    holes = {f["id"]: f for f in document["findings"]}
+    assert (holes[CRATE]["package"], holes[CRATE]["version"]) == ("ammonia", "1.9.0")
+    assert (holes[PACKAGE]["severity"], holes[PACKAGE]["fixed"]) == ("critical", "4.17.12")
+    assert holes[DEBIAN]["place"] == "var/lib/dpkg/status"
+    assert done_.returncode == 14
+    sound = replace(bench, cache=tmp_path).scan(ref("sound"), "--strict", **GRYPE)
+    assert (sound.returncode, sound.document["passed"]) == (0, True), sound.stderr
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        ("removed", "does not exist"),
+        ("cut", "is malformed"),
+        ("changed", "bad db checksum"),
+        ("schema", "not a v6 database"),
+        ("old", "older than scan.db_max_age allows"),
+    ],
+)
+def test_a_database_that_grype_can_not_use_is_never_clean(
+    bench: Bench, grype: Path, tmp_path: Path, harm: str, message: str
+) -> None:
+    age = timedelta(days=15 if harm == "old" else 0)
+    done = bring(grype, tmp_path, write_archive(tmp_path / "db.tar.gz", age=age))
+    assert done.returncode == 0, done.stderr
+    file = tmp_path / "grype" / "6" / "vulnerability.db"
+    if harm == "removed":
+        file.unlink()
+    if harm == "cut":
+        file.write_bytes(file.read_bytes()[:-4096])
+    if harm == "changed":  # as a file that somebody put in its place
+        with file.open("r+b") as opened:
+            opened.seek(-20, os.SEEK_END)
+            opened.write(b"x")
+    if harm == "schema":
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE db_metadata SET model = 5")
+    done_ = replace(bench, cache=tmp_path).scan(ref("sound"), **GRYPE)
+    assert done_.returncode == 1
+    faults = done_.document["faults"]
+    assert faults[0].startswith("database: ")
+    assert message in faults[0]
+    assert done_.document["passed"] is False
 
 
 # --- the stack ---
@@ -402,7 +512,7 @@ USER 65532:65532
 """
 
 
-def test_each_line_of_a_stack_and_of_a_dockerfile(bench: Bench) -> None:
+def test_each_line_of_a_stack_and_of_a_dockerfile(bench: Bench, missing: str) -> None:
     text = _HARDENED.format(digest="0" * 64).replace('  ports: ["127.0.0.1:{port}:8080"]\n', "")
     text += "  sound:\n    <<: *sound\n    ports: ['127.0.0.1:9998:8080']\n"
     for name, (_, change) in SERVICES.items():
@@ -422,6 +532,9 @@ def test_each_line_of_a_stack_and_of_a_dockerfile(bench: Bench) -> None:
     assert rules == {
         ("dockerfile-unpinned", 1), ("dockerfile-add", 2), ("dockerfile-secret", 3),
     }  # fmt: skip
+    if not missing:  # Trivy has words of its own for the same file
+        kinds = {(f["target"], f["kind"]) for f in document["findings"]}
+        assert ("backend/Dockerfile", "misconfiguration") in kinds
     # And the images of this project were never built: that is no success either.
     assert any("invoke build makes the images" in fault for fault in document["faults"])
     assert document["exit_code"] == 1
@@ -429,88 +542,60 @@ def test_each_line_of_a_stack_and_of_a_dockerfile(bench: Bench) -> None:
 
 # --- lock-files and advisories ---
 
-_ADVISORY = """\
-```toml
-[advisory]
-id = "RUSTSEC-2099-0001"
-package = "ammonia"
-date = "2099-01-01"
-
-[versions]
-patched = [">= 2.1.0"]
-```
-
-# A hole in ammonia
-
-It is there for a test.
-"""
-_ZEROS = "0" * 64
-# A workspace with one crate from the registry, which lies beside it; advisories of its own.
-WORKSPACE = {
-    "backend/Cargo.toml": '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n'
-    'license = "MIT"\n[dependencies]\nammonia = "1.9.0"\n',
-    "backend/src/main.rs": "fn main() {}\n",
-    "backend/.cargo/config.toml": '[source.crates-io]\nreplace-with = "beside"\n'
-    '[source.beside]\ndirectory = "../vendor"\n',
-    "backend/Cargo.lock": 'version = 3\n\n[[package]]\nname = "ammonia"\nversion = "1.9.0"\n'
-    'source = "registry+https://github.com/rust-lang/crates.io-index"\n'
-    f'checksum = "{_ZEROS}"\n\n[[package]]\nname = "app"\nversion = "0.1.0"\n'
-    'dependencies = [\n "ammonia",\n]\n',
-    "backend/deny.toml": '[advisories]\ndb-path = "../advisories"\n'
-    '[licenses]\nallow = ["Apache-2.0"]\n',
-    "vendor/ammonia/Cargo.toml": '[package]\nname = "ammonia"\nversion = "1.9.0"\n'
-    'license = "MIT"\n',
-    "vendor/ammonia/src/lib.rs": "",
-    "vendor/ammonia/.cargo-checksum.json": json.dumps({"files": {}, "package": _ZEROS}),
+# Where cargo-deny keeps RustSec's advisories: the name is made from their address.
+DATABASE = "advisory-db-3157b0e258782691"
+# What lies beside the workspace; its packages have a hole.
+UI = {
     "ui/package.json": '{"name": "ui", "dependencies": {"lodash": "4.17.0"}}\n',
     "ui/bun.lock": '{\n  "lockfileVersion": 1,\n  "workspaces": {"": {"name": "ui", '
     '"dependencies": {"lodash": "4.17.0"}}},\n  "packages": {\n'
     '    "lodash": ["lodash@4.17.0", "", {}, "sha512-x"],\n  }\n}\n',
-    # Where cargo-deny keeps RustSec's database: its place is made from the database's address.
-    "advisories/advisory-db-3157b0e258782691/crates/ammonia/RUSTSEC-2099-0001.md": _ADVISORY,
 }
 
 
 @pytest.mark.skipif(
     shutil.which("cargo") is None or shutil.which("git") is None, reason="missing: cargo, git"
 )
-def test_lock_files_and_advisories(bench: Bench, tmp_path: Path) -> None:
+def test_lock_files_and_advisories(bench: Bench, tmp_path: Path, missing: str) -> None:
     root = tmp_path / "project"
-    for name, text in WORKSPACE.items():
+    write_workspace(root)
+    for name, text in UI.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     for name in ("noxfile.py", "rebake.toml"):
         (root / name).write_text((bench.root / name).read_text())
-    database = root / "advisories" / "advisory-db-3157b0e258782691"
-
-    def git(*words: str) -> None:
-        identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
-        subprocess.run(["git", *identity, *words], cwd=database, check=True, capture_output=True)
-
-    git("init", "--quiet", "--initial-branch", "main")
-    git("add", "--all")
-    git("commit", "--quiet", "--message", "advisories")
-    (database / ".git" / "FETCH_HEAD").write_text("")
+    write_advisories(root / "advisories" / DATABASE)
     document = replace(bench, root=root).scan().document
     found = {(f["target"], f["id"]) for f in document["findings"] if f["standing"] == "fails"}
     assert found == {
-        ("backend/Cargo.lock", "RUSTSEC-2099-0001"),
+        ("backend/Cargo.lock", ADVISORY),
         ("backend/Cargo.lock", "cargo-deny-rejected"),  # its licence
-        ("backend/Cargo.lock", CRATE),
-        ("ui/bun.lock", PACKAGE),
+        *([] if missing else [("backend/Cargo.lock", CRATE), ("ui/bun.lock", PACKAGE)]),
     }
-    shutil.rmtree(database)
-    document = replace(bench, root=root).scan().document
-    assert document["parts"]["advisories"]["state"] == "broken"
-    assert document["exit_code"] == 1
+    assert document["parts"]["lock-files"]["state"] == ("missing" if missing else "failed")
 
 
-def test_our_own_images_and_stack_pass(ready_clone: Clone, bench: Bench) -> None:
+def test_our_own_images_and_stack_pass(
+    ready_clone: Clone, bench: Bench, tmp_path: Path, missing: str
+) -> None:
     ready_clone.invoke("build").ok()
-    done = nox(ready_clone.root, str(ready_clone.program("python")), bench.cache)
+    write_advisories(tmp_path / DATABASE)
+    rules = ready_clone.root / "backend" / "deny.toml"
+    text = rules.read_text()
+    rules.write_text(text.replace("[advisories]\n", f'[advisories]\ndb-path = "{tmp_path}"\n'))
+    try:
+        done = nox(ready_clone.root, str(ready_clone.program("python")), bench.cache)
+    finally:
+        rules.write_text(text)
     document = done.document
     assert failing(document) == [], done.stdout
-    assert [f for f in document["faults"] if not f.startswith("advisories: ")] == []
+    assert document["faults"] == []
     assert len(document["images"]) == 3
+    trivys = ("database", "lock-files", "dockerfiles", "image ")
     for name, part in document["parts"].items():
-        assert part["state"] == "ok" or name == "advisories", (name, part)
+        without = missing and name.startswith(trivys)
+        assert part["state"] == ("missing" if without else "ok"), (name, part)
+    expected = {"advisories", "cargo deny", "contexts", "dockerfile rules", "compose"}
+    assert expected | {f"rules {name}:prod" for name in ("api", "worker", "ui")} <= set(
+        document["parts"]
+    )

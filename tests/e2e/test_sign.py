@@ -21,7 +21,8 @@ import platformdirs
 import pytest
 
 from e2e import sign_project
-from e2e.sign_project import MARK, PASSWORD, PROXY, VARIABLES, Signing, containers
+from e2e.sign_project import LOGIN, MARK, PASSWORD, PROXY, VARIABLES, Signing, containers
+from e2e.support import REPOSITORY
 from rebake.history.store import History
 
 pytestmark = pytest.mark.engine
@@ -191,7 +192,7 @@ def test_only_verified_digests_run_and_secrets_are_files(signing: Signing) -> No
     for service, one in running.items():
         container: Any = one
         assert container["Config"]["Image"] == signing.images[service]["digest"]
-        assert MARK not in json.dumps(container)
+        assert_clean(json.dumps(container))
         for mount in container["Mounts"]:
             if mount["Destination"].startswith("/run/secrets/"):
                 file = Path(mount["Source"])
@@ -236,6 +237,7 @@ def test_a_build_that_prints_its_secrets_and_fails(signing: Signing) -> None:
         assert "ARG API_KEY" in found
         assert "backend/crates/api/id_ed25519 travels to the builder" in found
         assert "ui/.npmrc" in found
+        assert "backend/.cargo/credentials.toml travels to the builder" in found
     finally:
         dockerfile.write_text(before[0])
         bake.write_text(before[1])
@@ -247,13 +249,35 @@ def test_no_canary_is_anywhere(signing: Signing) -> None:
     words = ("history", "why", "config", "logs", "--export", str(logs), "report")
     signing.invoke(*words, "--output", str(page)).ok()
     assert logs.stat().st_size >= 0
-    for text in (*signing.told, page.read_text(), logs.read_text()):
-        assert MARK not in text
+    scanned = scan(signing)
+    leaks = {one["target"] for one in scanned["findings"] if one["id"] == "context-secret"}
+    assert {"backend/crates/api/id_ed25519", "backend/.cargo/credentials.toml"} <= leaks
+    assert scanned["parts"]["rules api:prod"]["state"] == "ok"
+    pages = [file.read_text() for file in (signing.root / ".rebake" / "scan").iterdir()]
+    assert len(pages) == 3
+    for text in (*signing.told, page.read_text(), logs.read_text(), *pages):
+        assert_clean(text)
     assert_not_in_state(signing)
     for image in signing.images.values():
         assert_not_in_image(signing, image["ref"])
     assert PASSWORD not in (signing.home / "one.key").read_text()
     (signing.home / "clean").touch()
+
+
+def assert_clean(content: str | bytes, where: object = "") -> None:
+    """Hold a text to have no canary in it, plain or packed as Docker packs logins."""
+    found = content.encode() if isinstance(content, str) else content
+    assert MARK.encode() not in found, where
+    assert LOGIN.encode() not in found, where
+
+
+def scan(signing: Signing) -> Any:
+    """Scan by our own rules alone, without a network, and return the document."""
+    (signing.root / "noxfile.py").write_text((REPOSITORY / "noxfile.py").read_text())
+    alone = {"REBAKE_SCAN_SCANNER": "snyk", "SNYK_TOKEN": "", "REBAKE_SCAN_OFFLINE": "true"}
+    done = signing.run("-m", "nox", "-s", "scan", "--", "--json", **alone)
+    assert done.returncode == 1, done.stderr  # there are no advisories
+    return done.document
 
 
 def assert_not_in_state(signing: Signing) -> None:
@@ -262,18 +286,18 @@ def assert_not_in_state(signing: Signing) -> None:
     allowed = {"secrets", "host-settings"}
     for file in (*state.rglob("*"), *signing.signatures.rglob("*")):
         if file.is_file() and not allowed & set(file.parts):
-            assert MARK.encode() not in file.read_bytes(), file
+            assert_clean(file.read_bytes(), file)
     for folder in ("host-settings", *(str(p) for p in (state / "projects").glob("*/secrets/*"))):
         assert stat.S_IMODE((state / folder).stat().st_mode) == 0o700
     with History(state / "history.sqlite3", on_note=lambda _text: None) as store:
         for summary in store.builds(limit=20):
-            assert MARK not in repr(store.build(summary.id))
+            assert_clean(repr(store.build(summary.id)))
     with contextlib.closing(sqlite3.connect(state / "history.sqlite3")) as database:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
         for (name,) in tables:
             for row in database.execute(f"SELECT * FROM {name}"):
                 for value in row:
-                    assert MARK.encode() not in unpacked(value)
+                    assert_clean(unpacked(value), name)
 
 
 def unpacked(value: object) -> bytes:
@@ -288,7 +312,7 @@ def unpacked(value: object) -> bytes:
 def assert_not_in_image(signing: Signing, ref: str) -> None:
     """Nothing of an image holds a canary: settings, history, layers, provenance."""
     history = signing.docker("history", "--no-trunc", "--format", "json", ref)
-    assert MARK not in history
+    assert_clean(history)
     file = signing.home / "image.tar"
     signing.docker("save", "--output", str(file), ref)
     blobs = 0
@@ -301,7 +325,7 @@ def assert_not_in_image(signing: Signing, ref: str) -> None:
             if content.startswith(b"\x1f\x8b"):
                 content = gzip.decompress(content)
             assert not content.startswith(b"\x28\xb5\x2f\xfd"), "zstd: not looked into"
-            assert MARK.encode() not in content, member.name
+            assert_clean(content, member.name)
             if b'"predicateType"' in content:
                 blobs += 1
             if member.name.startswith("blobs/") and tarfile.is_tarfile(io.BytesIO(content)):

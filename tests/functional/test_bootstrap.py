@@ -221,6 +221,20 @@ def test_the_toolkit_is_compiled_where_python_keeps_nothing_by_itself(project: P
     assert len(list(project.folder.glob(".venv/lib/*/*/invoke/__pycache__/*.pyc"))) == 2
 
 
+def test_checkers_with_checksums_come_first_and_again_when_those_change(project: Project) -> None:
+    tools = project.folder / "scripts" / "tools.txt"
+    tools.write_text("a==1 --hash=sha256:0\n")
+    first = project.run("dev")
+    assert first.stderr.index("installing the checkers ... ") < first.stderr.index(
+        "the toolkit ... "
+    )
+    assert project.calls == ["venv --quiet", "pip install", "pip install"]
+    assert project.run("dev").stderr == ""
+    tools.write_text("a==2 --hash=sha256:1\n")
+    project.run("dev")
+    assert project.calls[3:] == ["pip install", "pip install"]
+
+
 def test_a_changed_lint_rule_installs_nothing_and_a_new_dependency_does(project: Project) -> None:
     project.run("dev")
     pyproject = project.folder / "pyproject.toml"

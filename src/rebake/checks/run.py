@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from rebake.checks import powershell, sqlx, workflows
+from rebake.checks import powershell, sqlx, ui_licences, workflows
 from rebake.checks.dockerfiles import hadolint
 from rebake.checks.plan import Need, Part
 from rebake.checks.tools import Tool
@@ -22,6 +22,7 @@ ACTIONS: dict[str, Action] = {
     "sqlx": lambda part, tool, root: sqlx.check(tool, root / part.cwd, root / ".rebake", part.env),
     "hadolint": lambda part, tool, root: hadolint(tool, root, part.arguments, part.env),
     "powershell": lambda part, tool, root: powershell.check(tool, root, part.argv, part.timeout_s),
+    "ui-licences": lambda part, _tool, root: ui_licences.check(root, *part.arguments),
     "workflows": lambda part, _tool, root: workflows.check(root, part.arguments),
 }
 

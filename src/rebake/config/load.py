@@ -23,6 +23,7 @@ from rebake.config.cross_check import cross_check
 from rebake.config.place import ENV_PREFIX, ENVIRONMENT, FILE_NAME, Place, variable_name
 from rebake.config.values import FREE_TABLES, Tree, table_of, tree_of
 from rebake.errors import ConfigError, NotAProject, Problem, ProjectError
+from rebake.redact import Redactor
 
 if TYPE_CHECKING:
     from rebake.config.model import Config
@@ -263,6 +264,7 @@ def _validate(tree: Tree, places: Mapping[str, Place], problems: list[Problem]) 
         return Config.model_validate(tree)
     except ValidationError as error:
         seen: set[str] = set()
+        clean = Redactor.from_environment().text  # an address may hold a password
         for item in error.errors():
             location = [str(part) for part in item["loc"] if part != "[key]"]
             key = next(
@@ -279,7 +281,7 @@ def _validate(tree: Tree, places: Mapping[str, Place], problems: list[Problem]) 
                     Problem(
                         place.file,
                         f"{place.shown(key)}[{number}].{name}",
-                        "is missing" if missing else f"{item['input']!r} can't be used",
+                        "is missing" if missing else f"{clean(repr(item['input']))} can't be used",
                         "" if missing else expected,
                         place.nth(key, number),
                     )
@@ -294,7 +296,9 @@ def _validate(tree: Tree, places: Mapping[str, Place], problems: list[Problem]) 
                     place.file,
                     place.shown(key),
                     # A secret is written here by mistake, sometimes: it is not repeated.
-                    "can't be used" if in_secrets else f"{item['input']!r} can't be used",
+                    "can't be used"
+                    if in_secrets
+                    else f"{clean(repr(item['input']))} can't be used",
                     expected,
                     place.line(key),
                     _nearest(item["input"], expected) if item["type"] == "literal_error" else "",

@@ -97,6 +97,7 @@ class UiTable(Table):
     """`[ui]`."""
 
     path: RelativePath
+    licences: Annotated[tuple[str, ...], Field(strict=False)]
     manager: Literal["bun", "npm"]
     runtime: Literal["web", "nginx"]
 
@@ -306,6 +307,7 @@ class ScanTable(Table):
     ignore_unfixed: bool
     offline: bool
     db_repository: str
+    advisory_repository: str
     db_folder: str
     db_max_age: str
     ignore: Annotated[tuple[IgnoreTable, ...], Field(strict=False)]
@@ -324,6 +326,17 @@ class ScanTable(Table):
             msg = "registry/repository, or registry/repository:tag"
             raise ValueError(msg)
         return value
+
+    @field_validator("advisory_repository")
+    @classmethod
+    def _advisories(cls, value: str) -> str:
+        if _WITH_PASSWORD.match(value):
+            msg = "an address without a password: git takes that from its credential helper"
+            raise ValueError(msg)
+        return value
+
+
+_WITH_PASSWORD = re.compile(r"^[^/@]*://[^/@]*:[^/@]*@")
 
 
 def _untagged(reference: str) -> str:

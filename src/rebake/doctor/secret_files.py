@@ -37,10 +37,9 @@ def check(case: Case) -> Iterator[Diagnosis]:
 
 def _in_context(context: Context, case: Case) -> Iterator[Diagnosis]:
     ignore = context.ignore or context.folder / ".dockerignore"
-    budget = _MOST
-    for path, size in context.files.items():
+    for path, line, what in travelling(context):
         shown = case.shown(context.folder / path)
-        if by_name(path.name):
+        if not line:
             yield error(
                 f"{shown} travels to the builder, and files of this name hold secrets",
                 why=_WHY,
@@ -48,15 +47,29 @@ def _in_context(context: Context, case: Case) -> Iterator[Diagnosis]:
                 mends=(Ignore(ignore, (_pattern(path),)),),
             )
             continue
+        yield error(
+            f"{shown}:{line} looks like {what}, and travels to the builder",
+            why=_WHY,
+            fix="take it out and make it void; a build gets secrets by --secret",
+        )
+
+
+def travelling(context: Context) -> Iterator[tuple[Path, int, str]]:
+    """Yield what looks like a secret among the files that travel.
+
+    Yields:
+        The file, relative to the folder; its line, or 0 where its name tells; what it looks like.
+    """
+    budget = _MOST
+    for path, size in context.files.items():
+        if by_name(path.name):
+            yield path, 0, ""
+            continue
         if size > _LARGEST or path.name in _LOCKS or budget < size:
             continue
         budget -= size
         for line, what in _look_into(context.folder / path):
-            yield error(
-                f"{shown}:{line} looks like {what}, and travels to the builder",
-                why=_WHY,
-                fix="take it out and make it void; a build gets secrets by --secret",
-            )
+            yield path, line, what
 
 
 def _look_into(file: Path) -> list[tuple[int, str]]:

@@ -87,8 +87,8 @@ class DatabaseUnusable(RebakeError):
     code: ClassVar[str] = "database-unusable"
     says: ClassVar[str] = "{path}: {message}; without a database nothing is known to be clean"
     advises: ClassVar[str] = (
-        "delete that folder and scan with a network, or name a registry that has the database: "
-        "scan.db_repository in rebake.toml"
+        "delete that folder and scan with a network, or name where the database is: "
+        "scan.db_repository in rebake.toml for Trivy's, GRYPE_DB_UPDATE_URL for Grype's"
     )
 
 

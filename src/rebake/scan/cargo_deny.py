@@ -2,7 +2,9 @@
 
 Written from https://embarkstudios.github.io/cargo-deny/cli/check.html and tried with 0.20. A line
 of type `summary` comes only when it has checked; where the advisory database is missing, there is
-a line of type `log` at level ERROR, and no summary.
+a line of type `log` at level ERROR, and no summary. It fetches that database with the git
+program, which reads settings from the environment (https://git-scm.com/docs/git-config,
+`GIT_CONFIG_COUNT`, `url.<base>.insteadOf`): that is how another one stands in for RustSec's.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from rebake.errors import ScannerFailed
@@ -18,6 +21,9 @@ from rebake.scan.findings import Finding, Kind, Severity
 
 TREE = ("bans", "licenses", "sources")
 ADVISORIES = ("advisories",)
+# What cargo-deny asks where deny.toml names no other.
+PUBLIC = "https://github.com/RustSec/advisory-db"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[\w.-]+@[\w.-]+:")
 # By their codes: bad or unknown, but no hole.
 _MEDIUM = frozenset({"unmaintained", "unsound", "yanked", "notice", "duplicate"})
 _SPAN = re.compile(r"([\w-]+) (\d+\.\d+\.\d+\S*)(?: |$)")
@@ -27,6 +33,28 @@ def arguments(checks: tuple[str, ...], *, offline: bool) -> list[str]:
     """Return the arguments; cargo puts `deny` in front for its own."""
     flags = ["--locked", "--format", "json", *(["--offline"] if offline else [])]
     return ["deny", *flags, "check", "--hide-inclusion-graph", *checks]
+
+
+def environment(repository: str, root: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what makes another git repository stand in for RustSec's.
+
+    Args:
+        repository: its address, or its folder; empty: none stands in.
+        root: what a relative folder begins at.
+        environ: the environment, whose own settings of git stay.
+    """
+    if not repository:
+        return {}
+    if not _ADDRESS.match(repository):
+        # As a plain path: git takes it with blanks and without quoting.
+        repository = str((root / Path(repository).expanduser()).resolve())
+    count = environ.get("GIT_CONFIG_COUNT", "")
+    number = int(count) if count.isdecimal() else 0
+    return {
+        "GIT_CONFIG_COUNT": str(number + 1),
+        f"GIT_CONFIG_KEY_{number}": f"url.{repository}.insteadOf",
+        f"GIT_CONFIG_VALUE_{number}": PUBLIC,
+    }
 
 
 def read(outcome: Outcome, target: str) -> list[Finding]:
@@ -45,7 +73,8 @@ def read(outcome: Outcome, target: str) -> list[Finding]:
         said = [row for text in logged for row in text.splitlines()] or outcome.tail(6)
         raise ScannerFailed(
             "cargo deny", "it did not check", tuple(said[-6:]),
-            "where the advisory database is missing: cargo deny fetch, on a machine with a network",
+            "where the advisory database can't be had: scan.advisory_repository names another one; "
+            "without a network, cargo deny fetch has to be run on a machine with one",
         )  # fmt: skip
     found = [finding for line in lines for finding in _findings(line, target)]
     if not outcome.ok and not found:

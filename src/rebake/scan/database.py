@@ -37,7 +37,7 @@ class Database:
     Attributes:
         folder: the cache folder that holds it.
         updated: when it was made.
-        tables: how many sources it has.
+        tables: how many sources it has; 0 where that is not known.
     """
 
     folder: Path

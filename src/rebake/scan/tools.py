@@ -70,7 +70,17 @@ TRIVY = Recipe(
     env={"GOEXPERIMENT": "jsonv2", "CGO_ENABLED": "0"},
     image="aquasec/trivy",
 )
-GRYPE = Recipe("grype", oldest=(0, 80), version="0.121.3", image="anchore/grype")
+GRYPE = Recipe(
+    "grype",
+    oldest=(0, 88),  # the first whose database has schema 6
+    version="0.121.3",
+    module="github.com/anchore/grype",
+    package="./cmd/grype",
+    sum="h1:SBH6qbXbcNVR+1TATH4M4eOxxxKivl+cX1eSHurBgrY=",
+    stamp="main.version",
+    env={"CGO_ENABLED": "0"},
+    image="anchore/grype",
+)
 SNYK = Recipe("snyk", oldest=(1, 1000))
 RECIPES = {recipe.name: recipe for recipe in (TRIVY, GRYPE, SNYK)}
 

@@ -91,33 +91,51 @@ class Workshop:
     # --- the database ---
 
     def prepare(self) -> list[Finding]:
-        """See to it that Trivy's database is there and can be used.
+        """See to it that the scanner's database is there and can be used.
 
         Raises:
             DatabaseUnusable: it can't be had, or it is broken, or too old.
             Missing: there is no scanner.
         """
-        if self._settings.kind != "trivy":
+        if self._settings.kind == "snyk":  # which asks its own service
             return []
         scanner = self._tool()
         with FileLock(str(self._settings.cache / "rebake.lock")):
-            if not self._settings.offline and self._wants_news():
-                self._fetch(scanner)
-            self.database = self._examine()
+            if not self._settings.offline and self._wants_news(scanner):
+                self._say("fetching the vulnerability database")
+                if self._settings.kind == "trivy":
+                    self._fetch(scanner)
+                else:
+                    self._fetch_grypes(scanner)
+            self.database = self._examine(scanner)
         return []
 
-    def _wants_news(self) -> bool:
+    def _look(self, scanner: Scanner) -> database.Database:
+        """Look at the database that is there."""
+        if self._settings.kind == "trivy":
+            return database.examine(self._settings.cache)
+        return grype.read_status(self._run_grype(scanner, grype.status()), self._settings.cache)
+
+    def _wants_news(self, scanner: Scanner) -> bool:
         try:
-            found = database.examine(self._settings.cache)
+            found = self._look(scanner)
         except DatabaseUnusable:
             return True
         return found.old(timedelta(days=1), datetime.now(UTC))
+
+    def _fetch_grypes(self, scanner: Scanner) -> None:
+        """Fetch it; Grype keeps the old one until the new one is whole."""
+        outcome = self._run_grype(scanner, grype.fetch_database())
+        try:
+            self._look(scanner)
+        except DatabaseUnusable as error:
+            tail = " ".join(outcome.tail(2))
+            raise DatabaseUnusable(error.path, f"can't be fetched: {tail}") from error
 
     def _fetch(self, scanner: Scanner) -> None:
         """Fetch it; what is broken goes first, since Trivy would keep it."""
         folder = database.folder_of(self._settings.cache)
         aside = folder.with_name("db.old")
-        self._say("fetching the vulnerability database")
         shutil.rmtree(aside, ignore_errors=True)
         if folder.exists():
             folder.replace(aside)
@@ -134,13 +152,17 @@ class Workshop:
             tail = " ".join(outcome.tail(2))
             raise DatabaseUnusable(error.path, f"can't be fetched: {tail}") from error
 
-    def _examine(self) -> database.Database:
-        found = database.examine(self._settings.cache)
+    def _examine(self, scanner: Scanner) -> database.Database:
+        found = self._look(scanner)
         limit = self._settings.max_age
         if limit is not None and found.old(limit, datetime.now(UTC)):
-            file = database.folder_of(self._settings.cache) / database.DESCRIPTION
+            cache = self._settings.cache
+            trivys = self._settings.kind == "trivy"
             raise DatabaseUnusable(
-                file, f"is of {found.updated:%Y-%m-%d}, older than scan.db_max_age allows"
+                database.folder_of(cache) / database.DESCRIPTION
+                if trivys
+                else grype.cache_of(cache),
+                f"is of {found.updated:%Y-%m-%d}, older than scan.db_max_age allows",
             )
         return found
 
@@ -192,6 +214,7 @@ class Workshop:
                 )  # fmt: skip
                 return trivy.read(self._run(scanner, words), output, ref)
             case "grype":
+                self._must_have_database()
                 outcome = self._run_grype(scanner, grype.image(archive, output))
                 return grype.read(outcome, output, ref)
             case _:
@@ -208,13 +231,13 @@ class Workshop:
         scanner, folder, output = self._tool(), self._copy(files), self._report()
         match self._settings.kind:
             case "trivy":
-                if self.database is None:
-                    raise ScannerFailed("trivy", "there is no database that can be used")
+                self._must_have_database()
                 words = trivy.lock_files(
                     folder, self._settings.cache, output, offline=self._settings.offline
                 )
                 found = trivy.read(self._run(scanner, words), output, "")
             case "grype":
+                self._must_have_database()
                 found = grype.read(
                     self._run_grype(scanner, grype.folder(folder, output)), output, ""
                 )
@@ -238,6 +261,10 @@ class Workshop:
             raise Missing("snyk (SNYK_TOKEN is not set)")
         return self._scanner
 
+    def _must_have_database(self) -> None:
+        if self.database is None:
+            raise ScannerFailed(self._settings.kind, "there is no database that can be used")
+
     def _report(self) -> Path:
         return self._folder / f"report-{next(self._numbers)}.json"
 
@@ -258,12 +285,15 @@ class Workshop:
         return run(replace(command, env={**command.env, **trivy.environment(os.environ)}))
 
     def _run_grype(self, scanner: Scanner, words: list[str]) -> Outcome:
-        env = grype.environment(self._settings.cache, offline=self._settings.offline)
-        command = scanner.command(words, cwd=self._folder, timeout_s=_SCAN_S, what="the scanner")
+        settings = self._folder / "grype.yaml"
+        settings.write_text(grype.SETTINGS, encoding="utf-8")
+        env = grype.environment(self._settings.cache, settings, os.environ)
+        limit = _FETCH_S if words == grype.fetch_database() else _SCAN_S
+        command = scanner.command(words, cwd=self._folder, timeout_s=limit, what="the scanner")
         if isinstance(scanner, LocalScanner):
-            others = {name: None for name in os.environ if name.startswith("GRYPE_")}
-            return run(replace(command, env={**command.env, **others, **env}))
-        flags = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
+            return run(replace(command, env={**command.env, **env}))
+        given = {name: value for name, value in env.items() if value is not None}
+        flags = [word for name, value in given.items() for word in ("--env", f"{name}={value}")]
         place = command.argv.index("run") + 1
         argv = (*command.argv[:place], *flags, *command.argv[place:])
         return run(replace(command, argv=argv))
@@ -275,5 +305,6 @@ def words_of(scanner: Scanner | str, found: database.Database | None) -> dict[st
         return {}
     facts = {"scanner": f"{scanner.version}, {scanner.origin}"}
     if found is not None:
-        facts["database"] = f"{found.updated:%Y-%m-%d}, {found.tables} tables"
+        tables = f", {found.tables} tables" if found.tables else ""
+        facts["database"] = f"{found.updated:%Y-%m-%d}{tables}"
     return facts

@@ -20,7 +20,7 @@ from rebake.errors import UsageError
 from rebake.scan import tools
 from rebake.sessions_ledger import Ledger
 from rebake.sessions_scan import Asked, scan_and_show
-from unit.scan.test_image_rules import CONFIG, FILES, archive, layer
+from unit.scan.test_image_rules import CONFIG, FILES, KEY, archive, layer
 
 REPOSITORY = Path(__file__).parents[3]
 Capsys = pytest.CaptureFixture[str]
@@ -262,11 +262,39 @@ def test_a_whole_project_whose_bases_are_pinned_by_the_lock_file(
     assert bench.scan() == 0
     document = bench.document()
     assert {name: part["state"] for name, part in document["parts"].items()} == {
-        "database": "ok", "dockerfile rules": "ok", "dockerfiles": "ok",
+        "database": "ok", "contexts": "ok", "dockerfile rules": "ok", "dockerfiles": "ok",
         "image api:prod": "ok", "rules api:prod": "ok", "image worker:prod": "ok",
         "rules worker:prod": "ok", "image ui:prod": "ok", "rules ui:prod": "ok",
     }  # fmt: skip
     assert [image.partition("-")[0] for image in document["images"]] == ["p", "p", "p"]
+
+
+@posix
+@pytest.mark.parametrize(
+    ("name", "text", "rule"),
+    [
+        (".env", "A=b\n", "context-secret"),
+        ("crates/id_ed25519", "x\n", "context-secret"),
+        ("crates/a.rs", f'const KEY: &str = "{KEY}";\n', "context-secret"),
+        (".git/HEAD", "ref: refs/heads/main\n", "context-git"),
+    ],
+)
+def test_what_should_not_travel_to_the_builder(
+    bench: Bench, capsys: Capsys, name: str, text: str, rule: str
+) -> None:
+    file = bench.root / "backend" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    (bench.root / "backend" / "Dockerfile").write_text("FROM scratch\n")
+    (bench.root / "backend" / "main.rs").write_text("fn main() {}\n")
+    assert bench.scan() == 0
+    file.write_text(text)
+    assert bench.scan() == 13
+    ignored = name.partition("/HEAD")[0]
+    found = [(one["id"], one["target"]) for one in bench.document()["findings"]]
+    assert found == [(rule, f"backend/{ignored}")]
+    (bench.root / "backend" / ".dockerignore").write_text(f"{ignored}\n")
+    assert bench.scan() == 0
+    assert KEY not in capsys.readouterr().out
 
 
 @posix

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -228,25 +228,93 @@ def test_snyk_without_a_token_is_missing(bench: Bench) -> None:
         bench.workshop(kind="snyk").scan_image("api:prod")
 
 
-def test_grype_gets_its_settings_by_the_environment(bench: Bench) -> None:
-    script = bench.home / "grype"
-    report = {"matches": [], "descriptor": {"db": {"status": {"valid": True}}}}
-    script.write_text(
-        f'#!/bin/sh\nenv | grep GRYPE_ | sort >"{bench.home}/env"\n'
-        f"while [ $1 != --file ]; do shift; done\necho '{json.dumps(report)}' >\"$2\"\n"
-    )
-    script.chmod(0o755)
-    shop = Workshop(
-        bench.home / "work",
-        Settings("grype", bench.cache, offline=True),
-        LocalScanner(script, "0.121.3", "PATH"),
-        bench.engine,
-    )
+# Tells what it is called with and its settings; has a database once it was told to fetch one.
+_GRYPE = """#!{python}
+import json, os, pathlib, sys
+home, words = pathlib.Path(__file__).parent, sys.argv[1:]
+with (home / "grype.log").open("a") as log:
+    log.write(" ".join(words) + "\\n")
+(home / "env").write_text(json.dumps({{k: v for k, v in os.environ.items() if "GRYPE" in k}}))
+file = home / "built"
+if words[:2] == ["db", "update"]:
+    if not (home / "served").exists():
+        sys.exit("unable to update vulnerability database: no such host")
+    file.write_text((home / "served").read_text())
+elif words[:2] == ["db", "status"]:
+    there = file.exists()
+    told = {{"path": str(file), "valid": there, "error": "" if there else "does not exist"}}
+    print(json.dumps(told | ({{"built": file.read_text()}} if there else {{}})))
+    sys.exit(0 if there else 1)
+else:
+    status = {{"status": {{"valid": True}}, "providers": {{"debian": {{}}}}}}
+    report = {{"matches": [], "descriptor": {{"db": status}}}}
+    pathlib.Path(words[words.index("--file") + 1]).write_text(json.dumps(report))
+"""
+
+
+class GrypeBench(Bench):
+    """The same with Grype."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        file = home / "grype"
+        file.write_text(_GRYPE.format(python=sys.executable))
+        file.chmod(0o755)
+        self.settings = Settings("grype", self.cache)
+        self.scanner = LocalScanner(file, "0.121.3", "PATH")
+
+    def built(self, name: str, age: timedelta = timedelta()) -> None:
+        (self.home / name).write_text((datetime.now(UTC) - age).isoformat())
+
+    @property
+    def log(self) -> list[str]:
+        return (self.home / "grype.log").read_text().splitlines()
+
+
+@pytest.fixture
+def grypes(tmp_path: Path) -> GrypeBench:
+    return GrypeBench(tmp_path)
+
+
+def test_grypes_database_is_fetched_once_a_day_and_before_all_scans(
+    grypes: GrypeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRYPE_ONLY_FIXED", "true")
+    grypes.built("served")
+    shop = grypes.workshop()
     assert shop.prepare() == []
+    assert grypes.log == ["db status --output json", "db update", *["db status --output json"] * 2]
     assert shop.scan_image("api:prod") == []
-    told = (bench.home / "env").read_text().splitlines()
-    assert "GRYPE_DB_AUTO_UPDATE=false" in told
-    assert f"GRYPE_DB_CACHE_DIR={bench.cache / 'grype'}" in told
+    told = json.loads((grypes.home / "env").read_text())
+    assert told["GRYPE_DB_AUTO_UPDATE"] == "false"
+    assert told["GRYPE_DB_CACHE_DIR"] == str(grypes.cache / "grype")
+    assert "GRYPE_ONLY_FIXED" not in told
+    settings = Path(told["GRYPE_CONFIG"])
+    assert settings.read_text() == "check-for-app-update: false\n"
+    assert "database" in words_of(grypes.scanner, shop.database)
+    grypes.workshop().prepare()
+    assert grypes.log.count("db update") == 1
+
+
+def test_grype_without_a_database_is_never_clean(grypes: GrypeBench) -> None:
+    for offline, message in (
+        (True, "does not exist"),
+        (False, "can't be fetched: .* no such host"),
+    ):
+        shop = grypes.workshop(offline=offline)
+        with pytest.raises(DatabaseUnusable, match=message):
+            shop.prepare()
+        with pytest.raises(ScannerFailed, match="no database that can be used"):
+            shop.scan_image("api:prod")
+        with pytest.raises(ScannerFailed, match="no database that can be used"):
+            shop.scan_lock_files({})
+
+
+def test_grypes_older_one_does_until_it_is_too_old(grypes: GrypeBench) -> None:
+    grypes.built("built", timedelta(days=3))
+    grypes.workshop(max_age=timedelta(days=14)).prepare()
+    with pytest.raises(DatabaseUnusable, match=r"older than scan\.db_max_age allows"):
+        grypes.workshop(max_age=timedelta(days=2)).prepare()
 
 
 # --- parts ---

@@ -128,6 +128,13 @@ def test_typescript_waits_for_its_packages() -> None:
     ]  # fmt: skip
 
 
+def test_the_uis_licences_where_something_says_what_is_allowed() -> None:
+    files = ("ui/package.json", "backend/deny.toml")
+    *_, part = plan.parts_of_lint(Tree(files=files, licences=("ISC",)), "typescript")
+    assert (part.arguments, part.need) == (("ui", "backend/deny.toml", "ISC"), "toolkit")
+    assert (part.after, part.action) == ("bun install", "ui-licences")
+
+
 def test_npm_looks_at_its_lock_file_first() -> None:
     install = ("install", "--no-save", "--prefer-offline", "--no-audit")
     tree = replace(TREE, manager="npm", install=install)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from rebake.checks import plan, workflows
 from rebake.checks.plan import Part, Tree
-from rebake.checks.tools import toolkit_program
-from rebake.process import run
+from rebake.checks.tools import Program, toolkit_program
+from rebake.process import run, which
 
 ROOT = Path(__file__).parents[3]
 OURS = ROOT / ".github" / "workflows" / "ci.yml"
@@ -206,6 +207,53 @@ def test_faults_are_lines_with_file_and_place(tmp_path: Path) -> None:
     done = workflows.check(tmp_path, ["a.yml"])
     assert done.returncode == 1
     assert done.stdout.startswith("a.yml:18: image-by-digest: postgres:17 has no digest")
+
+
+# --- actionlint, where it is -------------------------------------------------------------------
+
+ACTIONLINT = which("actionlint")
+
+
+def actionlint(folder: Path, name: str) -> tuple[Part, int, str]:
+    """What the part `actionlint` of lint does with a workflow."""
+    assert ACTIONLINT is not None
+    *_, part = plan.parts_of_lint(Tree(files=(name,), actionlint=True), "workflows")
+    tool = Program(ACTIONLINT, Path(sys.executable).parent)
+    done = run(tool.command(part.arguments, folder, {}))
+    return part, done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(ACTIONLINT is None, reason="missing: actionlint")
+@pytest.mark.parametrize(
+    ("old", "new", "says", "at"),
+    [
+        ("echo notes", "echo ${{ matrix.os }}", 'property "os" is not defined', "matrix.os"),
+        ("    name: notes\n", "    needs: imagine\n    name: notes\n", "imagine", "notes:"),
+        ("echo notes", "echo $notes", "SC2086", "echo $notes"),
+        ("    tags:", "    tagz:", "tagz", "tagz"),
+    ],
+)
+def test_a_broken_line_is_named_by_actionlint(
+    tmp_path: Path, old: str, new: str, says: str, at: str
+) -> None:
+    name = ".github/workflows/release.yml"
+    text = broken(old, new)
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text(text)
+    part, code, output = actionlint(tmp_path, name)
+    assert code not in part.ok
+    assert says in output
+    assert f"release.yml:{line_of(text, at)}:" in output
+    assert part.findings(output) == 1
+
+
+@pytest.mark.skipif(ACTIONLINT is None, reason="missing: actionlint")
+def test_actionlint_passes_what_is_in_order_and_our_own(tmp_path: Path) -> None:
+    name = ".github/workflows/release.yml"
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text(GOOD)
+    assert actionlint(tmp_path, name)[1:] == (0, "")
+    assert actionlint(ROOT, ".github/workflows/ci.yml")[1:] == (0, "")
 
 
 # --- the workflow that this repository has ---------------------------------------------------

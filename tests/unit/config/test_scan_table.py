@@ -71,3 +71,13 @@ def test_values_that_can_not_be_used(tmp_path: Path, line: str, fault: str) -> N
 def test_a_database_of_ones_own(tmp_path: Path, repository: str) -> None:
     table = scan_of(tmp_path, "", REBAKE_SCAN_DB_REPOSITORY=repository)
     assert vars(table)["db_repository"] == repository
+
+
+def test_advisories_of_ones_own(tmp_path: Path) -> None:
+    for name in ("https://git.example.com/db", "git@git.example.com:a/db", "../db", "ssh://me@x/d"):
+        table = scan_of(tmp_path, "", REBAKE_SCAN_ADVISORY_REPOSITORY=name)
+        assert vars(table)["advisory_repository"] == name
+    address = "https://me:hunter2hunter2@git.example.com/db"
+    (told,) = faults(tmp_path, f'[scan]\nadvisory_repository = "{address}"\n')
+    assert "expected an address without a password" in told
+    assert "hunter2" not in told

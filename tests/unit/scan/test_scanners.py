@@ -1,7 +1,7 @@
 """What scanners are called with, and how their reports are read.
 
-The reports are of the documented forms, written by hand: Trivy's were compared with its own,
-Grype's and Snyk's could not be.
+The reports are of the documented forms, written by hand: Trivy's and Grype's were compared with
+their own, Snyk's could not be.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rebake.errors import ScannerFailed
+from rebake.errors import DatabaseUnusable, ScannerFailed
 from rebake.process import Outcome
 from rebake.scan import cargo_deny, grype, snyk, trivy
 from rebake.scan.findings import Finding
@@ -157,8 +157,15 @@ GRYPE = {
             "artifact": {"name": "zlib", "version": "1", "locations": []},
         },
     ],
-    "descriptor": {"name": "grype", "version": "0.121.3", "db": {"status": {"valid": True}}},
+    "descriptor": {
+        "name": "grype", "version": "0.121.3",
+        "db": {"status": {"valid": True}, "providers": {"debian": {}}},
+    },
 }  # fmt: skip
+
+
+def with_database(**database: Any) -> Any:
+    return {**GRYPE, "descriptor": {"db": database}}
 
 
 def test_grypes_arguments() -> None:
@@ -166,12 +173,49 @@ def test_grypes_arguments() -> None:
         f"docker-archive:{TAR}", "--output", "json", "--file", str(OUT), "--quiet",
     ]  # fmt: skip
     assert grype.folder(Path("/w"), OUT)[0] == f"dir:{Path('/w')}"
-    assert grype.environment(CACHE, offline=True) == {
+    assert grype.status() == ["db", "status", "--output", "json"]
+
+
+def test_no_setting_of_grypes_hides_a_finding_and_the_way_to_its_database_stays() -> None:
+    environ = {"GRYPE_ONLY_FIXED": "1", "GRYPE_DB_UPDATE_URL": "https://x.example.com", "PATH": "z"}
+    assert grype.environment(CACHE, Path("/w/grype.yaml"), environ) == {
+        "GRYPE_ONLY_FIXED": None,
+        "GRYPE_DB_UPDATE_URL": "https://x.example.com",
+        "GRYPE_CONFIG": str(Path("/w/grype.yaml")),
         "GRYPE_DB_CACHE_DIR": str(CACHE / "grype"),
         "GRYPE_DB_AUTO_UPDATE": "false",
-        "GRYPE_DB_VALIDATE_AGE": "true",
+        "GRYPE_DB_VALIDATE_AGE": "false",
+        "GRYPE_DB_VALIDATE_BY_HASH_ON_START": "true",
         "GRYPE_CHECK_FOR_APP_UPDATE": "false",
     }
+
+
+def test_grypes_status() -> None:
+    told = {"schemaVersion": "v6.1.10", "built": "2026-06-15T08:00:00Z", "path": "/c/x.db",
+            "valid": True}  # fmt: skip
+    found = grype.read_status(outcome(0, json.dumps(told)), CACHE)
+    assert (found.folder, f"{found.updated:%Y-%m-%d}") == (CACHE, "2026-06-15")
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "message"),
+    [
+        (1, {"path": "/c/x.db", "valid": False, "error": "database does not exist"},
+         "/c/x.db: database does not exist"),
+        (0, {"path": "/c/x.db", "valid": False}, "/c/x.db: can't be used"),
+        (1, {"path": "/c/x.db", "valid": True, "built": "2026-06-15T08:00:00Z"}, "can't be used"),
+        (0, {"path": "/c/x.db", "valid": True}, "can't be examined: {"),
+        (3, None, "can't be examined: exit code 3"),
+        (0, [], "can't be examined"),
+    ],
+)  # fmt: skip
+def test_a_database_of_grypes_is_never_good_without_its_word(
+    code: int, told: Any, message: str
+) -> None:
+    text = "" if told is None else json.dumps(told)
+    with pytest.raises(DatabaseUnusable) as caught:
+        grype.read_status(outcome(code, text), CACHE)
+    assert message in str(caught.value)
 
 
 def test_grypes_report(tmp_path: Path) -> None:
@@ -190,8 +234,10 @@ def test_grypes_report(tmp_path: Path) -> None:
     [
         (1, GRYPE, "exit code 1"),
         (0, "{}", "can't be read"),
-        (0, {**GRYPE, "descriptor": {"db": {"status": {"valid": False, "error": "too old"}}}},
+        (0, with_database(status={"valid": False, "error": "too old"}, providers={"a": {}}),
          "its database can't be used: too old"),
+        (0, with_database(status={"valid": True}, providers={}), "it has no providers"),
+        (0, with_database(status={"valid": True}), "can't be read"),
     ],
 )  # fmt: skip
 def test_grype_is_never_clean_without_a_report(
@@ -272,6 +318,24 @@ def test_cargo_denys_arguments() -> None:
         "advisories",
     ]  # fmt: skip
     assert "--offline" not in cargo_deny.arguments(cargo_deny.TREE, offline=False)
+
+
+def test_another_database_stands_in_for_rustsecs(tmp_path: Path) -> None:
+    public = "https://github.com/RustSec/advisory-db"
+    assert cargo_deny.environment("", tmp_path, {}) == {}
+    for address in ("https://git.example.com/a/db", "ssh://git@x/db", "git@git.example.com:a/db"):
+        assert cargo_deny.environment(address, tmp_path, {}) == {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.{address}.insteadOf",
+            "GIT_CONFIG_VALUE_0": public,
+        }
+    environ = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_1": "a.b"}
+    folder = cargo_deny.environment("../data base", tmp_path / "x", environ)
+    assert folder == {
+        "GIT_CONFIG_COUNT": "3",
+        "GIT_CONFIG_KEY_2": f"url.{tmp_path.resolve() / 'data base'}.insteadOf",
+        "GIT_CONFIG_VALUE_2": public,
+    }
 
 
 def test_cargo_denys_report() -> None:
