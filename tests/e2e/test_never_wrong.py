@@ -93,6 +93,25 @@ def test_what_is_included_from_a_package_that_is_not_needed(bench: Bench) -> Non
         assert bench.docker("run", "--rm", "--network", "none", ref).splitlines()[-1] == text
 
 
+def test_an_image_that_a_build_leaves_out_is_the_right_one(bench: Bench) -> None:
+    """That a binary includes a file of another service's package is known after cargo alone."""
+    main = bench.one.backend / "crates" / "worker" / "src" / "main.rs"
+    included = 'include_str!("../../api/told.txt")'
+    main.write_text(main.read_text().replace("small_core::about()", included))
+    for text in ("first", "other", "first", "other", "third"):
+        bench.one.write("crates/api/told.txt", text, at_ns=OLD)
+        images = bench.one.invoke("build", "api", "worker", "--json").ok().document["images"]
+        told = bench.docker("run", "--rm", "--network", "none", images["worker"]["ref"])
+        assert told.splitlines()[-1] == text
+    # What nobody includes reaches one image alone: the other one is not even written again.
+    bench.one.write("crates/api/src/note.rs", f"// {time.time_ns()}")
+    done = bench.one.invoke("build", "api", "worker", "--json").ok()
+    built = {name: image["built"] for name, image in done.document["images"].items()}
+    assert built == {"api": True, "worker": False}
+    history = bench.one.invoke("history", "--json").ok().document["builds"][0]
+    assert history["targets"] == ["api"]
+
+
 def test_two_worktrees_take_turns_on_one_mount(bench: Bench) -> None:
     assert bench.one.cache_id == bench.two.cache_id
     bench.one.write_text("worktree one", at_ns=OLD)

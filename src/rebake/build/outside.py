@@ -91,7 +91,7 @@ class Recipe:
     known: Collection[str]
 
 
-class _Doubt(Exception):
+class Doubt(Exception):
     """It can't be told; the text is the reason."""
 
 
@@ -102,7 +102,7 @@ def of_target(recipe: Recipe, name: str) -> Outside:
     found: set[str] = set()
     try:
         _Walk(recipe, found).target(name)
-    except _Doubt as doubt:
+    except Doubt as doubt:
         return Outside(frozenset(found), str(doubt))
     return Outside(frozenset(image for image in found if image not in recipe.known))
 
@@ -120,23 +120,23 @@ class _Walk:
         self._seen.add(name)
         target = self._recipe.targets.get(name)
         if target is None:
-            raise _Doubt(f"bake does not tell what {name} is made of")
-        path = _join(target.folder, target.dockerfile)
+            raise Doubt(f"bake does not tell what {name} is made of")
+        path = join(target.folder, target.dockerfile)
         file = self._recipe.dockerfiles.get(path)
         if file is None:
-            raise _Doubt(f"{path} is none of the files whose changes are seen")
-        if _clean(target.folder) not in self._recipe.folders:
-            raise _Doubt(f"the bake file takes {target.folder} as a context")
+            raise Doubt(f"{path} is none of the files whose changes are seen")
+        if clean(target.folder) not in self._recipe.folders:
+            raise Doubt(f"the bake file takes {target.folder} as a context")
         syntax = target.arguments.get("BUILDKIT_SYNTAX") or file.syntax
         if syntax and "@sha256:" not in syntax:
-            raise _Doubt(f"{path} is read by {syntax}: only name@sha256:… is the same each time")
-        for given in _choices(target.arguments):
+            raise Doubt(f"{path} is read by {syntax}: only name@sha256:… is the same each time")
+        for given in choices(target.arguments):
             stages = _Stages(self, target, file, file.global_values(given))
             stages.walk(file.stage(target.stage))
 
     def image(self, ref: str) -> None:
         if "$" in ref:
-            raise _Doubt(f"nobody gives the image {ref} a name")
+            raise Doubt(f"nobody gives the image {ref} a name")
         if "@sha256:" not in ref:
             self._found.add(ref)
 
@@ -148,12 +148,12 @@ class _Stages:
         self, walk: _Walk, target: BakeTarget, file: Dockerfile, values: Mapping[str, str]
     ) -> None:
         self._walk, self._target, self._file, self._values = walk, target, file, values
-        self._contexts = {_familiar(name): place for name, place in target.contexts.items()}
+        self._contexts = {familiar(name): place for name, place in target.contexts.items()}
         self._seen: set[str] = set()
 
     def walk(self, stage: Stage | None) -> None:
         if stage is None:
-            raise _Doubt(f"the stage {self._target.stage!r} is not in its Dockerfile")
+            raise Doubt(f"the stage {self._target.stage!r} is not in its Dockerfile")
         if stage.name in self._seen:
             return
         self._seen.add(stage.name)
@@ -162,7 +162,7 @@ class _Stages:
             return
         for name in _VARIABLE.findall(stage.base):
             if name not in self._values:
-                raise _Doubt(f"FROM {stage.base}: nobody gives {name} a value")
+                raise Doubt(f"FROM {stage.base}: nobody gives {name} a value")
         base = expand(stage.base, self._values)
         self._source(base, self._file.above(stage, base))
         for instruction in stage.instructions:
@@ -171,7 +171,7 @@ class _Stages:
 
     def _source(self, source: str, stage: Stage | None) -> None:
         """A named context, a stage or an image; contexts come first, as in the builder."""
-        named = self._contexts.get(_familiar(source))
+        named = self._contexts.get(familiar(source))
         if named is not None:
             self._context(named)
         elif stage is not None:
@@ -194,24 +194,24 @@ def _sources(instruction: Instruction) -> Iterator[str]:
     """
     if instruction.word == "ONBUILD":
         if "from=" in instruction.rest:
-            raise _Doubt("an ONBUILD takes from somewhere")
+            raise Doubt("an ONBUILD takes from somewhere")
         return
     given = [instruction.flag("from") or ""]
     if instruction.word == "RUN":
         given = [mount.get("from", "") for mount in instruction.mounts()]
     for name in given:
         if "$" in name:
-            raise _Doubt(f"a {instruction.word} takes from {name}")
+            raise Doubt(f"a {instruction.word} takes from {name}")
     yield from (one.source for one in reads(instruction, {}) if one.source)
 
 
-def _choices(arguments: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def choices(arguments: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The arguments with each value that a build may choose for them."""
     names = [name for name, value in arguments.items() if value in _CHOICES]
     several = [_CHOICES[arguments[name]] for name in names]
     combinations = list(product(*several))
     if len(combinations) > _MOST_CHOICES:
-        raise _Doubt("the bake file leaves too many arguments open")
+        raise Doubt("the bake file leaves too many arguments open")
     for values in combinations:
         yield {**arguments, **dict(zip(names, values, strict=True))}
 
@@ -251,13 +251,13 @@ def recipe_of(
     """
     places = [*plan.folders.values(), plan.bake_file.parent / "tools"]
     folders = {p.relative_to(plan.root).as_posix() for p in places if p.is_relative_to(plan.root)}
-    named = {_join(target.folder, target.dockerfile) for target in targets.values()}
+    named = {join(target.folder, target.dockerfile) for target in targets.values()}
     dockerfiles = {}
     for path in (file.path for file in files):
         if path in named or path.rpartition("/")[2] == "Dockerfile":
             with contextlib.suppress(ProjectError):  # in doubt, then
                 dockerfiles[path] = read_dockerfile(plan.root / path)
-    return Recipe(targets, dockerfiles, {_clean(one) for one in folders}, known)
+    return Recipe(targets, dockerfiles, {clean(one) for one in folders}, known)
 
 
 class Images:
@@ -305,11 +305,15 @@ class Images:
 
     def settings(self, targets: Mapping[str, BakeTarget]) -> dict[str, str]:
         """What each image takes in, for the record; `targets` are all known by now."""
-        recipe = recipe_of(self._plan, self._files, targets, self._known)
+        recipe = self.recipe(targets)
         return {
             SETTING + image.service: of_target(recipe, image.target).text()
             for image in self._plan.images
         }
+
+    def recipe(self, targets: Mapping[str, BakeTarget]) -> Recipe:
+        """What tells what the images are made of; `targets` are all known by now."""
+        return recipe_of(self._plan, self._files, targets, self._known)
 
     def base_images(self, settings: Mapping[str, str]) -> dict[str, str]:
         """The digests of those that take part, by reference."""
@@ -365,17 +369,19 @@ def _digests(refs: Collection[str], ask: Ask) -> dict[str, str]:
     return {ref: info.digest or info.id for ref, info in answers.items() if info is not None}
 
 
-def _familiar(name: str) -> str:
+def familiar(name: str) -> str:
     """A name as the builder looks contexts up by it."""
     for start in ("docker.io/library/", "docker.io/"):
         name = name.removeprefix(start)
     return name.removesuffix(":latest").lower()
 
 
-def _clean(path: str) -> str:
+def clean(path: str) -> str:
+    """A folder as it is compared: with slashes, without `.` and `..`; empty for the root."""
     found = posixpath.normpath(path.replace("\\", "/")) if path else ""
     return "" if found == "." else found
 
 
-def _join(folder: str, path: str) -> str:
-    return _clean(posixpath.join(_clean(folder), path))
+def join(folder: str, path: str) -> str:
+    """A path below a folder, in the same form."""
+    return clean(posixpath.join(clean(folder), path))

@@ -21,7 +21,7 @@ from typing import Any
 
 from rebake.build.progress_state import BuildProgress, FailedStep, Vertex, closing_error
 from rebake.build.rawjson import as_shown, count_of, document, moment, objects, text_of
-from rebake.build.usage import parse_crates, parse_usage
+from rebake.build.usage import parse_binaries, parse_crates, parse_usage
 from rebake.redact import Redactor
 from rebake.report.events import (
     Event,
@@ -78,6 +78,7 @@ class ProgressReader:
         self._context: dict[tuple[str, str], int] = {}
         self._blobs: dict[str, int] = {}
         self._crates: tuple[str, ...] | None = None
+        self._binaries: dict[str, str] = {}
 
     def feed(self, line: str) -> None:
         """Take one line of buildx's stderr, with or without its line end."""
@@ -119,6 +120,7 @@ class ProgressReader:
             started_at=zero or None,
             log_tails={v.digest: tuple(v.tail) for v in self._vertices.values() if v.tail},
             crates=self._crates,
+            binaries=self._binaries,
         )
 
     # one method for each kind of thing that a line can hold
@@ -218,6 +220,10 @@ class ProgressReader:
         crates = parse_crates(text)
         if crates is not None:
             self._crates = crates
+            return
+        binaries = parse_binaries(text)
+        if binaries is not None:
+            self._binaries = binaries
             return
         vertex.tail.append(text)
         self._emit(vertex, StepLog(vertex.name, text, seconds))

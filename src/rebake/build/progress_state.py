@@ -41,6 +41,8 @@ class BuildProgress:
         log_tails: the last log lines of each step that printed any, by digest.
         crates: the packages of which cargo compiled something, as `name@version`; None where no
             step told.
+        binaries: what each binary that the compiling step copied out is known by; empty where it
+            did not run.
     """
 
     steps: tuple[Step, ...]
@@ -54,6 +56,7 @@ class BuildProgress:
     started_at: float | None
     log_tails: Mapping[str, tuple[str, ...]]
     crates: tuple[str, ...] | None = None
+    binaries: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cached_share(self) -> tuple[int, int]:

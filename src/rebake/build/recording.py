@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,11 @@ class Bakes:
         """The packages that cargo compiled for the images; None where no step told."""
         told = [p.crates for p in self.progresses if p.crates is not None]
         return tuple(dict.fromkeys(name for one in told for name in one)) if told else None
+
+    @property
+    def binaries(self) -> Mapping[str, str]:
+        """What the binaries are known by that the compiling step made; empty if it did not run."""
+        return next((p.binaries for p in reversed(self.progresses) if p.binaries), {})
 
     def into(self, record: BuildRecord, evidence: Evidence | None) -> BuildRecord:
         """The record of the build with what its bakes did."""

@@ -12,6 +12,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from rebake.build.plan import RECIPE, BuildPlan
+from rebake.engine.client import ImageInfo
 from rebake.history.records import ImageRecord, StoredBuild
 from rebake.results import SET_BY_BUILD
 
@@ -83,6 +84,11 @@ def settings_of(keys: Mapping[str, str]) -> dict[str, str]:
 def same_key(service: str, key: str, last: StoredBuild | None) -> bool:
     """Whether a build in the history made a service's image from the very same things."""
     return last is not None and last.record.settings.get(_SETTING + service) == key
+
+
+def present(there: ImageInfo | None) -> frozenset[str]:
+    """The id and the digest of what the engine has under an image's name."""
+    return frozenset((there.id, there.digest)) if there is not None else frozenset()
 
 
 def made_already(

@@ -17,9 +17,11 @@ from rebake.results import CacheCount, CacheUse, StepUsage, StoreUse
 
 PREFIX = "rebake-usage "
 CRATES = "rebake-crates "  # the packages of which cargo compiled something
+BINARIES = "rebake-binaries "  # each binary with its inode, its size and when it was linked
 _LONGEST = 512  # characters; ours is at most half of it
 _MOST_CRATES = 60_000  # characters; a crate takes some twenty
 _CRATE = re.compile(r"^[A-Za-z0-9_-]+@[0-9A-Za-z.+-]+$")
+_BINARY = re.compile(r"^([A-Za-z0-9_-]+)=(\d+:\d+:\d+\.\d{9})$")
 _MOST = 2**53  # beyond any real count, within SQLite's and JSON's whole numbers
 _NAMES = frozenset(field.name for field in fields(StepUsage))
 _FRACTIONS = frozenset({"cpu_s"})
@@ -46,6 +48,14 @@ def parse_crates(line: str) -> tuple[str, ...] | None:
         return None
     words = tuple(line.removeprefix(CRATES).split())
     return words if all(_CRATE.match(word) for word in words) else None
+
+
+def parse_binaries(line: str) -> dict[str, str] | None:
+    """Return the binaries that a log line tells of, and what each is known by; None for others."""
+    if not line.startswith(BINARIES) or len(line) > _MOST_CRATES:
+        return None
+    found = [_BINARY.match(word) for word in line.removeprefix(BINARIES).split()]
+    return {one[1]: one[2] for one in found if one} if all(found) else None
 
 
 def cache_use(layers: CacheCount, usages: Iterable[StepUsage]) -> CacheUse:

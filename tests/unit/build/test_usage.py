@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from rebake.build.usage import cache_use, parse_crates, parse_usage
+from rebake.build.usage import cache_use, parse_binaries, parse_crates, parse_usage
 from rebake.results import CacheCount, StepUsage
 
 FULL = StepUsage(12.345, 812_000_000, 4096, 3, 148, 140, 2, 3, 1)
@@ -88,3 +88,25 @@ def test_what_no_step_told_is_left_out() -> None:
 )
 def test_the_line_with_the_crates(text: str, expected: tuple[str, ...] | None) -> None:
     assert parse_crates(text) == expected
+
+
+def test_the_binaries_and_what_each_is_known_by() -> None:
+    line = "rebake-binaries api=12:9834:1795685914.406793803 web-x=3:1:1795685914.000000000 "
+    assert parse_binaries(line) == {
+        "api": "12:9834:1795685914.406793803",
+        "web-x": "3:1:1795685914.000000000",
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rebake-crates api@1.0.0",
+        "rebake-binaries",
+        "rebake-binaries api=12:9834:1795685914",  # a `stat` that knows no fractions
+        "rebake-binaries api=12:9834:?",
+        "rebake-binaries api=12:9834:1.406793803 worker",
+    ],
+)
+def test_a_line_that_tells_of_no_binaries(line: str) -> None:
+    assert parse_binaries(line) is None
