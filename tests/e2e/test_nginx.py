@@ -10,19 +10,15 @@ import gzip
 import http.client
 import json
 import re
-import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import pytest
 
-from e2e.support import REPOSITORY, Docker, Ran, clean_environment
+from e2e.support import Clone, Docker
 from rebake.engine.image_size import unpacked_bytes
 from rebake.project.project import open_project
 from rebake.scan import image_rules
@@ -30,7 +26,7 @@ from rebake.scan.archive import read_archive
 
 pytestmark = pytest.mark.engine
 
-FOLDER = platformdirs.user_cache_path("rebake") / "e2e-nginx" / "nginx, ü"
+NAME = "e2e-nginx"
 LARGEST = 25_000_000
 SLOW_S = 1.5
 API = """
@@ -97,7 +93,7 @@ class Served:
 class Site:
     """The project, with a container of each kind."""
 
-    root: Path
+    clone: Clone
     docker: Docker
     network: str
     web: Served
@@ -124,81 +120,39 @@ def run(docker: Docker, network: str, name: str, image: str, *words: str) -> Ser
     return Served(name, image, networks[network]["IPAddress"])
 
 
-def write_project(root: Path) -> None:
-    """This repository's halves as a project, whose backend is the UI's server alone."""
-    shutil.rmtree(root, ignore_errors=True)
-    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(
-        [*words, "--", "backend", "ui", "docker"],
-        cwd=REPOSITORY, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    for name in filter(None, listed.stdout.split("\0")):
-        if (REPOSITORY / name).is_file() and not name.endswith(".jinja"):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / name, root / name)
-    bake = root / "docker/docker-bake.hcl"
-    text = bake.read_text(encoding="utf-8")
-    alone = text.replace("    CACHE_ID          = ", '    BINARIES = "web"\n    CACHE_ID = ', 1)
-    assert alone != text
-    bake.write_text(alone, encoding="utf-8")
-    (root / "rebake.toml").write_text(
-        '[project]\nname = "nginx"\n\n[build]\ndependency_layer = false\n', encoding="utf-8"
-    )
-    shutil.copy(REPOSITORY / "tests/e2e/small/tasks.py", root / "tasks.py")
-
-
-def invoke(root: Path, *words: str, **environ: str) -> Ran:
-    started = time.monotonic()
-    state = {"REBAKE_STATE_HOME": str(root.parent / "state")}
-    done = subprocess.run(
-        [sys.executable, "-m", "invoke", *words],
-        cwd=root,
-        env=clean_environment() | state | environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
-
-
 @pytest.fixture(scope="module")
-def site(own_docker: Docker) -> Iterator[Site]:
+def site(ready_clone: Clone, docker: Docker) -> Iterator[Site]:
     """Both images, and a hardened container of each beside the API."""
-    root = FOLDER / "project"
-    write_project(root)
-    docker, project = own_docker, open_project(root)
-    api = f"{project.name}-api"
-    names = {runtime: f"{project.name}-{runtime}" for runtime in ("web", "nginx")}
-    containers = (api, *names.values(), f"{project.name}-stopping")
+    project = open_project(ready_clone.root)
+    api = f"{NAME}-api"
+    names = {runtime: f"{NAME}-{runtime}" for runtime in ("web", "nginx")}
+    containers = (api, *names.values(), f"{NAME}-stopping")
     images = {}
     for runtime in names:
-        done = invoke(root, "build", "ui", "--json", REBAKE_UI_RUNTIME=runtime).ok()
-        images[runtime] = f"{project.name}:{runtime}"
+        done = ready_clone.invoke("build", "ui", "--json", REBAKE_UI_RUNTIME=runtime).ok()
+        images[runtime] = f"{NAME}:{runtime}"
         docker("tag", done.document["images"]["ui"]["ref"], images[runtime])
     docker("rm", "--force", *containers, check=False)
-    docker("network", "rm", project.name, check=False)
-    docker("network", "create", project.name)
+    docker("network", "rm", NAME, check=False)
+    docker("network", "create", NAME)
     try:
         docker(
-            *("run", "--detach", "--init", "--network", project.name, "--network-alias", "api"),
+            *("run", "--detach", "--init", "--network", NAME, "--network-alias", "api"),
             *("--name", api, project.config.base_images.bun, "bun", "-e", API),
         )
         served = {
-            runtime: run(docker, project.name, name, images[runtime], *HARDENED)
+            runtime: run(docker, NAME, name, images[runtime], *HARDENED)
             for runtime, name in names.items()
         }
-        yield Site(root, docker, project.name, served["web"], served["nginx"])
+        yield Site(ready_clone, docker, NAME, served["web"], served["nginx"])
     finally:
         docker("rm", "--force", *containers, check=False)
-        docker("network", "rm", project.name, check=False)
-        ref = f"{project.compose_name('prod')}-ui:prod"
-        docker("image", "rm", "--force", ref, *images.values(), check=False)
+        docker("network", "rm", NAME, check=False)
+        docker("image", "rm", "--force", *images.values(), check=False)
 
 
 def test_with_nothing_to_do_nothing_is_done(site: Site) -> None:
-    done = invoke(site.root, "build", "ui", "--json", REBAKE_UI_RUNTIME="nginx").ok()
+    done = site.clone.invoke("build", "ui", "--json", REBAKE_UI_RUNTIME="nginx").ok()
     assert done.document["skipped"].startswith("nothing changed")
 
 
@@ -264,12 +218,12 @@ def test_logs_are_one_json_document_a_line(site: Site) -> None:
 
 
 def test_a_mistake_in_the_configuration_ends_the_build(site: Site) -> None:
-    file = site.root / "ui/nginx.conf"
+    file = site.clone.root / "ui/nginx.conf"
     good = file.read_text(encoding="utf-8")
     line = 1 + good[: good.index("sendfile on;")].count("\n")
     file.write_text(good.replace("sendfile on;", "sendfile perhaps;"), encoding="utf-8")
     try:
-        done = invoke(site.root, "build", "ui", REBAKE_UI_RUNTIME="nginx")
+        done = site.clone.invoke("build", "ui", REBAKE_UI_RUNTIME="nginx")
         assert done.returncode == 1
         assert 'invalid value "perhaps" in "sendfile" directive' in done.stderr
         assert f"/ui/nginx.conf:{line}" in done.stderr
