@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rebake.build.plan import DEPENDENCIES, BuildPlan
+from rebake.engine.client import ImageInfo
 from rebake.history.evidence import Evidence
 from rebake.history.records import BuildRecord, ImageRecord, LayerRecord, StepRecord
 from rebake.results import ImageResult
@@ -91,6 +92,19 @@ def _later(progress: BuildProgress, zero: float) -> Iterable[StepRecord]:
 def arguments(plan: BuildPlan) -> dict[str, str]:
     """The build arguments of a plan; folders and the like are not."""
     return {k: v for k, v in plan.all_variables.items() if not k.startswith("REBAKE_")}
+
+
+def as_it_was(image: ImageRecord, there: ImageInfo | None) -> ImageResult:
+    """The result for an image that stayed as its last build left it."""
+    return ImageResult(
+        service=image.service,
+        ref=image.ref,
+        digest=image.digest,
+        bytes=there.bytes if there else 0,
+        build_id=image.build_id,
+        built=False,
+        seconds=0.0,
+    )
 
 
 def image_record(image: ImageResult, layers: tuple[LayerRecord, ...]) -> ImageRecord:

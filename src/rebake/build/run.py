@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rebake import __version__
-from rebake.build import doubts, gate, ids, network, outside, parts, recording, resend, seed, skip
+from rebake.build import doubts, gate, ids, network, outside, recording, resend, seed, skip
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
-from rebake.build.binaries import held
 from rebake.build.evidence import Collector, modes_by_half
 from rebake.build.inputs import digest_of, read_inputs
 from rebake.build.layers import LayersMeanwhile
+from rebake.build.leaving import Leaving
 from rebake.build.mends import Mends, seed_plan
+from rebake.build.parts import Around, Parts
 from rebake.build.plan import RECIPE, BuildPlan, Half, PlannedImage
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
@@ -136,9 +137,9 @@ class _Build:
             **({"secrets": " ".join(sorted(self.plan.secrets))} if self.plan.secrets else {}),
         }
         bases = self.surroundings.base_images
-        self.around = parts.Around(digests, self.modes, bases, {**around, **environment})
+        self.around = Around(digests, self.modes, bases, {**around, **environment})
         self.keys = skip.keys_of(self.plan, digests, self.modes, bases, self.around.surroundings)
-        self.left: dict[str, parts.Left] = {}  # images that stay as they are
+        self.leaving: Leaving | None = None
         self.digests, self.packages = digests, dict[Half, str]()
         if self.plan.mode == "prod":
             self.packages = {
@@ -163,15 +164,16 @@ class _Build:
             )
             self.plan = resend.renew(self.project, self.plan)
         self.outside.wait()
-        whole = self.parts = parts.Parts(self.plan, self.inputs, self.around, self.keys)
-        self._leave_out()
+        parts = Parts(self.plan, self.inputs, self.around, self.keys)
+        self.leaving = Leaving(parts, self.lasts, self.before, self.outside)
+        self.plan = self.leaving.begin(self.doubt)
         try:
             result, made, layers = self._bake_until_right()
-            if not parts.as_promised(self.left, self.bakes.binaries):
-                self.say(f"made anew as well: {', '.join(self.left)}")
-                self.plan, self.left = whole.with_all(self.plan), {}
+            if (everything := self.leaving.all_after(self.plan, self.bakes.binaries)) is not None:
+                self.say("a binary of an image that was left out is another one: all are built")
+                self.plan = everything
                 result, made, layers = self._bake_until_right()
-            made = self._with_left(whole.plan.images, made)
+            made = self.leaving.together(made)
         except BakeStopped as stopped:
             ended: Outcome = "interrupted" if isinstance(stopped.error, Interrupted) else "failed"
             self._record(ended, {})
@@ -191,28 +193,6 @@ class _Build:
             mode=self.plan.mode,
             caches=result.progress.caches(),
         )
-
-    def _leave_out(self) -> None:
-        """Take those images out of the plan that no change reaches."""
-        if self.doubt or not self.parts.possible:
-            return
-        present = {ref: skip.present(info) for ref, info in self.before.items()}
-        left = self.parts.left(self.lasts, present)
-        known = {service: last for service in left if (last := self.lasts[service]) is not None}
-        if left and self.outside.unlike(known) == (False, ""):
-            self.left, self.plan = left, self.parts.without(left)
-
-    def _with_left(
-        self, images: Sequence[PlannedImage], made: Mapping[str, ImageResult]
-    ) -> dict[str, ImageResult]:
-        """All images in their order, those that stayed among them."""
-        stayed = {s: one.image for s, one in self.left.items()}
-        return {
-            image.service: made[image.service]
-            if image.service in made
-            else self._as_it_was(image, stayed[image.service])
-            for image in images
-        }
 
     def _bake_until_right(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
         """Bake; again, for each reason once, where something is amiss that another bake mends."""
@@ -290,23 +270,14 @@ class _Build:
             return dict(zip(refs, pool.map(self.images.image, refs), strict=True))
 
     def _skip(self, found: Mapping[str, ImageRecord]) -> BuildResult:
-        made = {i.service: self._as_it_was(i, found[i.service]) for i in self.plan.images}
+        made = {
+            i.service: recording.as_it_was(found[i.service], self.before[i.ref])
+            for i in self.plan.images
+        }
         reason = "nothing changed: all files, arguments and base images are those of the images"
         self._record("done", made, layers=lambda i, _: found[i.service].layers, skipped=reason)
         seconds = time.monotonic() - self.began
         return BuildResult(made, (), seconds, skipped=reason, mode=self.plan.mode)
-
-    def _as_it_was(self, image: PlannedImage, last: ImageRecord) -> ImageResult:
-        there = self.before[image.ref]
-        return ImageResult(
-            service=image.service,
-            ref=image.ref,
-            digest=last.digest,
-            bytes=there.bytes if there else 0,
-            build_id=last.build_id,
-            built=False,
-            seconds=0.0,
-        )
 
     @cached_property
     def lasts(self) -> dict[str, StoredBuild | None]:
@@ -385,15 +356,9 @@ class _Build:
     # the record
 
     def _known_by(self) -> dict[str, str]:
-        """What tells the next build whether it may leave an image out."""
-        recipe = self.outside.recipe(self.evidence.targets)
-        backend = self.plan.folders["backend"].relative_to(self.plan.root).as_posix()
-        holds = {i.service: held(recipe, i.target, backend) for i in self.plan.images}
-        known_by = dict.fromkeys(holds, self.bakes.binaries)
-        for service in self.left:
-            known_by[service] = parts.binaries_of(service, self.lasts[service])
-            holds[service] = frozenset(known_by[service])
-        return self.parts.settings(holds, known_by)
+        if self.leaving is None:  # nothing was built
+            return {}
+        return self.leaving.settings(self.evidence.targets, self.bakes.binaries)
 
     def _record(
         self,
@@ -432,7 +397,7 @@ class _Build:
                 "seed": self.plan.seed_reason,
                 **self.networks.settings(self._last_settings()),
                 **self.taken_in,
-                **(self._known_by() if outcome == "done" and self.bakes.progresses else {}),
+                **(self._known_by() if outcome == "done" else {}),
                 **({IN_DOUBT: self.in_doubt} if self.in_doubt else {}),
             },
             base_images={**self.bases, **self.surroundings.base_images},
