@@ -125,6 +125,16 @@ def test_its_words_are_about_itself(shop: Made) -> None:
             assert [link for link in links if not (here / link).exists()] == [], name
 
 
+def test_what_its_readme_says_of_its_ci_is_so(shop: Made) -> None:
+    workflow = yaml.safe_load((shop.root / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    [job] = workflow["jobs"].values()
+    readme = (shop.root / "README.md").read_text(encoding="utf-8")
+    [said] = re.findall(r"ci\.yml` runs Nox's sessions (.+) on", readme)
+    assert re.findall(r"`(\w+)`", said) == job["strategy"]["matrix"]["session"]
+    assert "nox -s" in job["steps"][-1]["run"]
+    assert '"$python" scripts/bootstrap.py test' in (shop.root / ".ci/run").read_text()
+
+
 def test_the_toolkit_is_in_it_and_is_this_one(template: Path, shop: Made) -> None:
     with zipfile.ZipFile(shop.root / WHEEL) as wheel:
         names = wheel.namelist()
