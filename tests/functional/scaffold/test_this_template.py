@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tomllib
@@ -20,7 +21,7 @@ from rebake.scaffold.new import Made, Wish, make
 from rebake.scaffold.template import fetch, walk
 from rebake.scaffold.update import Wish as UpdateWish
 from rebake.scaffold.update import update
-from scaffold_desk import commit, git
+from scaffold_desk import Desk, commit, git
 
 ROOT = Path(__file__).parents[3]
 WHEEL = f"vendor/rebake-{__version__}-py3-none-any.whl"
@@ -232,7 +233,13 @@ def test_the_apache_licence(template: Path, tmp_path: Path) -> None:
     assert not (root / ".github").exists()
 
 
-def test_ten_edits_survive_the_next_version(template: Path, shop: Made, tmp_path: Path) -> None:
+def test_ten_edits_survive_the_next_version(
+    template: Path,
+    shop: Made,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     after = tmp_path / "template"
     shutil.copytree(template, after)
     root = tmp_path / "shop"
@@ -270,9 +277,22 @@ def test_ten_edits_survive_the_next_version(template: Path, shop: Made, tmp_path
     (after / "docker" / "news.txt").write_text("news\n")
     head = commit(after)
 
-    done = update(UpdateWish(root, source=str(after)), quiet)
-    assert done.after == head
-    assert done.conflicts == ("backend/Dockerfile: changed here and in the template",)
+    desk = Desk(tmp_path, None, monkeypatch, capsys)
+    line = ("update", "--source", str(after))
+    code, diff, err = desk.run(*line, "--dry-run", cwd=root)
+    assert (code, err.count("error: "), "1 file needs a decision" in err) == (1, 1, True)
+    added = {line[1:].strip() for line in diff.splitlines() if line.startswith("+")}
+    assert {"## More", 'options: { max-size: 20m, max-file: "3" }', "news"} <= added
+    assert [line for line in added if line.startswith("<<<<<<< ")] != []
+    assert git(root, "status", "--porcelain") == ""
+
+    code, out, err = desk.run(*line, "--json", cwd=root)
+    assert (code, err.count("error: "), "1 file needs a decision" in err) == (1, 1, True)
+    done = json.loads(out)
+    assert (done["before"], done["after"]) == (git(template, "rev-parse", "HEAD"), head)
+    assert done["conflicts"] == ["backend/Dockerfile: changed here and in the template"]
+    assert done["changes"]["docker/news.txt"] == "new"
+    assert set(done["changes"].values()) == {"new", "changed"}
     for name, (_, now) in mine.items():
         assert now in (root / name).read_text(encoding="utf-8"), name
     for name, (_, now) in theirs.items():
@@ -283,7 +303,7 @@ def test_ten_edits_survive_the_next_version(template: Path, shop: Made, tmp_path
     assert "<<<<<<< " in (root / "backend" / "Dockerfile").read_text(encoding="utf-8")
     with zipfile.ZipFile(root / WHEEL) as wheel:
         assert b"News." in wheel.read("rebake/__init__.py")
-    assert any("another toolkit" in note for note in done.notes)
+    assert any("another toolkit" in note for note in done["notes"])
     commit(root)
     again = update(UpdateWish(root, source=str(after)), quiet)
     assert (again.before, again.after, again.changes) == (head, head, ())
@@ -291,4 +311,3 @@ def test_ten_edits_survive_the_next_version(template: Path, shop: Made, tmp_path
     commit(root)
     update(UpdateWish(root, source=str(after)), quiet)
     assert (root / WHEEL).is_file()
-    assert {change.kind for change in done.changes} == {"A", "M"}
