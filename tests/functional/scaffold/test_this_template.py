@@ -14,6 +14,7 @@ import yaml
 from pathspec import GitIgnoreSpec
 
 from rebake import __version__
+from rebake.errors import RebakeError
 from rebake.project.project import open_project
 from rebake.scaffold import new as making
 from rebake.scaffold import render as rendering
@@ -231,6 +232,38 @@ def test_the_apache_licence(template: Path, tmp_path: Path) -> None:
     assert manifest["workspace"]["package"]["license"] == "Apache-2.0"
     assert (root / ".ci" / "run").is_file()
     assert not (root / ".github").exists()
+
+
+@pytest.mark.usefixtures("no_wheel")
+def test_answers_are_text_and_are_not_carried_out(template: Path, tmp_path: Path) -> None:
+    holder = "{{ 7 * 7 }} {% include '/etc/passwd' %} $(touch x) `touch y` \"'; touch z #"
+    root = made(template, tmp_path, holder=holder)
+    assert f"Copyright (c) 2026 {holder}\n" in (root / "LICENSE").read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other"]
+    open_project(root)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "says"),
+    [
+        ("holder", "me\n[project]", "holder"),
+        ("services", "api; touch x", "is no answer to services"),
+        ("services", "worker", "is no answer to services"),
+        ("ui_manager", "--flag", "is no answer to ui_manager"),
+        ("ci", "../github", "'../github' is no answer to ci"),
+        ("licence", "GPL", "is no answer to licence"),
+        ("makefile", "perhaps", "makefile is yes or no, not 'perhaps'"),
+    ],
+)
+@pytest.mark.usefixtures("no_wheel")
+def test_an_answer_that_is_none_is_refused_and_nothing_is_written(
+    template: Path, tmp_path: Path, question: str, answer: str, says: str
+) -> None:
+    with pytest.raises(RebakeError) as refusal:
+        made(template, tmp_path, **{question: answer})
+    assert refusal.value.exit_code == 2
+    assert says in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ten_edits_survive_the_next_version(
