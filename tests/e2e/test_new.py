@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -84,6 +85,29 @@ def test_its_toolkit_is_the_one_that_it_carries(shop: Clone) -> None:
     assert [
         text for text in texts if str(REPOSITORY) in text or str(FOLDER / "rebake") in text
     ] == []
+
+
+# Each script, and make, as it is typed; and what stands in the commands of its dry run.
+TYPED = {
+    "docker/build.sh --prod --dry-run": "docker-compose.yml up --detach",
+    "docker/build.sh all --no-cache --dry-run": "--no-cache api worker ui",
+    "scripts/warm-cache.sh --for prod --dry-run": "buildx bake",
+    "scripts/refresh-cache.sh clean build --older-than 7d --dry-run": "",
+    "scripts/test-docker-build.sh --dry-run": "build --json",
+    "scripts/benchmark-builds.sh --runs 3 --dry-run": "build --json",
+    "scripts/docker_workflow_test.sh --dry-run": "prod --json",
+    "make build ARGS='api --dry-run'": "buildx bake",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shell scripts")
+@pytest.mark.parametrize("line", TYPED)
+def test_the_scripts_are_there_and_work(shop: Clone, line: str) -> None:
+    words = shlex.split(line)
+    if words[0] == "make" and shutil.which("make") is None:
+        pytest.skip("no make here")
+    ran = shop.run(*words, timeout=120).ok()
+    assert TYPED[line] in ran.stdout
 
 
 @whole

@@ -137,6 +137,16 @@ def test_what_its_readme_says_of_its_ci_is_so(shop: Made) -> None:
     assert '"$python" scripts/bootstrap.py test' in (shop.root / ".ci/run").read_text()
 
 
+def test_what_makes_its_builds_fast_is_told_with_the_commands_for_it(shop: Made) -> None:
+    text = (shop.root / "docker/BUILD_OPTIMIZATION.md").read_text(encoding="utf-8")
+    readme = (shop.root / "README.md").read_text(encoding="utf-8")
+    assert "docs/" not in text
+    assert "\n## Every day\n" in readme  # where it leads
+    named = set(re.findall(r"`(invoke [\w-]+)`", text))
+    assert len(named) > 3
+    assert {command for command in named if command not in readme} == set()
+
+
 def test_the_toolkit_is_in_it_and_is_this_one(template: Path, shop: Made) -> None:
     with zipfile.ZipFile(shop.root / WHEEL) as wheel:
         names = wheel.namelist()
