@@ -158,7 +158,6 @@ def fresh(own_docker: Docker) -> Iterator[tuple[Clone, Ran]]:
 @whole
 def test_the_first_command_brings_a_page_up(shop: Clone, fresh: tuple[Clone, Ran]) -> None:
     project, made = fresh
-    assert made.seconds <= NEW_S
     shop.invoke("build", "--dev").ok()  # another project of this machine's
     ran = project.bootstrap("dev", "--detach", "--json").ok()
     url = ran.document["urls"]["ui"]
@@ -169,7 +168,10 @@ def test_the_first_command_brings_a_page_up(shop: Clone, fresh: tuple[Clone, Ran
         assert json.load(answer)["total"] == 0
     [build] = project.invoke("history", "--json").ok().document["builds"]
     assert build["cached_steps"] == build["steps"] > 0
-    assert ran.seconds <= PAGE_S
+    # On a machine that does nothing else.
+    times = {"new": made.seconds, "dev": ran.seconds}
+    assert times["new"] <= NEW_S, times
+    assert times["dev"] <= PAGE_S, times
 
 
 @whole
