@@ -23,6 +23,8 @@ import platformdirs
 import pytest
 
 from e2e.support import REPOSITORY, Clone, Docker, Ran, clean_environment
+from rebake.checks.plan import Tree
+from rebake.checks.plan_tests import parts_of_e2e
 
 FOLDER = platformdirs.user_cache_path("rebake") / "e2e-new"
 NEW_S = 3
@@ -85,6 +87,13 @@ def test_its_toolkit_is_the_one_that_it_carries(shop: Clone) -> None:
     assert [
         text for text in texts if str(REPOSITORY) in text or str(FOLDER / "rebake") in text
     ] == []
+
+
+def test_its_own_tests_can_be_run_as_its_session_runs_them(shop: Clone) -> None:
+    [part] = parts_of_e2e(Tree(files=("tests/e2e/test_images.py",)))
+    words = (*part.argv[1:], "--collect-only")
+    found = shop.run(str(shop.program("python")), *words, timeout=60).ok()
+    assert "test_every_service_has_an_image_of_these_sources" in found.stdout
 
 
 # Each script, and make, as it is typed; and what stands in the commands of its dry run.
