@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+
 from rebake.cache.assemble import (
     Past,
     image_caches,
