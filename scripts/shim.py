@@ -196,8 +196,29 @@ def flag_of(word: str) -> str:
     return f"-{word.lower()}" if long else word
 
 
+def near_flag(word: str) -> str:
+    """Return the flag of the build script that is nearly this one; empty when none is."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(flag_of(word), FLAGS, n=1, cutoff=0.8)), "")
+
+
+def unknown_flag(word: str) -> str:
+    """Return what is wrong with a flag that no task can be asked for its meaning.
+
+    In one of PowerShell's way, a task would read single letters; of one that is nearly a flag of
+    this script, it would not know that.
+    """
+    near = near_flag(word)
+    return f"no flag named {word}" + (f": did you mean {near}?" if near else "")
+
+
 class Asked:
-    """What the build script was asked for."""
+    """What the build script was asked for.
+
+    Raises:
+        Refused: a flag is none, or two exclude each other.
+    """
 
     def __init__(self, given: Sequence[str]) -> None:
         self.meant: set[str] = set()
@@ -215,6 +236,8 @@ class Asked:
             elif word.partition("=")[0] in SHARED:
                 self.shared.append(word)
                 waiting = self.shared if word == "--progress" else None
+            elif flag_of(word) != word or near_flag(word):
+                raise Refused(unknown_flag(word))
             elif word.startswith("-"):
                 self.rest.append(word)
                 # Of what goes on to a task, these take a value that is no service's name.

@@ -13,6 +13,7 @@ from rebake.checks.plan import Tree, parts_of_lint
 from rebake.checks.plan_tests import parts_of_test
 from rebake.config.load import defaults_text, load
 from rebake.project.ignore import IgnoreMatcher
+from rebake.scan import trivy
 from rebake.tasks import namespace
 from rebake.tasks.face import RebakeTask
 
@@ -55,6 +56,7 @@ FILES = {
     "scripts/test-docker-build.sh": ("scripts/test-docker-build.sh",),
     "scripts/benchmark-builds.sh": ("scripts/benchmark-builds.sh",),
     "scripts/run_tests.ps1": ("scripts/run_tests.ps1",),
+    ".github/workflows/ci.yml": (r"REBAKE_CACHE_REMOTE", r"session: \[lint, test, e2e, scan\]"),
     "Makefile": (r"warm-cache", r"refresh-cache"),
     "Tiltfile": (r"local_resource",),
 }
@@ -78,6 +80,8 @@ FLAGS = {
     "benchmark": ("--check", "--scenarios", "--subjects", "--runs"),
     "workflow-test": ("--json",),
     "doctor": ("--fix", "--check"),
+    "sqlx-prepare": ("--check",),
+    "add-service": ("--remove",),
     "report": (),
     "history": (),
     "why": (),
@@ -158,6 +162,15 @@ def test_the_check_is_part_of_a_session(words: tuple[str, ...]) -> None:
     parts = [part for group in groups for part in parts_of_lint(tree, group)]
     found = [part.argv for part in [*parts, *parts_of_test(tree)]]
     assert any(set(words) <= set(argv) for argv in found), found
+
+
+def test_production_images_are_started_and_scanned_by_a_session(tmp_path: Path) -> None:
+    smoke = parts_of_test(Tree(files=(), compose=("docker/docker-compose.yml",)))
+    assert [part.action for part in smoke] == ["smoke"]  # `--version` is the first thing it asks
+    words = trivy.image(tmp_path / "a.tar", tmp_path, tmp_path / "out", offline=True)
+    assert words[:2] == ["image", "--input"]
+    limit = load(tmp_path, environ={}, user=tmp_path / "none").config.scan.severity
+    assert limit in {"high", "critical"}  # whatever is critical fails
 
 
 @pytest.mark.parametrize("half", ["backend", "ui"])

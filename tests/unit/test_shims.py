@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -15,10 +14,10 @@ import pytest
 from invoke.parser import Parser, ParserContext
 
 from rebake.tasks import namespace
+from script_calls import BUILD, OTHERS, SHIM, load_shim
 from standalone import foreign_imports
 
 ROOT = Path(__file__).parents[2]
-SHIM = ROOT / "scripts" / "shim.py"
 SHELL_SCRIPTS = (
     "docker/build.sh",
     "scripts/warm-cache.sh",
@@ -28,19 +27,11 @@ SHELL_SCRIPTS = (
 )
 POWERSHELL_SCRIPTS = ("docker/build.ps1", "scripts/run_tests.ps1")
 SHELLS = [shell for shell in ("sh", "dash", "bash", "zsh") if shutil.which(shell)]
-CHECK = ["--check", "--subjects", "rebake,naive"]
-CHECKED = ["cold,no-change,code-change,ui-change"]
 
 
 @pytest.fixture(scope="module")
 def shim() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("shim", SHIM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["shim"] = module  # NamedTuple looks its module up
-    spec.loader.exec_module(module)
-    return module
+    return load_shim()
 
 
 def tasks_in(words: list[str]) -> list[str]:
@@ -49,91 +40,6 @@ def tasks_in(words: list[str]) -> list[str]:
         return [f"nox {words[2]}"]
     read = Parser(contexts=namespace.to_contexts(), initial=ParserContext()).parse_argv(words)
     return [context.name for context in read if context.name]
-
-
-# What is typed, what goes to the bootstrap, and the tasks that are read in it.
-BUILD = {
-    "": (["dev"], ["dev"]),
-    "--dev": (["dev"], ["dev"]),
-    "--development": (["dev"], ["dev"]),
-    "--prod": (["prod"], ["prod"]),
-    "--production": (["prod"], ["prod"]),
-    "--rebuild": (["rebuild", "--dev", "dev"], ["rebuild", "dev"]),
-    "--prod --rebuild": (["rebuild", "prod"], ["rebuild", "prod"]),
-    "--no-cache": (["build", "--no-cache", "--dev", "dev"], ["build", "dev"]),
-    "--prod --no-cache": (["build", "--no-cache", "prod"], ["build", "prod"]),
-    "--prod --rebuild --no-cache": (["rebuild", "--no-cache", "prod"], ["rebuild", "prod"]),
-    "all": (["build"], ["build"]),
-    "all --dev": (["build", "--dev"], ["build"]),
-    "all -Parallel": (["build"], ["build"]),
-    "all -NoCache": (["build", "--no-cache"], ["build"]),
-    "all -Parallel -nocache": (["build", "--no-cache"], ["build"]),
-    "all --parallel --no-cache": (["build", "--no-cache"], ["build"]),
-    "all --rebuild": (["rebuild"], ["rebuild"]),
-    "api": (["build", "api"], ["build"]),
-    "api ui --json": (["build", "api", "ui", "--json"], ["build"]),
-    "api --rebuild": (["rebuild", "api"], ["rebuild"]),
-    "up": (["prod"], ["prod"]),
-    "up --dev": (["dev", "--detach"], ["dev"]),
-    "up -Prod": (["prod"], ["prod"]),
-    "up --dev --detach": (["dev", "--detach"], ["dev"]),
-    "clean": (["refresh-cache", "clean", "build", "--older-than", "7d"], ["refresh-cache"]),
-    "clean --yes": (
-        ["refresh-cache", "clean", "build", "--older-than", "7d", "--yes"],
-        ["refresh-cache"],
-    ),
-    "clean --older-than 30d": (
-        ["refresh-cache", "clean", "build", "--older-than", "30d"],
-        ["refresh-cache"],
-    ),
-    "clean --older-than=30d": (
-        ["refresh-cache", "clean", "build", "--older-than=30d"],
-        ["refresh-cache"],
-    ),
-    "prune": (["refresh-cache", "prune"], ["refresh-cache"]),
-    "prune --max-size 5GB --dry-run": (
-        ["refresh-cache", "prune", "--max-size", "5GB", "--dry-run"],
-        ["refresh-cache"],
-    ),
-    # What holds for one of the tasks only must not make the other one run for real.
-    "--prod --rebuild --dry-run --progress plain": (
-        ["rebuild", "--dry-run", "--progress", "plain", "prod", "--dry-run", "--progress", "plain"],
-        ["rebuild", "prod"],
-    ),
-    "--prod --json": (["prod", "--json"], ["prod"]),
-    "--dev --rebuild --native": (["rebuild", "--dev", "dev", "--native"], ["rebuild", "dev"]),
-}
-OTHERS = {
-    ("scripts/warm-cache.sh", ""): (["warm-cache"], "warm-cache"),
-    ("scripts/warm-cache.sh", "--for ci"): (["warm-cache", "--for", "ci"], "warm-cache"),
-    **{
-        ("scripts/refresh-cache.sh", words): (["refresh-cache", *words.split()], "refresh-cache")
-        for words in (
-            *("", "show", "clean build", "clean images", "clean all", "refresh"),
-            *("clean volumes --yes", "prune --older-than 7d"),
-        )
-    },
-    ("scripts/test-docker-build.sh", ""): (
-        ["benchmark", *CHECK, "--scenarios", *CHECKED],
-        "benchmark",
-    ),
-    ("scripts/test-docker-build.sh", "--scenarios cold --runs 1"): (
-        ["benchmark", *CHECK, "--scenarios", "cold", "--runs", "1"],
-        "benchmark",
-    ),
-    ("scripts/benchmark-builds.sh", ""): (["benchmark"], "benchmark"),
-    ("scripts/benchmark-builds.sh", "--runs 3"): (["benchmark", "--runs", "3"], "benchmark"),
-    ("scripts/run_tests.ps1", ""): (["nox", "-s", "test"], "nox test"),
-    # PowerShell keeps the first `--` for itself.
-    ("scripts/run_tests.ps1", "-k ports"): (
-        ["nox", "-s", "test", "--", "-k", "ports"],
-        "nox test",
-    ),
-    ("scripts/run_tests.ps1", "-- -k ports"): (
-        ["nox", "-s", "test", "--", "-k", "ports"],
-        "nox test",
-    ),
-}
 
 
 @pytest.mark.parametrize("script", ["docker/build.sh", "docker/build.ps1"])
@@ -172,6 +78,9 @@ def test_every_flag_and_word_is_tried(shim: ModuleType) -> None:
         ("clean --no-cache", "clean builds nothing"),
         ("prune --dev", "prune builds nothing"),
         ("--rebuild --json", "these are two: rebuild, dev"),
+        ("all -Paralel", "no flag named -Paralel: did you mean --parallel?"),
+        ("api -Fast", "no flag named -Fast"),
+        ("--prod --rebiuld", "no flag named --rebiuld: did you mean --rebuild?"),
     ],
 )
 def test_words_that_do_not_go_together_start_nothing(
@@ -183,6 +92,19 @@ def test_words_that_do_not_go_together_start_nothing(
     assert told.err.startswith("error: ")
     assert says in told.err
     assert " next: docker/build.sh --help\n" in told.err
+
+
+def test_no_flag_of_a_task_is_taken_for_a_slip_of_the_scripts_own(shim: ModuleType) -> None:
+    flags = {
+        f"--{prefix}{name}"
+        for task in ("dev", "prod", "build", "rebuild", "refresh-cache")
+        for argument in namespace.tasks[task].get_arguments()
+        for name in argument.names
+        for prefix in ("", "no-")
+    }
+    assert {"--detach", "--native", "--older-than", "--json"} <= flags
+    own = set(shim.FLAGS) | {"--no-no-cache"}
+    assert {flag for flag in flags - own if shim.near_flag(flag)} == set()
 
 
 def test_a_script_that_nobody_knows(shim: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

@@ -168,7 +168,7 @@ def image_caches(
         containers: all of them.
     """
     uses = {use.ref: use for use in past.images}
-    held = {c.image for c in containers if c.running or owner.stack(c.project) is None}
+    holders = [c for c in containers if c.running or owner.stack(c.project) is None]
     counted: set[tuple[str, ...]] = set()
     caches = []
     for image, names in sorted(ours, key=lambda pair: sorted(pair[1])):
@@ -180,12 +180,13 @@ def image_caches(
                 if chain not in shared and chain not in counted:
                     counted.add(chain)
                     size += layer.bytes
+        held = [c.image_ref for c in holders if c.image == image.id]
         for number, ref in enumerate(names):
             use = uses.get(ref)
+            # Another project can have the very same image under a name of its own.
+            in_use = any(name == ref or name not in image.tags for name in held)
             last = max(use.last_at if use else 0.0, image.created_at)
-            piece = Piece(
-                ref, 0 if number else size, last, image.id in held, needed=ref in owner.refs
-            )
+            piece = Piece(ref, 0 if number else size, last, in_use, needed=ref in owner.refs)
             cost = use.export_s if use else None
             caches.append(NamedCache(_image_name(ref, use, owner), "image", (piece,), cost))
     return caches

@@ -16,7 +16,7 @@ CACHE_VOLUMES: Mapping[str, str] = {
 _MANAGERS = frozenset({"bun", "npm"})
 _MOUNTS: Mapping[str, str] = {
     "cargo": "cargo registry",
-    "cargo-tools": "cargo tools",
+    "cargo-tools": "cargo tools",  # of Dockerfiles that compiled systemfd on a mount of their own
     "sccache": "compiler cache",
     "bun": "bun store",
     "npm": "npm store",

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rebake.errors import Interrupted, ProgramMissing, TemplateRefused, UsageError, did_you_mean
@@ -18,6 +18,7 @@ _SUFFIX = ".jinja"
 _PLAIN_ENVOPS = frozenset({"keep_trailing_newline", "undefined"})
 _CHANGES_PATHS = ("subdirectory", "preserve_symlinks", "answers_file")
 _QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
+_YES_OR_NO = frozenset({"yes", "no", "y", "n", "true", "false", "t", "f", "on", "off"})
 _HEAD = "# What this project was made from; `rebake update` reads and writes it.\n"
 
 
@@ -88,15 +89,32 @@ def render(
 
 
 def checked(template: Template, answers: Mapping[str, object]) -> None:
-    """Refuse answers to questions that the template does not ask.
+    """Refuse answers that the template does not ask for, or that are none of the possible ones.
 
     Raises:
-        UsageError: there is one; with the nearest question.
+        UsageError: there is one; with the nearest question or answer.
     """
     known = asked(template)
-    for name in answers:
+    for name, answer in answers.items():
         if name not in known:
             raise UsageError(f"the template asks for no {name!r}", did_you_mean(name, known))
+        _check_answer(name, answer, known[name])
+
+
+def _check_answer(name: str, answer: object, question: object) -> None:
+    """Refuse what copier would tell in its own words, or make a no of, such as "perhaps"."""
+    if not isinstance(question, dict) or question.get("multiselect"):
+        return
+    listed = question.get("choices")
+    values = listed.values() if isinstance(listed, dict) else listed
+    if question.get("type") == "bool":
+        if not isinstance(answer, bool) and str(answer).lower() not in _YES_OR_NO:
+            raise UsageError(f"{name} is yes or no, not {answer!r}", f"--data {name}=yes")
+    elif isinstance(values, Iterable) and not isinstance(values, str):
+        possible = [value for value in values if isinstance(value, str) and "{" not in value]
+        if len(possible) == len(list(values)) and answer not in possible:
+            hint = did_you_mean(str(answer), possible)
+            raise UsageError(f"{answer!r} is no answer to {name}", hint)
 
 
 def read_answers(folder: Path) -> dict[str, object]:

@@ -97,6 +97,12 @@ def choose(
     return chosen
 
 
+def lost(chosen: Mapping[str, int], address: str, ours: Mapping[str, int]) -> tuple[str, ...]:
+    """The services whose chosen port somebody else has taken since; `ours` our containers hold."""
+    held = set(ours.values())
+    return tuple(n for n, port in chosen.items() if port not in held and not is_free(address, port))
+
+
 def require(
     wanted: Mapping[str, int],
     address: str,

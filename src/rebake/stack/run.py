@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import Interrupted, RebakeError, ServiceUnhealthy, TimedOut
-from rebake.process import Command, run, start
+from rebake.process import Command, Outcome, run, start
 from rebake.process_signals import terminate_as_interrupt
 from rebake.results import ServiceState
 from rebake.stack.plan import (
@@ -28,9 +28,11 @@ from rebake.stack.plan import (
 Say = Callable[[str], None]
 OnLog = Callable[[str], None]
 OnWait = Callable[[float, tuple[str, ...], str], None]
+Elsewhere = Callable[[StackPlan], StackPlan | None]
 
 # What docker/tools/dev-service prints when the sources do not compile: its only way to tell.
 BROKEN_BUILD = "dev-service: the build failed"
+_MORE_TRIES = 4
 _POLL_S = 0.3
 _STOP_S = 2  # of services that nobody has used yet
 _WORD_EVERY_S = 10.0
@@ -38,7 +40,12 @@ _LOG_TAIL = 30
 
 
 def up(
-    plan: StackPlan, endpoint: Endpoint, *, on_log: OnLog, on_wait: OnWait = lambda *_: None
+    plan: StackPlan,
+    endpoint: Endpoint,
+    *,
+    on_log: OnLog,
+    on_wait: OnWait = lambda *_: None,
+    elsewhere: Elsewhere = lambda _: None,
 ) -> tuple[ServiceState, ...]:
     """Start a stack and wait until every service is ready.
 
@@ -47,14 +54,21 @@ def up(
         endpoint: the engine.
         on_log: told each line that the services print meanwhile, from another thread.
         on_wait: told every 10 s how long it took so far, who is waited for, and the last line.
+        elsewhere: asked for another plan when Compose could not start this one; None: give up.
 
     Raises:
         CommandFailed: Compose could not start it.
         ServiceUnhealthy: a service ended, is unhealthy, or does not compile.
         TimedOut: not all were ready in time.
     """
-    write_override(plan)
-    run(compose(endpoint, plan, up_words(plan))).check(
+    outcome = _start(plan, endpoint)
+    for _ in range(_MORE_TRIES):
+        other = None if outcome.ok else elsewhere(plan)
+        if other is None:
+            break
+        plan = other
+        outcome = _start(plan, endpoint)
+    outcome.check(
         "invoke logs shows what the services printed; invoke down removes what was started"
     )
     broken: list[str] = []
@@ -85,6 +99,11 @@ def up(
         return _wait(plan, endpoint, broken, wait)
     finally:
         follower.stop()
+
+
+def _start(plan: StackPlan, endpoint: Endpoint) -> Outcome:
+    write_override(plan)
+    return run(compose(endpoint, plan, up_words(plan)))
 
 
 @contextlib.contextmanager

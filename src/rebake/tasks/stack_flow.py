@@ -39,7 +39,7 @@ def run_stack(
         MissingSecrets: a declared secret is not there; nothing was started.
         NotVerified: an image is not the one that was signed; nothing was started.
     """
-    from rebake.stack import memory
+    from rebake.stack import memory, ports
     from rebake.stack.run import seed, undone_by_interrupt, up
     from rebake.tasks import overlay, wiring
 
@@ -64,6 +64,18 @@ def run_stack(
         plan = overlay.laid_over(session, plan, given, require_signed=require_signed)
         session.say(f"starting {', '.join(plan.services)}")
         endpoint = session.detected.endpoint
+
+        def elsewhere(failed: StackPlan) -> StackPlan | None:
+            """Plan anew where another stack took a port between the choice and the start."""
+            nonlocal plan, mark
+            held = held_ports(session, mode)
+            if mode != "dev" or not ports.lost(failed.ports, failed.address, held):
+                return None
+            plan = plan_stack(session, mode, None)
+            mark = stack_mark(session, plan, given)
+            plan = overlay.laid_over(session, plan, given, require_signed=require_signed)
+            return plan
+
         there = wiring.stack_exists(session, plan.name, volumes=False)
         with nullcontext() if there else undone_by_interrupt(plan, endpoint, session.say):
             states = up(
@@ -73,6 +85,7 @@ def run_stack(
                 on_wait=lambda seconds, names, line: session.say(
                     f"  {seconds:.0f} s, waiting for {', '.join(names)}: {line.strip()[:100]}"
                 ),
+                elsewhere=elsewhere,
             )
         overlay.forget_old(session, mode, given)
     memory.remember(

@@ -104,7 +104,7 @@ def test_an_empty_folder_is_taken_and_another_is_refused(desk: Desk) -> None:
     ("words", "says"),
     [
         (["shop", "--data", "nmae=x"], "did you mean name?"),
-        (["shop", "--data", "ci=gitlab"], "ci"),
+        (["shop", "--data", "ci=gitlab"], "'gitlab' is no answer to ci|did you mean github?"),
         (["shop", "--data", "name"], "is no QUESTION=VALUE"),
         (["shop", "--answers", "absent.yml"], "no such file"),
         (["shop", "--revision", "absent"], "absent is not in it"),

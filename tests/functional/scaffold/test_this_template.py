@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tomllib
@@ -13,14 +14,16 @@ import yaml
 from pathspec import GitIgnoreSpec
 
 from rebake import __version__
+from rebake.errors import RebakeError
 from rebake.project.project import open_project
 from rebake.scaffold import new as making
 from rebake.scaffold import render as rendering
 from rebake.scaffold.new import Made, Wish, make
+from rebake.scaffold.render import checked
 from rebake.scaffold.template import fetch, walk
 from rebake.scaffold.update import Wish as UpdateWish
 from rebake.scaffold.update import update
-from scaffold_desk import commit, git
+from scaffold_desk import Desk, commit, git
 
 ROOT = Path(__file__).parents[3]
 WHEEL = f"vendor/rebake-{__version__}-py3-none-any.whl"
@@ -125,6 +128,26 @@ def test_its_words_are_about_itself(shop: Made) -> None:
             assert [link for link in links if not (here / link).exists()] == [], name
 
 
+def test_what_its_readme_says_of_its_ci_is_so(shop: Made) -> None:
+    workflow = yaml.safe_load((shop.root / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    [job] = workflow["jobs"].values()
+    readme = (shop.root / "README.md").read_text(encoding="utf-8")
+    [said] = re.findall(r"ci\.yml` runs Nox's sessions (.+) on", readme)
+    assert re.findall(r"`(\w+)`", said) == job["strategy"]["matrix"]["session"]
+    assert "nox -s" in job["steps"][-1]["run"]
+    assert '"$python" scripts/bootstrap.py test' in (shop.root / ".ci/run").read_text()
+
+
+def test_what_makes_its_builds_fast_is_told_with_the_commands_for_it(shop: Made) -> None:
+    text = (shop.root / "docker/BUILD_OPTIMIZATION.md").read_text(encoding="utf-8")
+    readme = (shop.root / "README.md").read_text(encoding="utf-8")
+    assert "docs/" not in text
+    assert "\n## Every day\n" in readme  # where it leads
+    named = set(re.findall(r"`(invoke [\w-]+)`", text))
+    assert len(named) > 3
+    assert {command for command in named if command not in readme} == set()
+
+
 def test_the_toolkit_is_in_it_and_is_this_one(template: Path, shop: Made) -> None:
     with zipfile.ZipFile(shop.root / WHEEL) as wheel:
         names = wheel.namelist()
@@ -222,7 +245,48 @@ def test_the_apache_licence(template: Path, tmp_path: Path) -> None:
     assert not (root / ".github").exists()
 
 
-def test_ten_edits_survive_the_next_version(template: Path, shop: Made, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("no_wheel")
+def test_answers_are_text_and_are_not_carried_out(template: Path, tmp_path: Path) -> None:
+    holder = "{{ 7 * 7 }} {% include '/etc/passwd' %} $(touch x) `touch y` \"'; touch z #"
+    root = made(template, tmp_path, holder=holder)
+    assert f"Copyright (c) 2026 {holder}\n" in (root / "LICENSE").read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other"]
+    open_project(root)
+
+
+@pytest.mark.usefixtures("no_wheel")
+def test_an_answer_of_two_lines_is_refused_and_nothing_is_written(
+    template: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RebakeError, match="holder") as refusal:
+        made(template, tmp_path, holder="me\n[project]")
+    assert refusal.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_is_none_is_refused(template: Path, tmp_path: Path) -> None:
+    found = fetch(str(template), "HEAD", tmp_path)
+    for question, answer, says in (
+        ("services", "api; touch x", "'api; touch x' is no answer to services"),
+        ("services", "worker", "'worker' is no answer to services"),
+        ("ui_manager", "--flag", "'--flag' is no answer to ui_manager"),
+        ("ci", "../github", "'../github' is no answer to ci"),
+        ("licence", "GPL", "'GPL' is no answer to licence"),
+        ("makefile", "perhaps", "makefile is yes or no, not 'perhaps'"),
+        ("maekfile", "yes", "the template asks for no 'maekfile'"),
+    ):
+        with pytest.raises(RebakeError, match=re.escape(says)):
+            checked(found, {question: answer})
+    checked(found, {"services": "api", "ci": "none", "makefile": "no", "tiltfile": True})
+
+
+def test_ten_edits_survive_the_next_version(
+    template: Path,
+    shop: Made,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     after = tmp_path / "template"
     shutil.copytree(template, after)
     root = tmp_path / "shop"
@@ -260,9 +324,22 @@ def test_ten_edits_survive_the_next_version(template: Path, shop: Made, tmp_path
     (after / "docker" / "news.txt").write_text("news\n")
     head = commit(after)
 
-    done = update(UpdateWish(root, source=str(after)), quiet)
-    assert done.after == head
-    assert done.conflicts == ("backend/Dockerfile: changed here and in the template",)
+    desk = Desk(tmp_path, None, monkeypatch, capsys)
+    line = ("update", "--source", str(after))
+    code, diff, err = desk.run(*line, "--dry-run", cwd=root)
+    assert (code, err.count("error: "), "1 file needs a decision" in err) == (1, 1, True)
+    added = {line[1:].strip() for line in diff.splitlines() if line.startswith("+")}
+    assert {"## More", 'options: { max-size: 20m, max-file: "3" }', "news"} <= added
+    assert [line for line in added if line.startswith("<<<<<<< ")] != []
+    assert git(root, "status", "--porcelain") == ""
+
+    code, out, err = desk.run(*line, "--json", cwd=root)
+    assert (code, err.count("error: "), "1 file needs a decision" in err) == (1, 1, True)
+    done = json.loads(out)
+    assert (done["before"], done["after"]) == (git(template, "rev-parse", "HEAD"), head)
+    assert done["conflicts"] == ["backend/Dockerfile: changed here and in the template"]
+    assert done["changes"]["docker/news.txt"] == "new"
+    assert set(done["changes"].values()) == {"new", "changed"}
     for name, (_, now) in mine.items():
         assert now in (root / name).read_text(encoding="utf-8"), name
     for name, (_, now) in theirs.items():
@@ -273,7 +350,7 @@ def test_ten_edits_survive_the_next_version(template: Path, shop: Made, tmp_path
     assert "<<<<<<< " in (root / "backend" / "Dockerfile").read_text(encoding="utf-8")
     with zipfile.ZipFile(root / WHEEL) as wheel:
         assert b"News." in wheel.read("rebake/__init__.py")
-    assert any("another toolkit" in note for note in done.notes)
+    assert any("another toolkit" in note for note in done["notes"])
     commit(root)
     again = update(UpdateWish(root, source=str(after)), quiet)
     assert (again.before, again.after, again.changes) == (head, head, ())
@@ -281,4 +358,3 @@ def test_ten_edits_survive_the_next_version(template: Path, shop: Made, tmp_path
     commit(root)
     update(UpdateWish(root, source=str(after)), quiet)
     assert (root / WHEEL).is_file()
-    assert {change.kind for change in done.changes} == {"A", "M"}

@@ -113,6 +113,31 @@ def test_it_waits_until_all_are_ready(fake: Fake) -> None:
     assert "api-1  | Compiling" in lines
 
 
+def test_a_port_that_somebody_took_meanwhile_is_exchanged(fake: Fake) -> None:
+    fake.say(up=1)
+    failed: list[StackPlan] = []
+
+    def elsewhere(one: StackPlan) -> StackPlan:
+        failed.append(one)
+        if len(failed) == 2:
+            fake.say(up=0)
+        return replace(one, ports={"api": 20 + len(failed), "ui": 1})
+
+    states = up(plan(), fake.endpoint, on_log=lambda _: None, elsewhere=elsewhere)
+    assert [one.ports["api"] for one in failed] == [2, 21]
+    assert states[0].url == "http://127.0.0.1:22"
+    assert sum("up" in call for call in fake.calls) == 3
+
+
+def test_what_can_not_be_started_is_not_tried_for_ever(fake: Fake) -> None:
+    fake.say(up=1)
+    for answer, calls in ((None, 1), (plan(), 5)):
+        (fake.folder / "calls").write_text("")
+        with pytest.raises(CommandFailed):
+            up(plan(), fake.endpoint, on_log=lambda _: None, elsewhere=lambda _, a=answer: a)
+        assert sum("up" in call for call in fake.calls) == calls
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_takes_down_what_was_started(fake: Fake, number: signal.Signals) -> None:
     starting = {"api": ("running", "starting"), "ui": ("running", "")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rebake.cache.assemble import (
     Past,
     image_caches,
@@ -229,6 +231,16 @@ def test_an_image_is_in_use_when_a_container_runs_or_is_somebody_else_s() -> Non
             layers={}, shared=frozenset(), containers=[one],
         )  # fmt: skip
         assert cache.in_use is busy, one
+
+
+def test_another_projects_container_holds_its_own_name_of_an_image_and_not_ours() -> None:
+    shared = replace(image("a", "shop-w-dev-ui:dev"), tags=("shop-w-dev-ui:dev", "x-dev-ui:dev"))
+    for ref, busy in (("x-dev-ui:dev", False), ("shop-w-dev-ui:dev", True), ("gone:dev", True)):
+        (cache,) = image_caches(
+            OWNER, Past(), [(shared, shared.tags[:1])],
+            layers={}, shared=frozenset(), containers=[replace(container("a", "x"), image_ref=ref)],
+        )  # fmt: skip
+        assert cache.in_use is busy, ref
 
 
 def test_an_image_of_a_worktree_that_is_gone_is_not_needed() -> None:

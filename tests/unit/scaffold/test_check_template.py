@@ -83,3 +83,26 @@ def test_a_file_that_is_missing_is_seen(
 ) -> None:
     (project / "Makefile").unlink()
     assert list(script.look_at(project, made[1])) == ["Makefile is missing"]
+
+
+def test_a_folder_becomes_one_project_after_another(
+    script: ModuleType, tmp_path: Path, made: tuple[Path, dict[str, str]]
+) -> None:
+    one, other, root = made[0], tmp_path / "other", tmp_path / "shop"
+    shutil.copytree(one, other)
+    (other / "Makefile").unlink()
+    (other / "rebake.toml").write_text("# another one\n")
+    script.git(other, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qam", "x")
+    root.mkdir()
+    script.git(root, "init", "--quiet", "--template=")
+    script.become(root, one)
+    (root / "ui" / "node_modules").mkdir()
+    assert (root / "Makefile").is_file()
+    kept = root / "backend" / "crates" / "api" / "src" / "main.rs"
+    before = kept.stat().st_mtime_ns
+    script.become(root, other)
+    assert not (root / "Makefile").exists()
+    assert (root / "rebake.toml").read_text() == "# another one\n"
+    assert not (root / "ui" / "node_modules").exists()
+    assert kept.stat().st_mtime_ns == before  # cargo compiles what differs, and nothing else
+    assert script.git(root, "status", "--porcelain") == ""

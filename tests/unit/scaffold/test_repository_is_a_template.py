@@ -7,6 +7,8 @@ from pathlib import Path
 import yaml
 
 from rebake import __version__
+from rebake.checks.plan import Tree
+from rebake.checks.plan_tests import parts_of_e2e, parts_of_test
 
 ROOT = Path(__file__).parents[3]
 RENDERED = (ROOT / "pyproject.toml.jinja").read_text(encoding="utf-8")
@@ -22,6 +24,13 @@ def test_a_project_checks_with_the_tools_that_the_toolkit_checks_with() -> None:
     wanted = set(re.findall(r'^  "([^"]+)"', RENDERED, re.MULTILINE))
     assert wanted <= set(extras["dev"])
     assert set(extras["template"]) <= set(extras["dev"])
+
+
+def test_a_project_has_what_its_sessions_run_pytest_with() -> None:
+    tree = Tree(files=("tests/e2e/test_images.py", "tests/unit/test_mine.py"))
+    parts = [*parts_of_test(tree), *parts_of_e2e(tree)]
+    assert [part.name for part in parts if "-n" in part.argv] == ["toolkit tests", "end to end"]
+    assert '"pytest-xdist>=' in RENDERED
 
 
 def test_each_rendered_file_has_what_it_renders() -> None:

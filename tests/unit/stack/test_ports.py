@@ -90,6 +90,14 @@ def test_no_port_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
         ports.choose({"api": 5174}, LOCAL)
 
 
+def test_a_port_that_was_taken_since_is_lost_unless_it_is_ours(taken: set[int]) -> None:
+    chosen = {"api": 5174, "ui": 5173}
+    assert ports.lost(chosen, "127.0.0.1", {}) == ()
+    taken.add(5173)
+    assert ports.lost(chosen, "127.0.0.1", {}) == ("ui",)
+    assert ports.lost(chosen, "127.0.0.1", {"ui": 5173}) == ()
+
+
 def test_require_names_service_port_owner_and_setting(taken: set[int]) -> None:
     taken |= {8001}
     with pytest.raises(PortInUse) as caught:
