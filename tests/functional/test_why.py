@@ -207,6 +207,23 @@ def test_a_build_that_was_skipped(shop: Shop) -> None:
     assert shop.document()["steps"] == []
 
 
+def test_a_build_that_left_an_image_as_it_was(shop: Shop) -> None:
+    """It is of all services, though one of them alone was baked."""
+    shop.build("build 1/1", services=("api", "worker"))
+    edit(shop)
+    shop.build("build 1/1", services=("api", "worker"), targets=("api",))
+    code, out, _ = shop.run("worker")
+    left = "its image was left as it is: no change reached it"
+    assert (code, out.splitlines()) == (0, ["build 2 of worker: nothing ran", f"  {left}"])
+    code, out, _ = shop.run()
+    assert out.splitlines()[0].startswith("build 2 of api: 1 of 4 steps ran")
+    assert "build 2 of worker: nothing ran" in out.splitlines()
+    found = shop.document("worker")
+    assert (found["skipped"], found["steps"]) == (left, [])
+    shop.build("build 1/1")  # of another service alone
+    assert shop.document("worker")["build"] == 1
+
+
 def test_a_lost_layer_and_who_removed_it(shop: Shop) -> None:
     shop.build("build 1/1")
     edit(shop)

@@ -16,6 +16,7 @@ from rebake.report.steps import WORK, StepName, parse_step_name, plain_stage
 from rebake.results import IN_DOUBT, Mode
 
 _DECIDES = ("Cargo.toml", "Dockerfile", "rust-toolchain.toml")  # which dependencies there are
+LEFT_OUT = "its image was left as it is: no change reached it"
 BACKEND = "backend.path"  # the setting that names the cargo workspace's folder
 
 
@@ -55,6 +56,8 @@ def explain_build(case: Case, service: str) -> ExplainedBuild:
     common = (service, case.build.id, case.number, record.outcome)
     if record.skipped:
         return ExplainedBuild(*common, skipped=record.skipped, seconds=record.seconds)
+    if target not in record.targets:
+        return ExplainedBuild(*common, skipped=LEFT_OUT, seconds=record.seconds)
     graph = graph_of(case.after, target)
     ours = {target} | {key.target for key in graph.nodes}
     known = case.after.evidence.targets

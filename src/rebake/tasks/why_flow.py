@@ -91,17 +91,17 @@ class Library:
         return self._explain(found, ()) if found else ()
 
     def of_service(self, service: str, mode: Mode | None) -> tuple[ExplainedBuild, ...]:
-        """Explain the last build of a service; empty where there is none."""
+        """Explain the last build of a service, or that left it out; empty where there is none."""
         modes: tuple[Mode, ...] = (mode,) if mode else ("prod", "dev")
-        found = [
-            stored
-            for one in modes
-            if (
-                stored := self._history.newest_build(
-                    self._project.cache_id, self._worktree, one, bake_target(service, one)
+        found = []
+        for one in modes:
+            target = bake_target(service, one)
+            for wanted in (target, None):
+                stored = self._history.newest_build(
+                    self._project.cache_id, self._worktree, one, wanted
                 )
-            )
-        ]
+                if stored and (wanted or stored.image(service)):
+                    found.append(stored)
         if not found:
             return ()
         return self._explain(max(found, key=lambda stored: stored.id), (service,))
@@ -116,7 +116,7 @@ class Library:
         there = [
             service
             for service in self._project.config.services
-            if bake_target(service, record.mode) in record.targets
+            if bake_target(service, record.mode) in record.targets or stored.image(service)
         ]
         missing = [service for service in services if service not in there]
         if missing:
