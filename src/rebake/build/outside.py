@@ -278,6 +278,7 @@ class Images:
         ask: Ask,
     ) -> None:
         self._plan, self._files, self._known, self._ask = plan, inputs[RECIPE], known, ask
+        self._recipe: Recipe | None = None
         self._digests: Future[dict[str, str]] = Future()
         self._digests.set_result({})
 
@@ -313,7 +314,9 @@ class Images:
 
     def recipe(self, targets: Mapping[str, BakeTarget]) -> Recipe:
         """What tells what the images are made of; `targets` are all known by now."""
-        return recipe_of(self._plan, self._files, targets, self._known)
+        if self._recipe is None or self._recipe.targets is not targets:
+            self._recipe = recipe_of(self._plan, self._files, targets, self._known)
+        return self._recipe
 
     def base_images(self, settings: Mapping[str, str]) -> dict[str, str]:
         """The digests of those that take part, by reference."""

@@ -78,7 +78,7 @@ class ProgressReader:
         self._context: dict[tuple[str, str], int] = {}
         self._blobs: dict[str, int] = {}
         self._crates: tuple[str, ...] | None = None
-        self._binaries: dict[str, str] = {}
+        self._binaries: dict[str, dict[str, str]] = {}  # by step
 
     def feed(self, line: str) -> None:
         """Take one line of buildx's stderr, with or without its line end."""
@@ -120,7 +120,8 @@ class ProgressReader:
             started_at=zero or None,
             log_tails={v.digest: tuple(v.tail) for v in self._vertices.values() if v.tail},
             crates=self._crates,
-            binaries=self._binaries,
+            # Several steps tell where a build is for several platforms: then none counts.
+            binaries=next(iter(self._binaries.values())) if len(self._binaries) == 1 else {},
         )
 
     # one method for each kind of thing that a line can hold
@@ -223,7 +224,7 @@ class ProgressReader:
             return
         binaries = parse_binaries(text)
         if binaries is not None:
-            self._binaries = binaries
+            self._binaries[vertex.digest] = binaries
             return
         vertex.tail.append(text)
         self._emit(vertex, StepLog(vertex.name, text, seconds))

@@ -300,3 +300,17 @@ def test_a_started_event_comes_before_the_end() -> None:
         vertex(started=T.format(1)), vertex(completed=T.format(2), started=T.format(1))
     )
     assert isinstance(events[0], StepStarted)
+
+
+def test_binaries_are_known_by_what_one_step_tells() -> None:
+    line = "rebake-binaries api={}:10:1.000000000\n"
+    step = {"started": T.format(1)}
+    _, progress = feed(vertex(A, **step), log(line.format(1)), log(line.format(2)))
+    assert progress.binaries == {"api": "2:10:1.000000000"}
+    # A build for two platforms has two: which of them changed, neither tells.
+    _, progress = feed(
+        *(vertex(A, **step), vertex(B, **step)),
+        *(log(line.format(1), A), log(line.format(1), B)),
+    )
+    assert progress.binaries == {}
+    assert feed(vertex(A, **step), log("other\n"))[1].binaries == {}
