@@ -17,7 +17,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from rebake.cli import main
-from rebake.engine import stock
 from rebake.engine.endpoint import Endpoint
 from rebake.history.cache_log import CacheLog, OwnedLayer, RanStep
 from rebake.history.evidence import Removal
@@ -225,7 +224,6 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Iterator[Bench]:
-    monkeypatch.setattr(stock, "_digests_of", {})  # here, the ids of images are not their content's
     one = Bench(tmp_path, monkeypatch, capsys)
     yield one
     one.server.shutdown()
@@ -252,6 +250,18 @@ def test_show_lists_what_is_ours_and_nothing_else(bench: Bench) -> None:
     assert document["caches"][0]["last_used"] == "2026-11-26T01:00:00Z"
     assert (document["caches"][0]["in_use"], document["caches"][3]["cost_s"]) == (False, 2.0)
     assert bench.engine.changes == []
+
+
+def test_the_layers_of_an_image_are_asked_for_once(bench: Bench) -> None:
+    bench.fill()
+    first = bench.run("show", "--json").document
+    bench.engine.image("sha256:y", "somebody/new:prod", ("base", 900), ("api", 30))
+    bench.engine.asked.clear()
+    second = bench.run("show", "--json").document
+    asked = {line for line in bench.engine.asked if re.search(r"/sha256:.*/json", line)}
+    assert asked == {"GET /images/sha256:a/json", "GET /images/sha256:y/json"}
+    sizes = [{c["name"]: c["bytes"] for c in d["caches"]} for d in (first, second)]
+    assert [one["api image (prod)"] for one in sizes] == [30, 0]  # now somebody else has it too
 
 
 def test_show_is_a_table_for_people(bench: Bench) -> None:

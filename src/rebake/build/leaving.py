@@ -83,13 +83,14 @@ class Leaving:
             targets: the bake targets.
             told: what the binaries are known by that this build made.
         """
+        again = self._parts.linked_again(self._lasts, told)
         recipe, folder = self._outside.recipe(targets), self._plan.folders["backend"]
         if not folder.is_relative_to(self._plan.root):
-            return {}
+            return again
         backend = folder.relative_to(self._plan.root).as_posix()
         holds = {i.service: held(recipe, i.target, backend) for i in self._plan.images}
         known_by = dict.fromkeys(holds, told)
         for service in self.left:
             known_by[service] = binaries_of(service, self._lasts[service])
             holds[service] = frozenset(known_by[service])
-        return self._parts.settings(holds, known_by)
+        return again | self._parts.settings(holds, known_by)

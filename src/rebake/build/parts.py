@@ -7,6 +7,9 @@ a promise until then: where the step tells anything else, or did not run, all im
 
 What an image holds is known from its last build: which binaries (`binaries`), and what each was
 known by to the step that made it.
+
+Some binaries are linked at every edit, whatever it was: those of a `main` that tells the id of all
+sources. A build that sees this writes it down, and the next one promises nothing for such an image.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from rebake.history.records import FileDigest, ImageRecord, StoredBuild
 
 _HOLDS = "binaries of: "
 _PART = "part of: "
+_AGAIN = "linked without a change: "
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Parts:
                 continue
             if skip.same_key(image.service, self._keys[image.service], last):
                 found[image.service] = Left(old)
+            elif _AGAIN + image.service in last.record.settings:
+                continue
             elif binaries := self._as_before(image, last):
                 found[image.service] = Left(old, binaries)
         return self._sound(found)
@@ -135,6 +141,27 @@ class Parts:
                 told = {name: known[name] for name in sorted(names)}
                 found[_HOLDS + image.service] = json.dumps(told)
                 found[_PART + image.service] = key
+        return found
+
+    def linked_again(
+        self, lasts: Mapping[str, StoredBuild | None], told: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Which images' binaries were linked though no change reached them, for the record.
+
+        Args:
+            lasts: as `left` is given them.
+            told: what the compiling step of this build says that its binaries are known by.
+        """
+        found = {}
+        for image in self.plan.images:
+            if (last := lasts[image.service]) is None:
+                continue
+            before = self._as_before(image, last) if self.possible else {}
+            again = _AGAIN + image.service in last.record.settings  # holds until seen otherwise
+            if before and before.keys() <= told.keys():
+                again = any(told[name] != by for name, by in before.items())
+            if again:
+                found[_AGAIN + image.service] = "yes"
         return found
 
     def _as_before(self, image: PlannedImage, last: StoredBuild) -> dict[str, str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from rebake.engine import api, image_size
+from rebake.engine import api
 from rebake.engine.build_cache import moment
 from rebake.engine.client import LABEL_PROJECT
 from rebake.engine.endpoint import Endpoint
@@ -22,8 +22,6 @@ from rebake.engine.image_layers import image_layers
 from rebake.history.records import LayerRecord
 
 LABEL_VOLUME = "com.docker.compose.volume"
-_VERSION = "v1.48"  # of engine 28.0, the first that tells unpacked sizes
-_BAD_REQUEST = 400
 _REMOVE_TIMEOUT_S = 120.0
 _TIMEOUT_S = 60.0  # a busy engine may take long, and nobody builds meanwhile
 _THREADS = 8
@@ -36,14 +34,12 @@ class StoredImage:
     Attributes:
         id: the engine's id of it.
         digests: the digests by which registries and the history know it.
-        bytes: its unpacked size, layers that others share included.
         created_at: seconds since 1970.
     """
 
     id: str
     tags: tuple[str, ...]
     digests: frozenset[str]
-    bytes: int
     created_at: float
 
 
@@ -90,11 +86,7 @@ class Stock:
 
 def images(endpoint: Endpoint) -> tuple[StoredImage, ...] | None:
     """Return all images; None where the engine can't be asked."""
-    query = {"manifests": "1"}
-    path = "/images/json"
-    answer = api.ask(endpoint.docker_host, path, query, version=_VERSION, timeout_s=_TIMEOUT_S)
-    if answer is not None and answer.status == _BAD_REQUEST:
-        answer = api.ask(endpoint.docker_host, path, timeout_s=_TIMEOUT_S)
+    answer = api.ask(endpoint.docker_host, "/images/json", timeout_s=_TIMEOUT_S)
     return parse_images(answer.document) if answer is not None and answer.ok else None
 
 
@@ -108,7 +100,6 @@ def parse_images(document: Any) -> tuple[StoredImage, ...]:  # noqa: ANN401 - as
                 {str(entry.get("Id") or "")}
                 | {str(d).partition("@")[2] for d in entry.get("RepoDigests") or ()}
             ),
-            bytes=image_size.parse(entry) or int(entry.get("Size") or 0),
             created_at=float(entry.get("Created") or 0),
         )
         for entry in document or ()
@@ -189,12 +180,15 @@ def layers_of(endpoint: Endpoint, refs: Iterable[str]) -> dict[str, tuple[LayerR
         )
 
 
-def chains_of(endpoint: Endpoint, ids: Iterable[str]) -> frozenset[tuple[str, ...]]:
-    """Return every chain of layers (from the lowest up) that images stand on; asked all at once."""
+def digests_of(endpoint: Endpoint, ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the digests of the layers that images stand on, by id; asked all at once.
+
+    Those of which the engine tells none are left out. An image's layers never change.
+    """
     names = list(ids)
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        found = pool.map(lambda name: _digests(endpoint, name), names)
-    return frozenset(chain for digests in found for chain in chains(digests))
+        found = zip(names, pool.map(lambda name: _digests(endpoint, name), names), strict=True)
+        return {name: digests for name, digests in found if digests}
 
 
 def chains(digests: Sequence[str]) -> list[tuple[str, ...]]:
@@ -222,16 +216,7 @@ def _delete(endpoint: Endpoint, path: str) -> bool:
     return answer is not None and answer.ok
 
 
-_digests_of: dict[str, tuple[str, ...]] = {}  # by id: an image's layers never change
-
-
 def _digests(endpoint: Endpoint, ref: str) -> tuple[str, ...]:
-    if ref not in _digests_of and (found := _ask_digests(endpoint, ref)):
-        _digests_of[ref] = found
-    return _digests_of.get(ref, ())
-
-
-def _ask_digests(endpoint: Endpoint, ref: str) -> tuple[str, ...]:
     answer = api.ask(endpoint.docker_host, f"/images/{quote(ref, safe='')}/json")
     with contextlib.suppress(TypeError, KeyError, AttributeError):
         if answer is not None and answer.ok:

@@ -4,7 +4,7 @@ The engine keeps layers without a name and without an owner. Here stands which s
 project's builds ran, and when, to the microsecond and by the engine's clock; a layer that came
 while such a step ran, and that no other step can have made, is that project's
 (`engine.layer_claims`). Here stand too how long a cache mount took to fill, how large each cache
-was when it was looked at.
+was when it was looked at, and on which layers images stand, which takes the engine long to tell.
 
 It is a file of its own, beside the history of builds: losing it costs no more than names.
 """
@@ -54,7 +54,15 @@ _SCHEMA_1 = (
     )""",
     "CREATE INDEX sizes_project ON sizes(project, kind, name, at)",
 )
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1,)
+_SCHEMA_2 = (
+    """CREATE TABLE image_layers(       -- of anybody's images: by them, shared layers are known
+        image TEXT NOT NULL, engine TEXT NOT NULL,
+        digests TEXT NOT NULL,            -- the lowest first, with spaces
+        PRIMARY KEY(image, engine)
+    ) WITHOUT ROWID""",
+)
+# Append only: entry n brings a file from user_version n to n + 1.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1, _SCHEMA_2)
 _KIND = Kind("the list of caches", MIGRATIONS, "SELECT count(*) FROM ran", "new layers get no name")
 
 
@@ -227,6 +235,29 @@ class CacheLog:
         """For each cache mount: when its longest step ended, and the seconds of it."""
         rows = self._read("SELECT mount, at, seconds FROM fills WHERE engine = ?", (self._engine,))
         return {mount: (at, seconds) for mount, at, seconds in rows}
+
+    def image_layers(self) -> dict[str, tuple[str, ...]]:
+        """The digests of the layers of each image that was looked at, the lowest first."""
+        rows = self._read(
+            "SELECT image, digests FROM image_layers WHERE engine = ?", (self._engine,)
+        )
+        return {image: tuple(digests.split()) for image, digests in rows}
+
+    def note_image_layers(self, found: Mapping[str, tuple[str, ...]], there: Iterable[str]) -> None:
+        """Write down the layers of images that are new, and forget images that are gone.
+
+        Args:
+            found: the digests of the layers, by the image's id.
+            there: the ids of all images that the engine has.
+        """
+        rows = [(image, self._engine, " ".join(digests)) for image, digests in found.items()]
+        gone = [(image, self._engine) for image in self.image_layers().keys() - set(there)]
+
+        def write(db: sqlite3.Connection) -> None:
+            db.executemany("INSERT OR REPLACE INTO image_layers VALUES(?,?,?)", rows)
+            _each(db, "DELETE FROM image_layers WHERE image = ? AND engine = ?", gone)
+
+        self._write(write)
 
     def note_sizes(self, project: str, samples: Iterable[tuple[str, str, int]]) -> None:
         """Write down how large caches are now, as kind, name and bytes."""

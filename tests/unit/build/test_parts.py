@@ -135,6 +135,37 @@ def test_builds_that_make_everything(
     assert world.left() == {}
 
 
+def built(world: World, told: dict[str, str]) -> dict[str, str]:
+    """An edit of the api is built whole, and recorded; what the record tells of linking."""
+    world.texts["crates/api/a.rs"] += "+"
+    parts, lasts = world.parts(), dict.fromkeys(HOLDS, world.last)
+    again = parts.linked_again(lasts, told)
+    settings = parts.settings(HOLDS, dict.fromkeys(HOLDS, told)) | skip.settings_of(world.keys)
+    world.last = replace(world.last, record=replace(world.last.record, settings=settings | again))
+    return again
+
+
+def test_nothing_is_promised_for_what_is_linked_at_every_edit(world: World) -> None:
+    moved = {**TOLD, "api": "5:1:1", "web": "6:1:1"}
+    assert built(world, moved) == {"linked without a change: ui": "yes"}
+    world.texts["crates/api/a.rs"] = "2"
+    assert set(world.left()) == {"worker"}
+    assert built(world, {}) == {"linked without a change: ui": "yes"}  # the step was cached
+
+
+def test_it_is_promised_again_once_a_build_sees_otherwise(world: World) -> None:
+    moved = {**TOLD, "web": "6:1:1"}
+    assert built(world, moved) == {"linked without a change: ui": "yes"}
+    assert built(world, moved) == {}
+    world.texts["crates/api/a.rs"] = "2"
+    assert set(world.left()) == {"worker", "ui"}
+
+
+def test_a_build_of_everything_says_nothing_of_what_is_linked_again(world: World) -> None:
+    world.plan = replace(world.plan, forced=True)
+    assert built(world, dict.fromkeys(TOLD, "7:1:1")) == {}
+
+
 def test_what_is_not_known_is_not_recorded(world: World) -> None:
     parts = world.parts()
     assert parts.settings(dict.fromkeys(HOLDS, None), dict.fromkeys(HOLDS, TOLD)) == {}

@@ -144,7 +144,7 @@ def test_layers_of_other_projects_are_not_told() -> None:
 
 
 def image(name: str, *tags: str, digest: str = "") -> StoredImage:
-    return StoredImage(name, tags, frozenset({name, digest or name}), 1000, 50.0)
+    return StoredImage(name, tags, frozenset({name, digest or name}), 50.0)
 
 
 def use(ref: str, worktree: str = "/w", *digests: str) -> ImageUse:

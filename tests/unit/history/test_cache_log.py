@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,31 @@ def test_each_engine_has_a_list_of_its_own(file: Path) -> None:
         log.forget(["a1"])
     with CacheLog(file, ENGINE) as log:
         assert len(log.layers()) == 1
+
+
+def test_the_layers_of_images_are_kept_while_the_engine_has_them(file: Path) -> None:
+    with CacheLog(file, ENGINE) as log:
+        log.note_image_layers(
+            {"sha256:a": ("l1", "l2"), "sha256:b": ("l1",)}, ["sha256:a", "sha256:b"]
+        )
+        log.note_image_layers({"sha256:c": ("l3",)}, ["sha256:a", "sha256:c"])
+    with CacheLog(file, "tcp://other:1") as log:
+        assert log.image_layers() == {}
+    with CacheLog(file, ENGINE) as log:
+        assert log.image_layers() == {"sha256:a": ("l1", "l2"), "sha256:c": ("l3",)}
+
+
+def test_a_list_of_the_first_version_is_brought_up_to_date(file: Path) -> None:
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file)) as db:
+        for statement in MIGRATIONS[0]:
+            db.execute(statement)
+        db.execute("INSERT INTO fills VALUES('m', ?, 1.0, 2.0)", (ENGINE,))
+        db.execute("PRAGMA user_version = 1")
+        db.commit()
+    with CacheLog(file, ENGINE) as log:
+        log.note_image_layers({"sha256:a": ("l1",)}, ["sha256:a"])
+        assert (log.fills(), log.image_layers()) == ({"m": (1.0, 2.0)}, {"sha256:a": ("l1",)})
 
 
 def test_a_mount_keeps_its_longest_step_and_the_last_time(file: Path) -> None:
