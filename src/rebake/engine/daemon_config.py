@@ -12,6 +12,9 @@ from rebake.engine.network import AddressRange
 _GB = 1_000_000_000
 _LEAST_CACHE = 20 * _GB
 _USUAL_MTU = 1500
+# Each edit that is built leaves some ten records, a few kilobytes each: a size never bounds them,
+# and the engine works through all of them whenever it is asked for its cache, or cleans up.
+_KEEP_CONTEXT, _KEEP_LAYER = "48h", "336h"  # hours since a build used it
 
 
 def cache_limit(disk_bytes: int) -> int:
@@ -28,7 +31,6 @@ def daemon_json(home: Home, addresses: AddressRange, *, disk_bytes: int, mtu: in
         disk_bytes: the size of the disk that holds its data.
         mtu: the largest packet of the way out, in bytes; a bridge with larger ones loses packets.
     """
-    limit = cache_limit(disk_bytes)
     settings: dict[str, object] = {
         "hosts": [home.docker_host],
         "pidfile": str(home.pid_file),
@@ -38,20 +40,7 @@ def daemon_json(home: Home, addresses: AddressRange, *, disk_bytes: int, mtu: in
         "bridge": home.bridge,
         **addresses.daemon_settings(),
         "features": {"containerd-snapshotter": True},
-        # The default policy drops cache mounts unused for two days: this one looks at size alone.
-        "builder": {
-            "gc": {
-                "enabled": True,
-                "policy": [
-                    {
-                        "all": True,
-                        "reservedSpace": f"{limit // 2}B",
-                        "maxUsedSpace": f"{limit}B",
-                        "minFreeSpace": f"{min(5 * _GB, disk_bytes // 20)}B",
-                    }
-                ],
-            }
-        },
+        "builder": {"gc": {"enabled": True, "policy": _policy(disk_bytes)}},
         "log-driver": "json-file",
         "log-opts": {"max-size": "10m", "max-file": "3"},
         "log-level": "warn",
@@ -66,6 +55,25 @@ def daemon_json(home: Home, addresses: AddressRange, *, disk_bytes: int, mtu: in
             "bridge": {"com.docker.network.driver.mtu": str(mtu)},
         }
     return json.dumps(settings, indent=2) + "\n"
+
+
+def _policy(disk_bytes: int) -> list[dict[str, object]]:
+    """What the builder drops.
+
+    Cache mounts go by size alone. The default drops those that no build used for two days, and with
+    them all that was compiled.
+    """
+    limit = cache_limit(disk_bytes)
+    return [
+        {"filter": ["type=source.local", f"unused-for={_KEEP_CONTEXT}"]},
+        {"filter": ["type=regular", f"unused-for={_KEEP_LAYER}"]},
+        {
+            "all": True,
+            "reservedSpace": f"{limit // 2}B",
+            "maxUsedSpace": f"{limit}B",
+            "minFreeSpace": f"{min(5 * _GB, disk_bytes // 20)}B",
+        },
+    ]
 
 
 def containerd_toml(home: Home) -> str:

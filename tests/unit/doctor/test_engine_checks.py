@@ -59,6 +59,15 @@ def test_a_policy_by_size_is_good() -> None:
     assert found[0].message == "the builder deletes cache by size alone, above 50.0 GB"
 
 
+def told_again(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule of daemon.json as the builder tells it: sizes in bytes, hours in nanoseconds."""
+    words = dict(word.split("=") for word in rule.get("filter", ()))
+    hours = int(words.pop("unused-for", "0h").removesuffix("h"))
+    sizes = {key: int(v.removesuffix("B")) for key, v in rule.items() if isinstance(v, str)}
+    filters = [f"{key}=={value}" for key, value in words.items()]
+    return {**sizes, "filter": filters, "keepDuration": hours * 3600 * 10**9}
+
+
 @pytest.mark.parametrize(
     ("disk", "says"),
     [(40, "ok"), (200, "ok"), (4000, "ok"), (12, "the builder keeps 6.0 GB of cache in all")],
@@ -66,10 +75,9 @@ def test_a_policy_by_size_is_good() -> None:
 def test_the_policy_of_the_private_engine_keeps_mounts(disk: int, says: str) -> None:
     addresses = AddressRange(IPv4Network("172.31.0.0/16"))
     text = daemon_json(Home.at(Path("/e")), addresses, disk_bytes=disk * GB, mtu=1500)
-    (rule,) = json.loads(text)["builder"]["gc"]["policy"]
-    # As the builder tells it again: sizes in bytes, no duration.
-    told = {key: int(v.removesuffix("B")) if isinstance(v, str) else v for key, v in rule.items()}
-    (one,) = garbage.judge([{**told, "keepDuration": 0}], "how")
+    (one,) = garbage.judge(
+        [told_again(rule) for rule in json.loads(text)["builder"]["gc"]["policy"]], "how"
+    )
     assert (one.level if says == "ok" else one.message) == says
 
 

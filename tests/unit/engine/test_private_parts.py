@@ -197,10 +197,14 @@ def test_the_daemons_configuration_keeps_to_the_home():
     assert config["default-network-opts"] == {"bridge": {"com.docker.network.driver.mtu": "1400"}}
     for key in ("data-root", "exec-root", "pidfile", "containerd", "userland-proxy-path"):
         assert config[key].startswith(f"{USUAL}/")
-    (policy,) = config["builder"]["gc"]["policy"]
-    assert policy["all"] is True
-    assert policy["maxUsedSpace"] == "40000000000B"
-    assert "filter" not in policy  # the default one drops mounts unused for 48 h
+    *by_age, by_size = config["builder"]["gc"]["policy"]
+    assert by_size["all"] is True
+    assert by_size["maxUsedSpace"] == "40000000000B"
+    assert "filter" not in by_size  # the default one drops mounts unused for 48 h
+    assert by_age == [
+        {"filter": ["type=source.local", "unused-for=48h"]},
+        {"filter": ["type=regular", "unused-for=336h"]},
+    ]
 
 
 def test_the_cache_limit_fits_the_disk():
