@@ -3,75 +3,55 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
-import platformdirs
 import pytest
-from filelock import FileLock
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from e2e import lanes
 from e2e.support import FOLDER, REPOSITORY, Clone, Docker, clean_environment
 
-# Two lanes, for `-n 2`: their files run one after another in this order, the lanes side by side.
-# What works on the builder's cache, or tells what is in it, and all that is not named, stands
-# between these; the last one measures times.
-FIRST = ("test_refresh_cache", "test_doctor", "test_benchmark")
-LAST = "test_stack"
-# Beside it: what has an engine of its own, or needs none; then what only builds, and is right
-# whatever somebody else takes out of the cache meanwhile.
-BESIDE = (
-    *("test_engine", "test_native", "test_ignore", "test_never_wrong"),
-    *("test_cache_state", "test_bounded", "test_sign", "test_lint", "test_template", "test_new"),
-    "test_completion",
-)
-# These look at all containers, steps or records of the engine: meanwhile nobody else builds there.
-ALONE = frozenset({*FIRST, LAST})
-BUILDING = frozenset(BESIDE) - {
-    *("test_engine", "test_native", "test_template", "test_new", "test_completion"),
-}
-LOCK = platformdirs.user_cache_path("rebake") / "e2e.lock"
-
-
-def _place(name: str) -> int:
-    if name in FIRST:
-        return FIRST.index(name)
-    if name in BESIDE:
-        return BESIDE.index(name)
-    return len(FIRST) + (name == LAST)
+ENGINES = lanes.Engines()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files into their order."""
-    items.sort(key=lambda item: _place(item.path.stem))
+    items.sort(key=lambda item: lanes.place(item.path.stem))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Choose the engine before any fixture asks for one."""
+    ENGINES.choose(item.path.stem)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _builds(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keep those apart that can't build at once, whichever lane is ahead."""
-    if request.path.stem not in ALONE | BUILDING or "PYTEST_XDIST_WORKER" not in os.environ:
-        yield  # nothing runs beside it
-        return
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(LOCK):
-        yield
+def _one_at_a_time() -> Iterator[None]:
+    ENGINES.begin()
+    yield
+    ENGINES.end()
+
+
+def pytest_sessionfinish() -> None:
+    """Leave no engine running that only the tests used."""
+    ENGINES.stop()
 
 
 class Lanes(LoadScopeScheduling):
-    """Gives each lane to one worker."""
+    """Gives each worker a file at a time, in their order."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "beside" if PurePosixPath(nodeid.partition("::")[0]).stem in BESIDE else "engine"
+        return lanes.scope(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist, there is no such hook
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
-    """Take these lanes, whatever `--dist` says: in another order the tests can't run at once."""
+    """Take this order, whatever `--dist` says: the clone's files can't run at once."""
+    config.option.loadscopereorder = False
     return Lanes(config, log)
 
 
