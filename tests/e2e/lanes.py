@@ -63,11 +63,12 @@ class Engines:
             return
         self._chosen = True
         first = self._command("engine", "start", "--json")
-        if first["kind"] == "private" and name not in CLONE:
+        named = os.environ.keys() & {"DOCKER_HOST", "DOCKER_CONTEXT"}
+        self._shared = first["kind"] != "private" or bool(named)
+        if not self._shared and name not in CLONE:
             os.environ[HOME_VARIABLE] = str(self._free_home())
             self._second = True
             self._share(first, self._command("engine", "start", "--json"))
-        self._shared = first["kind"] != "private"
 
     def begin(self) -> None:
         """Wait until no other worker is busy with this engine."""
@@ -91,7 +92,7 @@ class Engines:
         homes = CACHE / "e2e-engines"
         homes.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
-            self._home_lock = FileLock(homes / f"{number}.lock")
+            self._home_lock = FileLock(homes / f"{number}.tests")
             with contextlib.suppress(Timeout):
                 self._home_lock.acquire(blocking=False)
                 return homes / str(number)
