@@ -8,6 +8,8 @@ import signal
 gc.disable()
 # trio, which selenium brings along, has a plugin that nothing here uses.
 os.environ.setdefault("HYPOTHESIS_NO_PLUGINS", "1")
+# Of each repository that a program makes, a third of the files would be examples of hooks.
+os.environ.setdefault("GIT_TEMPLATE_DIR", "")
 
 from hypothesis import settings  # noqa: E402 - reads the variable
 

@@ -11,6 +11,10 @@ import pytest
 
 from rebake.cli import main
 
+ROOT = Path(__file__).parents[1]
+# Folders that no project gets: a few files of each stand for all, which is quicker.
+OWN = ("docs/", "src/", "tests/")
+KEPT = ("src/rebake/__init__.py", "src/rebake/scaffold/new.py", "src/rebake/config/defaults.toml")
 CONFIG = """\
 name:
   type: str
@@ -73,6 +77,12 @@ def commit(folder: Path, files: dict[str, str | None] | None = None) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
+def packed(folder: Path) -> Path:
+    """Put all that git keeps of a folder into one file, of which there are copies sooner."""
+    git(folder, "repack", "-a", "-d", "--quiet")
+    return folder
+
+
 def make_template(folder: Path) -> Path:
     """Make the template's repository, with one commit."""
     folder.mkdir()
@@ -80,7 +90,27 @@ def make_template(folder: Path) -> Path:
     write(folder, dict(FILES))
     (folder / "run").chmod(0o755)
     commit(folder)
-    return folder
+    return packed(folder)
+
+
+def tracked() -> list[str]:
+    """The files of this repository, those that are not committed yet too."""
+    words = ("ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    names = git(ROOT, *words).split("\0")
+    return [name for name in names if name and (ROOT / name).is_file()]
+
+
+def make_template_of_this(folder: Path) -> Path:
+    """Make a template of what of this repository counts for projects, as it is now."""
+    for name in tracked():
+        place = folder / name
+        own = name.startswith(OWN) and name not in KEPT and not name.endswith(".jinja")
+        if not own or not place.parent.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, place)
+    git(folder, "init", "--quiet", "--template=")
+    commit(folder)
+    return packed(folder)
 
 
 class Desk:

@@ -324,7 +324,7 @@ def test_names_that_no_list_can_hold_are_refused(mount: Mount, name: str) -> Non
 
 
 def test_many_files_with_many_times_are_shown_quickly(mount: Mount) -> None:
-    for number in range(5000):
+    for number in range(2000):
         mount.write(f"{number % 50}/{number}.rs", str(number))
     mount.run()
     # As after years of edits: each file has got a time of its own.
@@ -337,8 +337,8 @@ def test_many_files_with_many_times_are_shown_quickly(mount: Mount) -> None:
     mount.state.write_text(f"{body}# {hashlib.sha256(body.encode()).hexdigest()}\n")
     started = time.monotonic()
     mount.run()
-    assert time.monotonic() - started < 5
-    shown = [mount.time(f"{number % 50}/{number}.rs") for number in range(5000)]
+    assert time.monotonic() - started < 2
+    shown = [mount.time(f"{number % 50}/{number}.rs") for number in range(2000)]
     assert len(set(shown)) <= 64
     # None is shown as older than before: that could hide an edit.
     before = {line.partition("\t")[2].strip(): int(line[66:76]) for line in aged}

@@ -30,7 +30,16 @@ HEAVY = ("jinja2", "pydantic", "python_on_whales", "rich")
 
 @functools.cache
 def nodes(file: Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    """All imports of a file. What is in expressions is passed over: it is most of the tree."""
+    found: list[ast.AST] = []
+    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append(node)
+        elif not isinstance(node, ast.expr):
+            waiting += ast.iter_child_nodes(node)
+    return found
 
 
 def room(name: str) -> str:

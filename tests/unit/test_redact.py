@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rebake import redact
 from rebake.redact import MASK, Redactor
+from strategies import CHARACTERS
 
 CANARY = "s3cr3t-canary"
 
@@ -82,7 +83,9 @@ def test_argv_is_masked_word_by_word() -> None:
     assert Redactor([CANARY]).argv(argv) == ["docker", "login", "-p", MASK, f"--password={MASK}"]
 
 
-@given(st.text(min_size=6, alphabet=st.characters(categories=["L", "N"])), st.text(), st.text())
+@given(
+    st.text(CHARACTERS.filter(str.isalnum), min_size=6), st.text(CHARACTERS), st.text(CHARACTERS)
+)
 def test_no_known_secret_survives(secret: str, before: str, after: str) -> None:
     assert secret not in Redactor([secret]).text(before + secret + after).replace(MASK, "\0")
 

@@ -11,7 +11,9 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -124,12 +126,15 @@ def _check(
     flags: Mapping[str, object],
 ) -> kept.Kept:
     """Put the settings of all sources together; raise `ConfigError` with all that is wrong."""
-    defaults = tomllib.loads(defaults_text())
-    known = dict(_flatten(defaults))
+    known = _defaults()
     merged: Tree = {}
     sources: dict[str, str] = {}
     problems: list[Problem] = []
     places: dict[str, Place] = {}
+
+    for key, value in known.items():
+        _put(merged, key, deepcopy(value))  # a table may get more keys below
+        sources[key], places[key] = "default", Place(Path("defaults.toml"), "")
 
     def add(tree: Tree, source: str, place: Place) -> None:
         for key, value in _flatten(tree):
@@ -140,7 +145,6 @@ def _check(
             _put(merged, key, value)
             sources[key], places[key] = source, place
 
-    add(defaults, "default", Place(Path("defaults.toml"), ""))
     for file, text in files:
         add(_parse(file, text), str(file), Place(file, text))
     add(_from_environment(env, known, problems), "environment", Place(ENVIRONMENT, ""))
@@ -155,6 +159,12 @@ def _check(
         raise ConfigError(problems)
     values = config.model_dump(mode="json") | {_SERVICES: list(config.services)}
     return kept.Kept(values, sources)
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """The default of each key; read-only."""
+    return dict(_flatten(tomllib.loads(defaults_text())))
 
 
 def _read(file: Path) -> str:

@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 _PACKAGE = re.compile(r"^\[\[package\]\]\n(?:.+\n)+\n?", re.MULTILINE)
 _DEPENDENCY = re.compile(r'^ "([^"]+)",$', re.MULTILINE)
@@ -32,21 +33,28 @@ class Package:
         return self.name, self.version
 
 
-def packages_of(lock: str) -> list[Package]:
+@lru_cache(maxsize=2)  # a plan reads the same lock-file more than once, and TOML is slow to read
+def packages_of(lock: str) -> tuple[Package, ...]:
     """Read the packages of a lock-file, in order.
 
     Raises:
         ValueError: it is none.
     """
-    found = []
-    for match in _PACKAGE.finditer(lock):
-        [entry] = tomllib.loads(match[0])["package"]
-        dependencies = tuple(entry.get("dependencies", ()))
-        member = "source" not in entry
-        found.append(Package(entry["name"], entry["version"], member, dependencies, match[0]))
-    if len(found) != len(tomllib.loads(lock).get("package", ())):
+    texts = _PACKAGE.findall(lock)
+    entries = tomllib.loads(lock).get("package", ())
+    heads = [f'[[package]]\nname = "{e["name"]}"\nversion = "{e["version"]}"\n' for e in entries]
+    if len(texts) != len(entries) or not all(map(str.startswith, texts, heads)):
         raise ValueError("it has packages that are not written as cargo writes them")
-    return found
+    return tuple(
+        Package(
+            entry["name"],
+            entry["version"],
+            "source" not in entry,
+            tuple(entry.get("dependencies", ())),
+            text,
+        )
+        for entry, text in zip(entries, texts, strict=True)
+    )
 
 
 def with_member(lock: str, name: str, version: str, needs: Iterable[str]) -> str:

@@ -321,8 +321,10 @@ def _files_in(root: Path, folder: Path) -> list[tuple[str, str]]:
 def _services(file: Path, text: str) -> dict[str, dict[str, object]]:
     import yaml
 
+    # Eight times as fast where it is there; four files are read for each service.
+    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     try:
-        services = yaml.safe_load(text)["services"]
+        services = yaml.load(text, Loader=loader)["services"]  # noqa: S506 - both are safe
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise NoPlace(file.name, f"it can't be read: {' '.join(str(error).split())}") from None
     return {str(name): entry for name, entry in services.items()}

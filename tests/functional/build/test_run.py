@@ -30,91 +30,102 @@ from rebake.results import IN_DOUBT, StepUsage
 if sys.platform == "win32":
     pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
 
+# The client is started hundreds of times, mostly for questions that a shell answers sooner.
 FAKE = """\
-    #!{python}
-    import base64, json, os, pathlib, sys
-    folder = pathlib.Path(__file__).parent
+    #!/bin/sh
+    folder=${{0%/*}}
+    {{ printf '%s\\037' "$@"; echo; }} >> "$folder/calls"
+    for last; do :; done
+    case "$last $* " in
+    "backend-deps "*) ;;
+    *" --print "*)
+        [ ! -e "$folder/slow" ] || sleep 20
+        args='"args": {{"EXPECTED_BUILD_ID": "'$BACKEND_BUILD_ID'", "A": "1"}}'
+        target='"context": "backend", "dockerfile": "Dockerfile", "target": "prod"'
+        echo "{{\\"target\\": {{\\"api\\": {{$target, $args}}}}}}";;
+    *" bake "*) exec "{python}" -IS "$folder/bake.py" "$@";;
+    *" --version "*)
+        while IFS= read -r line; do resent=$line; done < "$folder/contexts"
+        if [ -n "$resent" ] && [ -e "$folder/told-when-sent-again" ]; then
+            cat "$folder/told-when-sent-again"
+        else
+            cat "$folder/told"
+        fi;;
+    *" history "*) echo '{{"CreatedBy": "COPY api", "Size": "7"}}';;
+    *" inspect "*) echo '{{"RootFS": {{"Layers": ["sha256:layer"]}}}}';;
+    esac
+"""
+BAKE = """\
+    import json, os, sys
+    from binascii import b2a_base64
+    folder = os.path.dirname(os.path.abspath(__file__)) + "/"
     words = sys.argv[1:]
-    with (folder / "calls").open("a") as calls:
-        calls.write(json.dumps(words) + "\\n")
-    if words[-1] == "backend-deps":
-        sys.exit(0)
-    if "--print" in words:
-        args = dict(EXPECTED_BUILD_ID=os.environ["BACKEND_BUILD_ID"], A="1")
-        target = dict(context="backend", dockerfile="Dockerfile", target="prod", args=args)
-        print(json.dumps(dict(target=dict(api=target))))
-        sys.exit(0)
-    if "bake" in words:
-        with (folder / "contexts").open("a") as contexts:
-            contexts.write(os.environ.get("REBAKE_BACKEND_CONTEXT", "") + "\\n")
-        told = {{k: os.environ[k] for k in ("BACKEND_BUILD_ID", "SEED")}}
-        with (folder / "seeds").open("a") as seeds:
-            seeds.write(told["SEED"] + "\\n")
-        with (folder / "networks").open("a") as networks:
-            networks.write(os.environ["BACKEND_NETWORK"] + "\\n")
-        (folder / "environment").write_text(json.dumps(told))
-        metadata = pathlib.Path(words[words.index("--metadata-file") + 1])
-        metadata.write_text(json.dumps({{"api": {{"containerimage.digest": "sha256:new"}}}}))
-        step = dict(digest="sha256:" + "a" * 64, name="[build 1/1] RUN cargo build")
-        told = b'rebake-crates api@0.1.0 core@0.1.0\\n'
-        told += b'rebake-usage {{"cpu_s":1.5,"crates_compiled":1,"crates_reused":7}}\\n'
-        when = "2026-01-01T00:00:00Z"
-        for item in (
-            dict(vertexes=[dict(step, started=when)]),
-            dict(logs=[dict(vertex=step["digest"], data=base64.b64encode(told).decode())]),
-            dict(vertexes=[dict(step, started=when, completed=when)]),
-        ):
-            print(json.dumps(item), file=sys.stderr)
-        code = int((folder / "code").read_text())
-        if code == 66:
-            if not os.environ.get("REBAKE_EMPTY_MOUNT"):
-                sys.exit(0)
-            vertex = {{
-                "digest": "sha256:3", "name": "[api build 1/1] RUN build-workspace",
-                "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
-                "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 66',
-            }}
-            print(json.dumps({{"vertexes": [vertex]}}), file=sys.stderr)
-            sys.exit(1)
-        if code == 67:
-            if os.environ["BACKEND_NETWORK"] == "online":
-                sys.exit(0)
-            vertex = {{
-                "digest": "sha256:4", "name": "[api build-offline 1/1] RUN build-workspace",
-                "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
-                "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 67',
-            }}
-            print(json.dumps({{"vertexes": [vertex]}}), file=sys.stderr)
-            sys.exit(1)
-        if code == 101:
-            if os.environ["SEED"] == "none":
-                sys.exit(0)
-            vertex = {{
-                "digest": "sha256:2", "name": "[api deps 1/1] RUN compile-dependencies",
-                "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
-                "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 101',
-            }}
-            print(json.dumps({{"vertexes": [vertex]}}), file=sys.stderr)
-            sys.exit(1)
-        if code == 65 and not os.environ.get("REBAKE_BACKEND_CONTEXT"):
-            vertex = {{
-                "digest": "sha256:1", "name": "[build 2/2] RUN build-workspace",
-                "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
-                "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 65',
-            }}
-            print(json.dumps({{"vertexes": [vertex]}}), file=sys.stderr)
-            sys.exit(1)
-        if code and code != 65:
-            print("ERROR: failed to solve: nothing works", file=sys.stderr)
-        sys.exit(code if code != 65 else 0)
-    if "--version" in words:
-        resent = (folder / "contexts").read_text().splitlines()[-1]
-        sent = folder / "told-when-sent-again"
-        print((sent if resent and sent.exists() else folder / "told").read_text())
-    if "history" in words:
-        print(json.dumps({{"CreatedBy": "COPY api", "Size": "7"}}))
-    if "inspect" in words:
-        print(json.dumps({{"RootFS": {{"Layers": ["sha256:layer"]}}}}))
+    def read(name):
+        with open(folder + name) as file:
+            return file.read()
+    def add(name, text):
+        with open(folder + name, "a") as file:
+            file.write(text + "\\n")
+    add("contexts", os.environ.get("REBAKE_BACKEND_CONTEXT", ""))
+    told = {k: os.environ[k] for k in ("BACKEND_BUILD_ID", "SEED")}
+    add("seeds", told["SEED"])
+    add("networks", os.environ["BACKEND_NETWORK"])
+    with open(folder + "environment", "w") as file:
+        json.dump(told, file)
+    with open(words[words.index("--metadata-file") + 1], "w") as file:
+        json.dump({"api": {"containerimage.digest": "sha256:new"}}, file)
+    step = dict(digest="sha256:" + "a" * 64, name="[build 1/1] RUN cargo build")
+    told = b'rebake-crates api@0.1.0 core@0.1.0\\n'
+    told += b'rebake-usage {"cpu_s":1.5,"crates_compiled":1,"crates_reused":7}\\n'
+    when = "2026-01-01T00:00:00Z"
+    for item in (
+        dict(vertexes=[dict(step, started=when)]),
+        dict(logs=[dict(vertex=step["digest"], data=b2a_base64(told, newline=False).decode())]),
+        dict(vertexes=[dict(step, started=when, completed=when)]),
+    ):
+        print(json.dumps(item), file=sys.stderr)
+    code = int(read("code"))
+    if code == 66:
+        if not os.environ.get("REBAKE_EMPTY_MOUNT"):
+            sys.exit(0)
+        vertex = {
+            "digest": "sha256:3", "name": "[api build 1/1] RUN build-workspace",
+            "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
+            "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 66',
+        }
+        print(json.dumps({"vertexes": [vertex]}), file=sys.stderr)
+        sys.exit(1)
+    if code == 67:
+        if os.environ["BACKEND_NETWORK"] == "online":
+            sys.exit(0)
+        vertex = {
+            "digest": "sha256:4", "name": "[api build-offline 1/1] RUN build-workspace",
+            "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
+            "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 67',
+        }
+        print(json.dumps({"vertexes": [vertex]}), file=sys.stderr)
+        sys.exit(1)
+    if code == 101:
+        if os.environ["SEED"] == "none":
+            sys.exit(0)
+        vertex = {
+            "digest": "sha256:2", "name": "[api deps 1/1] RUN compile-dependencies",
+            "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
+            "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 101',
+        }
+        print(json.dumps({"vertexes": [vertex]}), file=sys.stderr)
+        sys.exit(1)
+    if code == 65 and not os.environ.get("REBAKE_BACKEND_CONTEXT"):
+        vertex = {
+            "digest": "sha256:1", "name": "[build 2/2] RUN build-workspace",
+            "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
+            "error": 'process "/bin/sh -c x" did not complete successfully: exit code: 65',
+        }
+        print(json.dumps({"vertexes": [vertex]}), file=sys.stderr)
+        sys.exit(1)
+    if code and code != 65:
+        print("ERROR: failed to solve: nothing works", file=sys.stderr)
+    sys.exit(code if code != 65 else 0)
 """
 
 
@@ -153,6 +164,7 @@ class Bench:
         (folder / "backend" / "Dockerfile").write_text("FROM rust:1 AS prod\n")
         (folder / "docker" / "tools").mkdir(parents=True)
         (folder / "docker" / "docker-bake.hcl").write_text("")
+        (folder / "bake.py").write_text(textwrap.dedent(BAKE))
         program = folder / "docker.sh"
         program.write_text(textwrap.dedent(FAKE).format(python=sys.executable))
         program.chmod(0o755)
@@ -190,7 +202,8 @@ class Bench:
 
     @property
     def calls(self) -> list[list[str]]:
-        return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+        lines = (self.folder / "calls").read_text().splitlines()
+        return [line.split("\037")[:-1] for line in lines]
 
     def last(self):
         with History(self.history) as store:
@@ -268,7 +281,8 @@ def test_a_bake_that_does_not_tell_its_targets_breaks_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (bench.folder / "docker" / "docker-bake.hcl").write_text("")
-    monkeypatch.setattr(targets, "_TIMEOUT_S", 0.001)
+    (bench.folder / "slow").touch()
+    monkeypatch.setattr(targets, "_TIMEOUT_S", 0.1)
     bench.replan()
     assert bench.build().images["api"].built
     assert bench.last().record.evidence.targets == {}

@@ -12,7 +12,7 @@ import pytest
 from rebake.project.project import open_project
 from rebake.scaffold import service as deeds
 from rebake.scaffold.service_plan import IMAGE_TEST, crate_files
-from scaffold_desk import Desk, commit, git, write
+from scaffold_desk import Desk, commit, git, packed, write
 
 ROOT = Path(__file__).parents[3]
 TAKEN = (
@@ -32,9 +32,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, root / name)
     write(root, {".gitignore": "/.rebake/\n", IMAGE_TEST: 'SERVICES = {"api", "worker", "ui"}\n'})
-    git(root, "init", "--quiet")
+    git(root, "init", "--quiet", "--template=")
     commit(root)
-    return root
+    return packed(root)
 
 
 @pytest.fixture

@@ -23,20 +23,10 @@ from rebake.scaffold.render import checked
 from rebake.scaffold.template import fetch, walk
 from rebake.scaffold.update import Wish as UpdateWish
 from rebake.scaffold.update import update
-from scaffold_desk import Desk, commit, git
+from scaffold_desk import Desk, commit, git, make_template_of_this, tracked
 
 ROOT = Path(__file__).parents[3]
 WHEEL = f"vendor/rebake-{__version__}-py3-none-any.whl"
-# Folders that no project gets: a few files of each stand for all, which is quicker.
-OWN = ("docs/", "src/", "tests/")
-KEPT = ("src/rebake/__init__.py", "src/rebake/scaffold/new.py", "src/rebake/config/defaults.toml")
-
-
-def tracked() -> list[str]:
-    """The files of this repository, those that are not committed yet too."""
-    words = ("ls-files", "--cached", "--others", "--exclude-standard", "-z")
-    names = git(ROOT, *words).split("\0")
-    return [name for name in names if name and (ROOT / name).is_file()]
 
 
 def quiet(_: str) -> None:
@@ -46,16 +36,7 @@ def quiet(_: str) -> None:
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository as it is now, in one commit."""
-    folder = tmp_path_factory.mktemp("template")
-    for name in tracked():
-        place = folder / name
-        own = name.startswith(OWN) and name not in KEPT and not name.endswith(".jinja")
-        if not own or not place.parent.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, place)
-    git(folder, "init", "--quiet")
-    commit(folder)
-    return folder
+    return make_template_of_this(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture(scope="module")

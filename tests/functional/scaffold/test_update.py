@@ -239,7 +239,7 @@ def test_a_project_in_a_folder_of_a_larger_repository(desk: Desk, root: Path) ->
     outer = desk.folder / "outer"
     shutil.copytree(root, outer / "deep" / "shop")
     shutil.rmtree(outer / "deep" / "shop" / ".git")
-    git(outer, "init", "--quiet")
+    git(outer, "init", "--quiet", "--template=")
     commit(outer, {"README.md": "outer\n"})
     news(desk)
     code, _, err = desk.run("update", cwd=outer / "deep" / "shop")
@@ -253,7 +253,7 @@ def test_merging_needs_no_history_in_common(tmp_path: Path) -> None:
         write(tmp_path / name, {"f.txt": text, ".gitattributes": "* text=auto eol=lf\n"})
     project = tmp_path / "project"
     project.mkdir()
-    git(project, "init", "--quiet")
+    git(project, "init", "--quiet", "--template=")
     commit(project, {"f.txt": "a\n", ".gitattributes": "* text=auto eol=lf\n"})
     merged = merge(project, tmp_path / "base", tmp_path / "theirs", tmp_path / "work")
     assert merged.changes == (Change("M", "f.txt"),)

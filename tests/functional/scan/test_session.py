@@ -60,6 +60,7 @@ class Bench:
         self.trivy({"SchemaVersion": 2}, 0)
         self._program(
             "docker",
+            f'echo "$1" >> "{home}/docker.calls"',
             'case "$*" in',
             '  version*) echo \'{"Client":{"Version":"28.0.0"},"Server":{"Version":"28.0.0"}}\';;',
             f'  save*) cp "{home}/image.tar" "$3";;',
@@ -130,12 +131,12 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     # Nothing that this machine has built for itself counts.
     monkeypatch.setattr(tools, "tool_folder", lambda: tmp_path / "tools")
+    # Nor does the engine that runs here.
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.delenv("CI", raising=False)
     engine = Endpoint("default", "unix:///no", tmp_path / "bin" / "docker")
     monkeypatch.setattr(sessions_scan, "find_engine", lambda *_, **__: engine)
-    # This user may have a scanner of ours already.
-    monkeypatch.setattr(tools, "tool_folder", lambda: tmp_path / "tools")
     return bench
 
 
@@ -267,6 +268,8 @@ def test_a_whole_project_whose_bases_are_pinned_by_the_lock_file(
         "rules worker:prod": "ok", "image ui:prod": "ok", "rules ui:prod": "ok",
     }  # fmt: skip
     assert [image.partition("-")[0] for image in document["images"]] == ["p", "p", "p"]
+    # Without a compose file nobody is asked how Compose would read it.
+    assert set((bench.home / "docker.calls").read_text().split()) == {"image", "save"}
 
 
 @posix

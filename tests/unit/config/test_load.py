@@ -31,6 +31,15 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     assert set(loaded.sources.values()) == {"default"}
 
 
+def test_one_project_leaves_the_defaults_of_the_next_alone(tmp_path: Path) -> None:
+    text = '[aliases]\nweb = "ui"\n[dev.ports]\napi = 7001\n'
+    assert load(write(tmp_path, text), environ={}, user=NOBODY).config.aliases == {"web": "ui"}
+    loaded = load(write(tmp_path, ""), environ={}, user=NOBODY)
+    assert loaded.config.aliases == {}
+    assert loaded.config.dev.ports["api"] != 7001
+    assert set(loaded.sources.values()) == {"default"}
+
+
 def test_every_default_has_a_comment() -> None:
     previous = ""
     for line in defaults_text().splitlines():

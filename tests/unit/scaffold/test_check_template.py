@@ -3,10 +3,13 @@
 import importlib.util
 import itertools
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from scaffold_desk import git, make_template, make_template_of_this, write
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,20 +36,44 @@ def test_each_pair_of_answers_stands_together_once(script: ModuleType) -> None:
         assert together == set(itertools.product(answers[one], answers[other]))
 
 
+def test_a_copy_is_of_what_is_there_now_committed_or_not(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    this = make_template(tmp_path / "this")
+    write(this, {"new.txt": "new\n", "kept.txt": "two\n", "gone.txt": None, "a.pyc": ""})
+    (this / ".git" / "info").mkdir(exist_ok=True)
+    (this / ".git" / "info" / "exclude").write_text("*.pyc\n")
+    monkeypatch.setattr(script, "ROOT", this)
+    copy = script.copy_of_this(tmp_path / "copy")
+    before = set(git(this, "ls-files").splitlines())
+    assert set(git(copy, "ls-files").splitlines()) == (before | {"new.txt"}) - {"gone.txt"}
+    assert (copy / "kept.txt").read_text() == "two\n"
+    assert git(copy, "status", "--porcelain", "--ignored") == ""
+
+
 @pytest.fixture(scope="module")
 def made(
     script: ModuleType, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, str]]:
     folder = tmp_path_factory.mktemp("made")
-    source = script.copy_of_this(folder / "rebake")
+    source = make_template_of_this(folder / "rebake")
     answers = script.combinations(script.choices(source))[0]
     return script.make(source, answers, folder / "kind"), answers
 
 
+@pytest.fixture(scope="module")
+def copied(made: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("copied") / "shop"
+    shutil.copytree(made[0], root, ignore=shutil.ignore_patterns(".git"))
+    return root
+
+
 @pytest.fixture
-def project(made: tuple[Path, dict[str, str]], tmp_path: Path) -> Path:
-    shutil.copytree(made[0], tmp_path / "shop", ignore=shutil.ignore_patterns(".git"))
-    return tmp_path / "shop"
+def project(made: tuple[Path, dict[str, str]], copied: Path) -> Iterator[Path]:
+    """A project in which a test may change these files; the next one finds them as they were."""
+    yield copied
+    for name in {"Makefile", *(file for file, _, _ in FAULTS.values())}:
+        shutil.copy2(made[0] / name, copied / name)
 
 
 def test_a_good_project_has_no_faults(

@@ -75,6 +75,11 @@ def run():
         (("build", "up"), [("build", ([], False)), ("up", ())]),
         (("build", "api", "up"), [("build", (["api"], False)), ("up", ())]),
         (("up", "build", "api"), [("up", ()), ("build", (["api"], False))]),
+        # The same task twice: what was said for one is not said for the other.
+        (
+            ("build", "api", "--dev", "build", "worker"),
+            [("build", (["api"], True)), ("build", (["worker"], False))],
+        ),
         # A word that is a task's name too, where it can only be meant as a word.
         (("clean", "away", "build"), [("clean", ["away", "build"])]),
         (("clean", "away", "up", "up"), [("clean", ["away", "up"]), ("up", ())]),
