@@ -167,9 +167,9 @@ def test_a_binary_that_was_linked_again_is_an_image_that_is_built(
     for number, baked in enumerate((["api worker"], ["api"]), start=1):
         bench.write("api/src/main.rs", f"fn main() {{ once_more({number}) }}\n")
         bench.tell({"api": f"{number}:10:3.000000000", "worker": "5:10:2.000000000"})
-        bench.bakes.clear()
+        before = len(bench.bakes)
         bench.build()
-        assert bench.bakes == baked
+        assert bench.bakes[before:] == baked
 
 
 def test_a_step_that_did_not_run_promises_nothing(bench: Bench) -> None:
