@@ -1,7 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type DevServer, isHealthy, optionsFrom, startDevServer, UsageError } from "../server.ts";
+
+// A bundle takes seconds on a machine that does something else too.
+setDefaultTimeout(60_000);
 
 const root = join(import.meta.dir, "..");
 const local = { host: "127.0.0.1", port: 0, polling: false };
