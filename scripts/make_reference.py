@@ -111,6 +111,10 @@ SAMPLES: dict[str, dict[str, object]] = {
     "not-verified": {
         "refusals": ("shop-0a1b2c3d-api:prod is not signed: there is no api.sigstore.json",)
     },
+    "not-attested": {
+        "lacks": ("shop-0a1b2c3d-api:prod has no list of its parts (SBOM)",),
+        "next_step": "invoke sbom writes it into sign.folder",
+    },
     "usage": {"message": "--tail 'all' is not a whole number"},
     "unknown-name": {"kind": "service", "name": "wroker", "known": ("api", "worker", "ui")},
     "project": {

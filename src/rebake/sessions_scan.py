@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from rebake import __version__, sessions_contexts
+from rebake import __version__, sessions_attested, sessions_contexts
 from rebake.checks.plan import Part as CheckPart
 from rebake.errors import Interrupted, RebakeError, ScannerFailed, UsageError, did_you_mean
 from rebake.process import run
@@ -229,6 +229,9 @@ class _Job:
             shown = ref.removeprefix(f"{self.project.compose_name('prod')}-")
             yield Part(f"image {shown}", partial(self.workshop.scan_image, ref))
             yield Part(f"rules {shown}", partial(self.workshop.check_image, ref))
+            if self.project.config.sign.attestations:
+                find = partial(sessions_attested.check, self.project, self.workshop, ref)
+                yield Part(f"attestations {shown}", find)
 
     def _files(self) -> Iterator[Part]:
         backend = self.project.backend

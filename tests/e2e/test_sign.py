@@ -20,15 +20,19 @@ from typing import Any
 import platformdirs
 import pytest
 
+import attested_archive
+from attested_archive import provenance
 from e2e import sign_project
 from e2e.sign_project import LOGIN, MARK, PASSWORD, PROXY, VARIABLES, Signing, containers
 from e2e.support import REPOSITORY
 from rebake.history.store import History
+from rebake.sign.sbom import Contents, cyclonedx
 
 pytestmark = pytest.mark.engine
 
 FOLDER = Path(os.environ.get("REBAKE_E2E_FOLDER") or platformdirs.user_cache_path("rebake"))
 SERVICES = ("api", "worker", "ui")
+OTHER = "sha256:" + "0" * 64
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +173,57 @@ def test_the_signature_of_another_key(signing: Signing) -> None:
     assert "was signed with the key" in told
 
 
+ATTESTED = {"REBAKE_SIGN_ATTESTATIONS": "sbom,provenance"}
+
+
+def test_an_image_that_comes_with_nothing_is_neither_signed_nor_verified(signing: Signing) -> None:
+    signing.invoke("verify", **ATTESTED).ok()
+    other = {"REBAKE_SIGN_FOLDER": str(signing.home / "other-signatures")}
+    file = signing.home / "other-signatures" / "worker.sigstore.json"
+    file.unlink(missing_ok=True)
+    refused = signing.invoke("sign", "worker", **other, **ATTESTED)
+    assert refused.returncode == 1
+    assert "worker:prod has no list of its parts (SBOM)" in refused.stderr
+    assert not file.exists()
+    signing.invoke("sign", "worker", **other).ok()
+    done = signing.invoke("verify", "worker", "--json", **other, **ATTESTED)
+    assert done.returncode == 1
+    assert done.document["images"]["worker"]["reason"] == "unattested"
+
+
+def test_each_image_that_lacks_one_thing_is_named_by_a_scan(signing: Signing) -> None:
+    api, worker = (signing.images[name]["ref"] for name in ("api", "worker"))
+    bare, foreign = ("rebake-e2e-attested:bare", "rebake-e2e-attested:foreign")
+    before = kept(signing)
+    folder = signing.home / "bare"
+    folder.mkdir(exist_ok=True)
+    (folder / "Dockerfile").write_text(f"FROM {worker}\n")
+    signing.docker("buildx", "build", "--provenance=false", "--load", "--tag", bare, str(folder))
+    attested_archive.rename(
+        signing.docker, worker, foreign, folder / "image.tar", provenance(OTHER)
+    )
+    try:
+        for name, ref in (("bare", bare), ("foreign", foreign)):  # they lack that one thing only
+            digest = signing.docker("image", "inspect", "--format", "{{.Id}}", ref).strip()
+            parts = Contents(f"tiny/{name}", digest, 1.0, (), (), {})
+            (signing.signatures / f"{name}.cdx.json").write_text(cyclonedx(parts))
+        for name in ("api.spdx.json", "api.cdx.json"):
+            (signing.signatures / name).unlink()
+        document = scan(signing, api, worker, bare, foreign, **ATTESTED)
+        found = {(one["target"], one["id"]): one for one in document["findings"]}
+        assert set(found) == {
+            (api, "image-sbom"), (bare, "image-provenance"), (foreign, "image-provenance"),
+        }  # fmt: skip
+        assert {one["standing"] for one in found.values()} == {"fails"}
+        assert f"about {OTHER}" in found[foreign, "image-provenance"]["message"]
+        assert document["exit_code"] == 14
+    finally:
+        signing.docker("rmi", bare, foreign)
+        for name in ("bare", "foreign"):
+            (signing.signatures / f"{name}.cdx.json").unlink(missing_ok=True)
+        put_back(before)
+
+
 def test_another_value_of_a_secret_is_no_other_image(signing: Signing) -> None:
     done = signing.invoke("build", "--json", BUILD_SETTING=f"canary-other-{MARK}").ok()
     assert "nothing changed" in done.document["skipped"]
@@ -249,10 +304,12 @@ def test_no_canary_is_anywhere(signing: Signing) -> None:
     words = ("history", "why", "config", "logs", "--export", str(logs), "report")
     signing.invoke(*words, "--output", str(page)).ok()
     assert logs.stat().st_size >= 0
-    scanned = scan(signing)
+    scanned = scan(signing, code=1, **ATTESTED)  # there are no advisories
     leaks = {one["target"] for one in scanned["findings"] if one["id"] == "context-secret"}
     assert {"backend/crates/api/id_ed25519", "backend/.cargo/credentials.toml"} <= leaks
     assert scanned["parts"]["rules api:prod"]["state"] == "ok"
+    for name in SERVICES:
+        assert scanned["parts"][f"attestations {name}:prod"]["state"] == "ok"
     pages = [file.read_text() for file in (signing.root / ".rebake" / "scan").iterdir()]
     assert len(pages) == 3
     for text in (*signing.told, page.read_text(), logs.read_text(), *pages):
@@ -271,12 +328,12 @@ def assert_clean(content: str | bytes, where: object = "") -> None:
     assert LOGIN.encode() not in found, where
 
 
-def scan(signing: Signing) -> Any:
+def scan(signing: Signing, *images: str, code: int = 14, **env: str) -> Any:
     """Scan by our own rules alone, without a network, and return the document."""
     (signing.root / "noxfile.py").write_text((REPOSITORY / "noxfile.py").read_text())
     alone = {"REBAKE_SCAN_SCANNER": "snyk", "SNYK_TOKEN": "", "REBAKE_SCAN_OFFLINE": "true"}
-    done = signing.run("-m", "nox", "-s", "scan", "--", "--json", **alone)
-    assert done.returncode == 1, done.stderr  # there are no advisories
+    done = signing.run("-m", "nox", "-s", "scan", "--", "--json", *images, **alone, **env)
+    assert done.returncode == code, done.stderr
     return done.document
 
 

@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
+from attested_archive import Archive, provenance
 from rebake.build.gate import LABEL
 from rebake.engine.endpoint import Endpoint
-from rebake.errors import NotVerified, UsageError
+from rebake.errors import NotAttested, NotVerified, UsageError
 from rebake.history.records import BuildRecord, ImageRecord
 from rebake.history.store import History
+from rebake.sign.sbom import Contents, spdx
+from rebake.sign.statement import Refusal
 from rebake.stack.plan import plan_stack
 from rebake.tasks import overlay, sign_flow
 from rebake.tasks.image_flow import history_file
@@ -36,6 +39,7 @@ DOCKER = """\
         file="{folder}/images/$(echo "$3" | tr / _).json"
         [ -f "$file" ] || {{ echo '[]'; exit 1; }}
         cat "$file";;
+    " image save "*) cat "{folder}/image.tar" >"$4";;
     *" config "*) cat "{folder}/config.json";;
     esac
 """
@@ -185,6 +189,65 @@ def test_several_refusals_are_told_at_once_and_in_json(
     assert caught.value.what == "2 images are refused"
     told = json.loads(capsys.readouterr().out)["images"]
     assert {one["reason"] for one in told.values()} == {"forged"}
+
+
+def require(bench: Bench, words: str) -> None:
+    text = f'[project]\nname = "shop"\n[sign]\nattestations = {words}\n'
+    (bench.root / "rebake.toml").write_text(text)
+
+
+def test_an_image_without_what_is_asked_for_is_not_signed(bench: Bench) -> None:
+    require(bench, '["sbom", "provenance"]')
+    Archive([b""], {}).write(bench.folder / "image.tar")
+    for make_key in (True, False):
+        with pytest.raises(NotAttested) as caught:
+            sign_flow.sign(bench.session(), ("api",), make_key=make_key)
+        assert caught.value.what == "nothing was signed: 2 things are lacking"
+        assert caught.value.details == [
+            f"{bench.ref('api')} has no list of its parts (SBOM)",
+            f"{bench.ref('api')} has no provenance",
+        ]
+        assert caught.value.hint.startswith("invoke sbom writes it into sign.folder; invoke build")
+    assert not (bench.session().project.state / "signatures").exists()
+
+
+def test_a_signed_image_without_what_is_asked_for_is_refused(bench: Bench) -> None:
+    sign_flow.sign(bench.session(), ("api",), make_key=True)
+    Archive([b""], {}).write(bench.folder / "image.tar")
+    for words, says in (
+        ('["sbom"]', "has no list of its parts (SBOM)"),
+        ('["provenance"]', "has no provenance"),
+        ('["provenance", "sbom"]', "has no list of its parts (SBOM), and has no provenance"),
+    ):
+        require(bench, words)
+        (verdict,) = sign_flow.check(bench.session(), ("api",))
+        assert verdict.refusal == Refusal("unattested", says)
+        with pytest.raises(NotVerified):
+            sign_flow.require(bench.session(), ("api",))
+
+
+def test_an_image_with_all_that_is_asked_for(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    require(bench, '["sbom", "provenance"]')
+    Archive([b""], {}, provenance).write(bench.folder / "image.tar")
+    folder = bench.session().project.state / "signatures"
+    folder.mkdir(parents=True)
+    contents = Contents("shop/api", DIGESTS["api"], 1.0, (), (), {})
+    (folder / "api.spdx.json").write_text(spdx(contents))
+    sign_flow.sign(bench.session(), ("api",), make_key=True)
+    (folder / "api.spdx.json").unlink()  # it need not be where the image is verified
+    told: Any = sign_flow.verify(bench.session(as_json=True), ("api",))
+    assert told["images"]["api"]["verified"] is True
+    assert told["images"]["api"]["provenance"]["slsa_build_level"] == 1
+    # One about another image is told as none.
+    Archive([b""], {}, lambda _: provenance(DIGESTS["worker"])).write(bench.folder / "image.tar")
+    with pytest.raises(NotVerified, match="has no provenance of its own"):
+        sign_flow.verify(bench.session(), ("api",))
+    require(bench, "[]")
+    capsys.readouterr()
+    told = sign_flow.verify(bench.session(as_json=True), ("api",))
+    assert told["images"]["api"]["provenance"] is None
 
 
 def test_an_image_that_is_not_there(bench: Bench) -> None:

@@ -215,8 +215,14 @@ def plan_build(
             name: place_of(source, project.root) or str(source["env"])
             for name, source in secrets.items()
         },
-        provenance=mode == "prod" and project.config.build.provenance,
+        provenance=mode == "prod" and _attests(project),
     )
+
+
+def _attests(project: Project) -> bool:
+    """Whether the images of production tell how they were made: asked for, or held to it."""
+    config = project.config
+    return config.build.provenance or "provenance" in config.sign.attestations
 
 
 def _of_ui(project: Project) -> dict[str, str]:

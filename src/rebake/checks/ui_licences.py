@@ -4,6 +4,9 @@ cargo-deny knows crates only. What it allows (`licenses.allow` in `deny.toml`) h
 packages as well: those that `dependencies` bring, and not those of its development, which no image
 holds. Its exceptions can't name a package with a scope, so those stand in `rebake.toml`.
 
+Whether an expression is one, and how its licences are spelled, says the library packaging, with
+SPDX's own list. What it means for what is allowed is worked out here.
+
 Sources: https://spdx.github.io/spdx-spec/v2.3/SPDX-license-expressions/,
 https://docs.npmjs.com/cli/configuring-npm/package-json#license
 """
@@ -11,18 +14,15 @@ https://docs.npmjs.com/cli/configuring-npm/package-json#license
 from __future__ import annotations
 
 import json
-import re
 import time
 import tomllib
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rebake.process import Outcome
-
-_WORD = re.compile(r"[()]|[^\s()]+")
-_OPERATORS = frozenset({"AND", "OR", "WITH", "(", ")"})
 
 
 @dataclass(frozen=True)
@@ -78,42 +78,48 @@ def allowed_by(text: str) -> frozenset[str]:
 def permits(allowed: frozenset[str], expression: str) -> bool:
     """Tell whether an expression of SPDX is met by the licences that are allowed.
 
-    What is no such expression (`SEE LICENSE IN …`) is not.
+    What is no such expression (`SEE LICENSE IN …`), or names a licence that SPDX does not know, is
+    only met by the very same words.
     """
-    words = _WORD.findall(expression)
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    if expression in allowed:
+        return True
     try:
-        met, rest = _either(words, allowed)
-    except IndexError:
+        text = canonicalize_license_expression(expression)
+    except InvalidLicenseExpression:
         return False
-    return met and not rest
+    words = deque(text.replace("(", " ( ").replace(")", " ) ").split())
+    return _either(words, allowed)
 
 
-def _either(words: list[str], allowed: frozenset[str]) -> tuple[bool, list[str]]:
-    met, rest = _all(words, allowed)
-    while rest and rest[0].upper() == "OR":
-        other, rest = _all(rest[1:], allowed)
-        met = met or other
-    return met, rest
+def _either(words: deque[str], allowed: frozenset[str]) -> bool:
+    """Take a part of an expression, and tell whether one of what OR joins is allowed."""
+    met = _all(words, allowed)
+    while words and words[0] == "OR":
+        words.popleft()
+        met = _all(words, allowed) or met
+    return met
 
 
-def _all(words: list[str], allowed: frozenset[str]) -> tuple[bool, list[str]]:
-    met, rest = _one(words, allowed)
-    while rest and rest[0].upper() == "AND":
-        other, rest = _one(rest[1:], allowed)
-        met = met and other
-    return met, rest
+def _all(words: deque[str], allowed: frozenset[str]) -> bool:
+    met = _one(words, allowed)
+    while words and words[0] == "AND":
+        words.popleft()
+        met = _one(words, allowed) and met
+    return met
 
 
-def _one(words: list[str], allowed: frozenset[str]) -> tuple[bool, list[str]]:
-    first, rest = words[0], words[1:]
-    if first == "(":
-        met, rest = _either(rest, allowed)
-        return met and rest[0] == ")", rest[1:]
-    if first.upper() in _OPERATORS:
-        return False, []
-    if rest and rest[0].upper() == "WITH":
-        return f"{first} WITH {rest[1]}" in allowed, rest[2:]
-    return first in allowed, rest
+def _one(words: deque[str], allowed: frozenset[str]) -> bool:
+    licence = words.popleft()
+    if licence == "(":
+        met = _either(words, allowed)
+        words.popleft()
+        return met
+    if words and words[0] == "WITH":
+        words.popleft()
+        licence = f"{licence} WITH {words.popleft()}"
+    return licence in allowed
 
 
 def shipped(ui: Path) -> list[Package]:

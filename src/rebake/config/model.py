@@ -176,6 +176,7 @@ class SignTable(Table):
     issuer: str
     folder: str
     required: bool
+    attestations: Annotated[tuple[Literal["sbom", "provenance"], ...], Field(strict=False)]
 
 
 class SecretSource(Table):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ _ATTESTED = "vnd.docker.reference.type"
 _PREDICATE = "in-toto.io/predicate-type"
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
+_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,29 @@ class ImageFile:
     sha1: str
 
 
+@dataclass(frozen=True)
+class Attested:
+    """What was attested of an image.
+
+    Attributes:
+        digests: all that the image is known by: of its index, its manifests and its settings.
+        manifests: the digests that a builder attests; one a platform.
+        statements: what the builder attached, in in-toto's form.
+    """
+
+    digests: frozenset[str]
+    manifests: tuple[str, ...]
+    statements: tuple[Mapping[str, Any], ...] = ()
+
+
 class SavedImage:
     """An image as `docker save` wrote it."""
 
     def __init__(self, archive: tarfile.TarFile) -> None:
         self._archive = archive
-        index = self._json("index.json")
-        self.manifests = tuple(self._below(index))
+        # Engines before 25 and Podman write none: they attach nothing to images either.
+        self._index = self._json("index.json") if self._has("index.json") else {}
+        self.manifests = tuple(self._below(self._index))
 
     def files(self) -> tuple[ImageFile, ...]:
         """The regular files of the image, as its layers leave them, by path."""
@@ -69,6 +87,18 @@ class SavedImage:
                 if _PREDICATE in (layer.get("annotations") or {})
             ]
         return tuple(found)
+
+    def attested(self) -> Attested:
+        """What was attested, and what of."""
+        images = [one for one in self.manifests if _ATTESTED not in (one.get("annotations") or {})]
+        manifests = tuple(str(one["digest"]) for one in images)
+        names = {str(one["digest"]) for one in self._index.get("manifests") or ()}
+        for digest in manifests:
+            names.add(str((self._json(_blob(digest)).get("config") or {}).get("digest") or ""))
+        if not manifests:
+            entries = self._json("manifest.json")
+            names |= {f"sha256:{name}" for one in entries for name in _HEX.findall(one["Config"])}
+        return Attested(frozenset({*names, *manifests} - {""}), manifests, self.statements())
 
     def _below(self, index: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         for entry in index.get("manifests") or ():
@@ -121,6 +151,19 @@ def saved(endpoint: Endpoint, ref: str) -> Iterator[SavedImage]:
         process.run(endpoint.command(*words, timeout_s=_TIMEOUT_S)).check()
         with tarfile.open(file) as archive:
             yield SavedImage(archive)
+
+
+def attested_in(archive: Path) -> Attested:
+    """Return what was attested of the image in an archive that `docker save` wrote.
+
+    Raises:
+        UsageError: it is none, or cut off.
+    """
+    try:
+        with tarfile.open(archive) as opened:
+            return SavedImage(opened).attested()
+    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{archive} can't be read as an image: {error}") from error
 
 
 def _opened(blob: IO[bytes]) -> tarfile.TarFile:

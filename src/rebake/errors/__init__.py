@@ -21,7 +21,14 @@ from rebake.errors.base import (
     did_you_mean,
     nearest,
 )
-from rebake.errors.building import BuildFailed, NotFreed, NotVerified, NotWarm, WrongImage
+from rebake.errors.building import (
+    BuildFailed,
+    NotAttested,
+    NotFreed,
+    NotVerified,
+    NotWarm,
+    WrongImage,
+)
 from rebake.errors.checking import (
     ChecksFailed,
     DatabaseUnusable,
@@ -79,6 +86,7 @@ __all__ = [
     "NoEngine",
     "NoPlace",
     "NotAProject",
+    "NotAttested",
     "NotFreed",
     "NotVerified",
     "NotWarm",

@@ -80,6 +80,28 @@ class NotVerified(RebakeError):
 
 
 @dataclass(eq=False)
+class NotAttested(RebakeError):
+    """Images that come without what `sign.attestations` asks for; none was signed."""
+
+    lacks: Sequence[str]
+    next_step: str
+    code: ClassVar[str] = "not-attested"
+    advises: ClassVar[str] = "{next_step}"
+
+    @property
+    def what(self) -> str:
+        """What is lacking, or how much when it is several."""
+        if len(self.lacks) == 1:
+            return f"nothing was signed: {self.lacks[0]}"
+        return f"nothing was signed: {len(self.lacks)} things are lacking"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """Which, when there are several."""
+        return self.lacks if len(self.lacks) > 1 else ()
+
+
+@dataclass(eq=False)
 class NotFreed(RebakeError):
     """Cleaning freed less than it said."""
 

@@ -15,6 +15,16 @@ LEVEL = 1
 _PREFIX = "https://slsa.dev/provenance/"
 
 
+def is_provenance(statement: Mapping[str, Any]) -> bool:
+    """Whether a statement tells how something was built: by whom, and in which way."""
+    predicate = statement.get("predicate")
+    if not isinstance(predicate, Mapping):
+        return False
+    definition = predicate.get("buildDefinition") or predicate
+    kind = str(statement.get("predicateType") or "")
+    return kind.startswith(_PREFIX) and bool(definition.get("buildType"))
+
+
 def summary(statements: Sequence[Mapping[str, Any]]) -> dict[str, object] | None:
     """Return what a provenance says, or None where the image carries none.
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -221,9 +221,36 @@ def digests(folder: Path, service: str, digest: str) -> dict[str, str]:
     for form in FORMATS:
         with contextlib.suppress(OSError):
             content = file_of(folder, service, form).read_bytes()
-            if digest.encode() in content:
+            if subject(content) == digest:
                 found[form] = f"sha256:{hashlib.sha256(content).hexdigest()}"
     return found
+
+
+def subject(content: bytes) -> str:
+    """Return the digest of the image that a list is of; empty where it is none of ours."""
+    try:
+        document = json.loads(content)
+        if document.get("bomFormat") == "CycloneDX":
+            return str(document["metadata"]["component"]["version"])
+        (described,) = [
+            one["relatedSpdxElement"]
+            for one in document["relationships"]
+            if one["relationshipType"] == "DESCRIBES"
+        ]
+        (image,) = [one for one in document["packages"] if one["SPDXID"] == described]
+        return str(image["versionInfo"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def listed(folder: Path, digests: Collection[str]) -> bool:
+    """Whether a list of an image's parts lies in a folder, whatever the service is called."""
+    files = [file for ending, _ in FORMATS.values() for file in folder.glob(f"*.{ending}")]
+    for file in files:
+        with contextlib.suppress(OSError):
+            if subject(file.read_bytes()) in digests:
+                return True
+    return False
 
 
 def changed(folder: Path, service: str, signed: Mapping[str, str]) -> Iterator[str]:

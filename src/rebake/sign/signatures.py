@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rebake import process
 from rebake.errors import CommandFailed
 from rebake.sign import cosign, keys
 from rebake.sign.cosign import Trust
 from rebake.sign.statement import Bundle, Reason, Refusal, Statement, read_bundle, refuse
+
+if TYPE_CHECKING:
+    from rebake.project.project import Project
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,14 @@ class Verdict:
         if self.refusal is not None:
             found |= {"reason": self.refusal.reason, "message": self.refusal.words}
         return found
+
+
+def folder_of(project: Project) -> Path:
+    """The folder of a project's signatures and lists of parts."""
+    configured = project.config.sign.folder
+    if configured:
+        return project.root / Path(configured).expanduser()
+    return project.state / "signatures"
 
 
 def file_of(folder: Path, service: str) -> Path:

@@ -23,7 +23,9 @@ _STATEMENT = "https://in-toto.io/Statement/v1"
 _PAYLOAD = "application/vnd.in-toto+json"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
-Reason = Literal["unsigned", "damaged", "wrong-key", "replayed", "altered", "forged", "sbom"]
+Reason = Literal[
+    "unsigned", "damaged", "wrong-key", "replayed", "altered", "forged", "sbom", "unattested"
+]
 
 
 @dataclass(frozen=True)

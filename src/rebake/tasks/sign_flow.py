@@ -13,6 +13,7 @@ from rebake.sign import cosign, keys, signatures
 from rebake.sign import sbom as parts
 from rebake.sign.signatures import Verdict
 from rebake.sign.statement import Refusal, Statement
+from rebake.tasks import attested_images
 from rebake.tasks.session import Session
 from rebake.tasks.signed_images import image_of, own_images
 
@@ -22,6 +23,7 @@ def sign(session: Session, services: Sequence[str], *, make_key: bool) -> dict[s
 
     Raises:
         UsageError: there is no key, no password, or no image that a build here made.
+        NotAttested: an image comes without what `sign.attestations` asks for.
         CommandFailed: cosign could not.
     """
     keyless = session.project.config.sign.method == "keyless"
@@ -35,15 +37,17 @@ def sign(session: Session, services: Sequence[str], *, make_key: bool) -> dict[s
     made: Path | None = None
     if key is not None and not make_key:
         keys.require_private(key)
-        own_images(
-            session, services
-        )  # one that is not there is told before a password is asked for
+        # What can't be signed is told before a password is asked for.
+        attested_images.require(session, own_images(session, services))
     program = cosign.find(session.say)
     password = None if key is None else _password(session, again=make_key)
     if key is not None and make_key:
         made = keys.make(program, key, session.project.root, password or "")
         session.say(f"made {key}; {made} is for those who verify, and no secret")
-    images = [built.image for built in own_images(session, services)]
+    own = own_images(session, services)
+    if make_key or key is None:
+        attested_images.require(session, own)
+    images = [built.image for built in own]
     document: dict[str, object] = {"schema_version": SCHEMA_VERSION}
     for image in images:
         sboms = parts.digests(folder(session), image.service, image.digest)
@@ -118,11 +122,11 @@ def _provenance(session: Session, verdict: Verdict) -> dict[str, object]:
     """
     if not session.as_json or verdict.refusal is not None:
         return {}
-    from rebake.engine.saved_image import saved
+    from rebake.sign.attestations import about
     from rebake.sign.provenance import summary
 
-    with saved(session.detected.endpoint, verdict.image.ref) as image:
-        return {"provenance": summary(image.statements())}
+    attested = attested_images.attested(session, verdict.image.ref)
+    return {"provenance": summary(about(attested))}
 
 
 def require(session: Session, services: Sequence[str]) -> dict[str, str]:
@@ -147,7 +151,8 @@ def check(session: Session, services: Sequence[str], ref: str = "") -> list[Verd
     images = [image_of(session, service, ref) for service in services]
     program = cosign.find(session.say)
     found = signatures.verify(program, images, folder(session), trust(session))
-    return [_with_sboms(session, one) for one in found]
+    checked = [_with_sboms(session, one) for one in found]
+    return [attested_images.judge(session, one) for one in checked]
 
 
 def _with_sboms(session: Session, verdict: Verdict) -> Verdict:
@@ -199,10 +204,7 @@ def trust(session: Session) -> cosign.Trust:
 
 def folder(session: Session) -> Path:
     """The folder of the signatures."""
-    configured = session.project.config.sign.folder
-    if configured:
-        return session.project.root / Path(configured).expanduser()
-    return session.project.state / "signatures"
+    return signatures.folder_of(session.project)
 
 
 def _password(session: Session, *, again: bool) -> str:

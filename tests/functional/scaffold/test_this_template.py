@@ -14,6 +14,7 @@ import yaml
 from pathspec import GitIgnoreSpec
 
 from rebake import __version__
+from rebake.config.place import variable_name
 from rebake.errors import RebakeError
 from rebake.project.project import open_project
 from rebake.scaffold import new as making
@@ -117,6 +118,15 @@ def test_what_its_readme_says_of_its_ci_is_so(shop: Made) -> None:
     assert re.findall(r"`(\w+)`", said) == job["strategy"]["matrix"]["session"]
     assert "nox -s" in job["steps"][-1]["run"]
     assert '"$python" scripts/bootstrap.py test' in (shop.root / ".ci/run").read_text()
+
+
+def test_its_ci_holds_the_images_that_it_scans_to_both_attestations(shop: Made) -> None:
+    workflow = yaml.safe_load((shop.root / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    [job] = workflow["jobs"].values()
+    asked = job["env"][variable_name("sign.attestations")]
+    assert asked == "${{ matrix.session == 'scan' && 'sbom,provenance' || '' }}"
+    [build] = [step for step in job["steps"] if step.get("run", "").endswith("build sbom")]
+    assert build["if"] == "matrix.session == 'scan'"
 
 
 def test_what_makes_its_builds_fast_is_told_with_the_commands_for_it(shop: Made) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from attested_archive import Archive, Statement, document_of_parts, provenance
 from bbolt import SIZE, write_database
 from rebake import sessions_scan
 from rebake.engine.endpoint import Endpoint
@@ -20,6 +21,7 @@ from rebake.errors import UsageError
 from rebake.scan import tools
 from rebake.sessions_ledger import Ledger
 from rebake.sessions_scan import Asked, scan_and_show
+from rebake.sign.sbom import Contents, cyclonedx
 from unit.scan.test_image_rules import CONFIG, FILES, KEY, archive, layer
 
 REPOSITORY = Path(__file__).parents[3]
@@ -74,6 +76,11 @@ class Bench:
 
     def image(self, **config: Any) -> None:
         archive(self.home / "image.tar", [layer(FILES)], config={**CONFIG, **config})
+
+    def attested(self, *statements: Statement) -> Archive:
+        made = Archive([layer(FILES)], CONFIG, *statements)
+        made.write(self.home / "image.tar")
+        return made
 
     def trivy(self, report: Any, code: int) -> None:
         (self.home / "report.json").write_text(json.dumps(report))
@@ -202,6 +209,39 @@ def test_the_limit_of_the_settings(bench: Bench, monkeypatch: pytest.MonkeyPatch
     assert bench.scan("shop:1") == 13
     monkeypatch.setenv("REBAKE_SCAN_SEVERITY", "critical")
     assert bench.scan("shop:1") == 0
+
+
+@posix
+def test_what_an_image_must_come_with(bench: Bench, capsys: Capsys) -> None:
+    bench.attested()
+    assert bench.scan("shop:1") == 0  # nothing is asked for
+    assert "attestations" not in capsys.readouterr().out
+    bench.configure('[sign]\nattestations = ["sbom", "provenance"]\nfolder = "signatures"\n')
+    assert bench.scan("shop:1") == 14
+    told = capsys.readouterr().out
+    assert "attestations shop:1: 2 FAIL" in told
+    assert "CRITICAL image-sbom: shop:1" in told
+    assert "it has no list of its parts (SBOM)" in told
+    assert "CRITICAL image-provenance: shop:1" in told
+    assert "invoke build, on an engine with the containerd image store" in told
+    bench.attested(provenance, document_of_parts)
+    assert bench.scan("shop:1") == 0
+    assert "attestations shop:1: ok" in capsys.readouterr().out
+    bench.attested(lambda _: provenance("sha256:" + "0" * 64), document_of_parts)
+    assert bench.scan("shop:1") == 14
+    assert "it has no provenance of its own: what it carries is about" in capsys.readouterr().out
+
+
+@posix
+def test_a_list_of_parts_beside_the_signatures(bench: Bench) -> None:
+    bench.configure('[sign]\nattestations = ["sbom"]\nfolder = "signatures"\n')
+    digest = bench.attested(provenance).digest
+    folder = bench.root / "signatures"
+    folder.mkdir()
+    for name, rule in ((digest, 0), ("sha256:" + "0" * 64, 14)):
+        contents = Contents("shop/api", name, 1.0, (), (), {})
+        (folder / "api.cdx.json").write_text(cyclonedx(contents))
+        assert bench.scan("shop:1") == rule
 
 
 @posix

@@ -133,10 +133,19 @@ def test_secrets_go_to_every_target_by_name_and_place(tmp_path: Path) -> None:
     assert dependency_words(plan)[-7:] == (*words, "backend-deps")
 
 
-def test_a_provenance_is_asked_for_in_prod_alone(tmp_path: Path) -> None:
-    (tmp_path / "rebake.toml").write_text("[build]\nprovenance = true\n")
+@pytest.mark.parametrize(
+    "setting", ["[build]\nprovenance = true\n", '[sign]\nattestations = ["provenance"]\n']
+)
+def test_a_provenance_is_asked_for_in_prod_alone(tmp_path: Path, setting: str) -> None:
+    (tmp_path / "rebake.toml").write_text(setting)
     project = open_project(tmp_path)
     words = bake_words(plan_build(project, "prod", ("api",), tmp_path), tmp_path / "m")
     assert words[-3:] == ("--set", "api.attest=type=provenance,mode=min", "api")
     words = bake_words(plan_build(project, "dev", ("api",), tmp_path), tmp_path / "m")
-    assert not any("attest" in word for word in words)
+    assert not any(".attest=" in word for word in words)
+
+
+def test_nothing_is_attested_unless_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "rebake.toml").write_text('[sign]\nattestations = ["sbom"]\n')
+    plan = plan_build(open_project(tmp_path), "prod", ("api",), tmp_path)
+    assert not any(".attest=" in word for word in bake_words(plan, tmp_path / "m"))

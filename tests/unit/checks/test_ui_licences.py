@@ -26,6 +26,9 @@ ALLOWED = frozenset({"MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"})
         "Apache-2.0 WITH LLVM-exception",
         "(CC0-1.0 OR (MIT AND Apache-2.0))",
         "GPL-2.0-only AND MIT OR MIT",
+        "mit",
+        "Apache-2.0 with llvm-exception",
+        "MIT OR (GPL-2.0-only AND (Apache-2.0 OR 0BSD))",
     ],
 )
 def test_a_licence_that_is_allowed(expression: str) -> None:
@@ -48,10 +51,27 @@ def test_a_licence_that_is_allowed(expression: str) -> None:
         "SEE LICENSE IN LICENSE.md",
         "UNLICENSED",
         "MIT*",
+        "MIT OR )",
+        "MIT OR AND",
+        "MIT OR GPL-2.0-only AND",
+        "MIT AND MIT AND",
+        "MIT OR ()",
+        "MIT OR No-Such-Licence",
+        "MIT OR MIT WITH MIT",
+        "LicenseRef-MIT-TC",
+        "MIT AND (GPL-2.0-only OR 0BSD)",
+        "(" * 500 + "MIT" + ")" * 500,
     ],
 )
 def test_a_licence_that_is_not(expression: str) -> None:
     assert not permits(ALLOWED, expression)
+
+
+def test_what_spdx_does_not_know_is_met_by_the_very_words() -> None:
+    for words in ("Our-Own-Licence", "SEE LICENSE IN LICENSE.md", "LicenseRef-Ours"):
+        assert permits(frozenset({words}), words)
+        assert not permits(frozenset({words}), f"{words} AND MIT")
+    assert permits(frozenset({"LicenseRef-Ours", "MIT"}), "LicenseRef-Ours AND MIT")
 
 
 def package(folder: Path, **fields: Any) -> None:

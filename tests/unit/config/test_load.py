@@ -195,6 +195,7 @@ FORM = '{ env = "VARIABLE" } or { file = "path" }, and never the secret itself'
         ('[secrets.rum]\nnpm = { env = "A" }', "secrets.rum.npm.env: unknown key"),
         ('[sign]\nmethod = "keyles"', 'did you mean "keyless"?'),
         ('[sign]\nmethod = "keyless"', "sign.method: whose signatures count?"),
+        ('[sign]\nattestations = ["sbon"]', 'did you mean "sbom"?'),
     ],
 )  # fmt: skip
 def test_a_secret_that_is_declared_wrongly_is_told_and_never_repeated(

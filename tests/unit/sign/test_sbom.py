@@ -7,6 +7,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from rebake.engine.saved_image import ImageFile
 from rebake.sign import sbom
 from rebake.sign.parts import Part
@@ -65,6 +67,23 @@ def test_the_same_image_gives_the_same_bytes_and_another_another_number() -> Non
     for _, write in sbom.FORMATS.values():
         assert write(CONTENTS) == write(CONTENTS)
     assert replace(CONTENTS, digest="sha256:" + "ff" * 32).serial != CONTENTS.serial
+
+
+def test_a_list_is_of_the_image_that_it_describes_and_not_of_a_base_of_it(tmp_path: Path) -> None:
+    for form, (_, write) in sbom.FORMATS.items():
+        sbom.file_of(tmp_path, "api", form).write_text(write(CONTENTS))
+        base = CONTENTS.bases["rust:1"]
+        assert sbom.digests(tmp_path, "api", base) == {}
+        assert sbom.listed(tmp_path, {CONTENTS.digest, "sha256:" + "00" * 32})
+        assert not sbom.listed(tmp_path, {base})
+        sbom.file_of(tmp_path, "api", form).unlink()
+    assert not sbom.listed(tmp_path, {CONTENTS.digest})
+    assert not sbom.listed(tmp_path / "gone", {CONTENTS.digest})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"bomFormat": "CycloneDX"}', "\xff", "null"])
+def test_what_is_no_list(text: str) -> None:
+    assert sbom.subject(text.encode("latin-1")) == ""
 
 
 def test_a_list_counts_for_its_own_image_and_is_missed_when_it_changes(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""Whether the images that are signed or verified come with what `sign.attestations` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rebake.engine.saved_image import Attested, saved
+from rebake.errors import NotAttested
+from rebake.sign import sbom
+from rebake.sign.attestations import PROVENANCE, Lack, lacks
+from rebake.sign.signatures import Verdict, folder_of
+from rebake.sign.statement import Refusal
+from rebake.tasks.session import Session
+from rebake.tasks.signed_images import BuiltImage
+
+
+def attested(session: Session, ref: str) -> Attested:
+    """What is attached to an image. The engine saves it for that, which takes a while.
+
+    Raises:
+        CommandFailed: the engine does not have it.
+    """
+    with saved(session.detected.endpoint, ref) as image:
+        return image.attested()
+
+
+def require(session: Session, images: Sequence[BuiltImage]) -> None:
+    """See that images come with what is asked for, before they are signed.
+
+    Raises:
+        NotAttested: one does not; all that is lacking is told.
+    """
+    found: list[tuple[str, Lack]] = []
+    place = folder_of(session.project)
+    for one in images:
+        image = one.image
+        listed = sbom.listed(place, {image.digest})
+        found += [(image.ref, lack) for lack in _lacks(session, image.ref, listed=listed)]
+    if found:
+        steps = "; ".join(dict.fromkeys(lack.fix for _, lack in found))
+        raise NotAttested([f"{ref} {lack.words}" for ref, lack in found], steps)
+
+
+def judge(session: Session, verdict: Verdict) -> Verdict:
+    """The same verdict, or a refusal where the image comes without what is asked for.
+
+    The list of parts is one that was signed: it need not be on the machine that verifies.
+    """
+    if verdict.statement is None or verdict.refusal is not None:
+        return verdict
+    listed = bool(verdict.statement.sboms)
+    words = [lack.words for lack in _lacks(session, verdict.image.ref, listed=listed)]
+    if not words:
+        return verdict
+    return replace(verdict, refusal=Refusal("unattested", ", and ".join(words)))
+
+
+def _lacks(session: Session, ref: str, *, listed: bool) -> Sequence[Lack]:
+    required = session.project.config.sign.attestations
+    if not required:
+        return ()
+    if PROVENANCE not in required and listed:  # nothing that is attached is asked for
+        return ()
+    return list(lacks(required, attested(session, ref), listed=listed))
