@@ -28,7 +28,7 @@ LAST = "test_stack"
 BESIDE = (
     *("test_engine", "test_native", "test_ignore", "test_never_wrong"),
     *("test_cache_state", "test_bounded", "test_sign", "test_lint", "test_template", "test_new"),
-    "test_completion",
+    *("test_adopt", "test_completion"),
 )
 # These look at all containers, steps or records of the engine: meanwhile nobody else builds there.
 ALONE = frozenset({*FIRST, LAST})

@@ -79,6 +79,18 @@ class Project:
         """Whether the project's stack is its own affair: rebake builds its images alone."""
         return not self.config.docker.compose_prod
 
+    def check_layout(self, task: str) -> None:
+        """Refuse a task that knows the template's layout alone.
+
+        Raises:
+            UsageError: the project runs its stack itself.
+        """
+        if self.runs_itself:
+            raise UsageError(
+                f"{task} is for projects that were made from the template; this one was adopted",
+                "docs/how-to/adopt.md says what there is for it",
+            )
+
     def compose_file(self, mode: Mode) -> Path:
         """The compose file of a mode.
 

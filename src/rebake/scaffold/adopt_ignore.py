@@ -6,6 +6,7 @@ can need is left out here: what tools made, and what `rebake adopt` itself write
 
 from __future__ import annotations
 
+from rebake.scaffold.adopt_compose import OVERRIDE_NAMES
 from rebake.scaffold.adopt_view import Kind
 
 # Crates that read the repository while they are compiled.
@@ -40,7 +41,9 @@ def ignore_text(
     if kind == "ui" or not reads_git(lock):
         lines.append(".git")
     lines += ["Dockerfile.rebake", "Dockerfile.rebake.dockerignore"]
-    ours = [*_OURS, compose, *([other] if other and other != "." else [])]
+    beside = compose.rpartition("/")[0]
+    overrides = [f"{beside}/{name}" if beside else name for name in OVERRIDE_NAMES]
+    ours = [*_OURS, compose, *overrides, *([other] if other and other != "." else [])]
     prefix = "" if folder == "." else f"{folder}/"
     below = [name.removeprefix(prefix) for name in ours if name.startswith(prefix)]
     return "\n".join([*lines, *(name for name in below if name)]) + "\n"

@@ -71,7 +71,7 @@ def backend_dockerfile(facts: Facts, template: str, name: str) -> str:
     ]
     text = _joined(parts)
     text = _changed(text, 'BINARIES="api worker web"', f'BINARIES="{binaries}"')
-    text = _changed(text, _NAME, name)
+    text = _changed(text, _NAME, name).replace("docker/tools/", f"{FOLDER}/tools/")
     text = re.sub(r"(?m)^ARG RUST_IMAGE=.*$", f"ARG RUST_IMAGE={first.base}", text, count=1)
     # A binary that knows nothing of build ids would just start.
     text = _changed(

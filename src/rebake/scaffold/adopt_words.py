@@ -93,6 +93,7 @@ _QUIET_INSTALL = re.compile(
     r"^--(?:no-audit|no-fund|prefer-offline|silent|quiet|progress=false|no-progress|include=dev|"
     r"frozen-lockfile|ignore-optional|loglevel=\w+|production|omit=dev|cache=\S+)$"
 )
+_SYSTEM = ("/etc/", "/root/", "/usr/")
 _PRODUCTION = frozenset({"--production", "--omit=dev"})
 
 
@@ -196,17 +197,23 @@ def _kind_of_rust(instruction: Instruction, rest: Sequence[str]) -> str:
     if program in _SETUP:
         return "setup"
     if program in _NEUTRAL and not _writes_sources(rest):
-        return "neutral"
+        return "setup" if _written(rest).startswith(_SYSTEM) else "neutral"
     raise _unknown(instruction, rest)
 
 
 def _writes_sources(words: Sequence[str]) -> bool:
     """Whether a command writes a file that may be compiled; a dummy `fn main` is none."""
+    place = _written(words)
+    dummy = any("fn main" in word for word in words)
+    return bool(place) and not dummy and not place.startswith((*_SYSTEM, "/dev/"))
+
+
+def _written(words: Sequence[str]) -> str:
+    """The file that a command's output goes to; empty for none."""
     at = next((at for at, word in enumerate(words) if word.startswith((">", "1>"))), None)
-    if at is None or any("fn main" in word for word in words[:at]):
-        return False
-    place = words[at].lstrip("1>") or (words[at + 1] if at + 1 < len(words) else "")
-    return not place.startswith(("/etc/", "/dev/", "/root/", "/usr/"))
+    if at is None:
+        return ""
+    return words[at].lstrip("1>") or (words[at + 1] if at + 1 < len(words) else "?")
 
 
 def _kind_of_cargo(instruction: Instruction, rest: Sequence[str]) -> str:
