@@ -1,4 +1,4 @@
-"""`rebake adopt` on a project as people have them: plain Compose takes the fast build, and is right.
+"""`rebake adopt` on a project as people have them: plain Compose takes the fast build.
 
 The project's programs tell no build id, and know no flags: whatever starts one gets a server.
 """
@@ -63,7 +63,7 @@ class Old:
     def says(self, port: str, *, wanted: str) -> None:
         """Wait until a service answers with a text."""
         said = ""
-        for _ in range(100):
+        for _ in range(400):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[port]}") as answer:
                     said = answer.read().decode()

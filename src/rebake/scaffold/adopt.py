@@ -104,7 +104,6 @@ def adopt(
         say(f"template: {wish.source}")
         template = fetch(wish.source, wish.commit, work)
         wheel_name = _wheel_name(template) if with_toolkit else ""
-        wheel = start_wheel(template, work, pool, dry_run=dry_run) if with_toolkit else None
         planned = plan(
             facts, _recipe(template), name.slug, wheel_name, toolkit=with_toolkit, nox=with_nox
         )
@@ -113,6 +112,7 @@ def adopt(
         if with_toolkit:
             listed.append(f"{toolkit.FOLDER}/{wheel_name}")
         _check_free(root, listed)
+        wheel = start_wheel(template, work, pool, dry_run=dry_run) if with_toolkit else None
         adopted = Adopted(
             facts,
             name.slug,
@@ -177,13 +177,15 @@ def _check_free(root: Path, listed: Sequence[str]) -> None:
     Raises:
         FilesInTheWay: it is so.
     """
-    taken = {name for name in listed if os.path.lexists(root / name)}
+    taken = set()
     for name in listed:
-        for folder in (root / name).relative_to(root).parents:
-            place = root / folder
-            outside = not place.resolve().is_relative_to(root)
-            if outside or (os.path.lexists(place) and not place.is_dir()):
-                taken.add(folder.as_posix())
+        # The outermost one is the cause of all below it.
+        folders = [root / folder for folder in reversed(Path(name).parents)]
+        odd = next((folder for folder in folders if _leads_elsewhere(root, folder)), None)
+        if odd is not None:
+            taken.add(odd.relative_to(root).as_posix())
+        elif os.path.lexists(root / name):
+            taken.add(name)
     if taken:
         own = {"tasks.py", "pyproject.toml", "noxfile.py", "scripts/bootstrap.py"}
         if taken <= own:
@@ -191,6 +193,13 @@ def _check_free(root: Path, listed: Sequence[str]) -> None:
                 sorted(taken), "--data toolkit=no leaves them out, and the wheel with them"
             )
         raise FilesInTheWay(sorted(taken))
+
+
+def _leads_elsewhere(root: Path, folder: Path) -> bool:
+    """Whether there is something in a folder's place that nothing can be written into."""
+    if not os.path.lexists(folder):
+        return False
+    return not folder.is_dir() or not folder.resolve().is_relative_to(root)
 
 
 def _root(folder: Path) -> Path:

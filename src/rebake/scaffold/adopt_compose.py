@@ -110,7 +110,7 @@ def read_compose(path: Path) -> ComposeFile:
 def _built(name: str, service: Mapping[str, Any]) -> BuiltService:
     build = service["build"]
     if isinstance(build, str):
-        return BuiltService(name, context=build, fault=_in_variables({"context": build}))
+        return BuiltService(name, context=build, fault=_extends(service, {"context": build}))
     if not isinstance(build, dict):
         return BuiltService(name, fault="its build: is no table")
     odd = sorted(str(key) for key in build if key not in _READ | _KEPT | _MEANINGLESS)
@@ -118,8 +118,6 @@ def _built(name: str, service: Mapping[str, Any]) -> BuiltService:
     texts = {key: str(build.get(key) or "") for key in ("context", "dockerfile", "target")}
     if odd:
         fault = f"build.{odd[0]} can't be taken over"
-    if service.get("extends"):
-        fault = "it extends another service"
     return BuiltService(
         name,
         context=texts["context"] or ".",
@@ -127,8 +125,13 @@ def _built(name: str, service: Mapping[str, Any]) -> BuiltService:
         target=texts["target"],
         args=args,
         kept={key: build[key] for key in sorted(_KEPT & build.keys())},
-        fault=fault or _in_variables({**texts, **{f"args.{k}": v for k, v in args.items()}}),
+        fault=fault or _extends(service, {**texts, **{f"args.{k}": v for k, v in args.items()}}),
     )
+
+
+def _extends(service: Mapping[str, Any], texts: Mapping[str, str]) -> str:
+    """Why a service can't be taken over as it stands in the file; empty when it can."""
+    return "it extends another service" if service.get("extends") else _in_variables(texts)
 
 
 def _in_variables(texts: Mapping[str, str]) -> str:

@@ -120,7 +120,8 @@ class Said:
 
 def compiles(instruction: Instruction) -> str:
     """Tell what a `RUN` compiles: `backend`, `ui` or nothing."""
-    for words in map(_without_variables, instruction.commands):
+    for command in map(_without_variables, instruction.commands):
+        words = [word for word in command if not word.startswith("+")]  # a toolchain's name
         if words[:1] == ["cargo"] and _is_build(words):
             return "backend"
         if _bundles(words):
@@ -189,11 +190,12 @@ def _kind_of_rust(instruction: Instruction, rest: Sequence[str]) -> str:
     program = rest[0]
     if program == "cargo":
         return _kind_of_cargo(instruction, rest)
-    if program in {"cp", "mv"}:
+    if program in {"cp", "mv", "install", "chmod", "ln"}:
         # Of what was compiled, to a place that outlives the cache mount; never of a source.
         if any("target/" in word or "release/" in word for word in rest[1:]):
             return "build"
-        raise _unknown(instruction, rest)
+        if program in {"cp", "mv"}:
+            raise _unknown(instruction, rest)
     if program in _SETUP:
         return "setup"
     if program in _NEUTRAL and not _writes_sources(rest):
