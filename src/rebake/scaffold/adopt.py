@@ -18,6 +18,7 @@ from rebake.scaffold.adopt_look import Facts, look
 from rebake.scaffold.adopt_plan import Plan, Recipe, plan
 from rebake.scaffold.adopt_texts import FOLDER
 from rebake.scaffold.new import Say, about_source, needed_packages, start_wheel, workshop
+from rebake.scaffold.repository import try_git
 from rebake.scaffold.template import Template, fetch, walk
 
 QUESTIONS: Mapping[str, str] = {
@@ -28,6 +29,8 @@ QUESTIONS: Mapping[str, str] = {
     "nox": "yes for a noxfile.py, or no",
 }
 _COPIED = ("tools", "host-settings")
+# What the template's own stack and its nginx need.
+_NOT_NEEDED = frozenset({"collect-nginx", "try-nginx-conf", "dev-service", "dev-ui", "seed-target"})
 _YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -120,7 +123,7 @@ def adopt(
             tuple(sorted(listed)),
             template.source,
             template.commit,
-            (*notes, *planned.notes, *_about_git(root)),
+            (*notes, *planned.notes, *_about_git(root, toolkit_too=with_toolkit)),
         )
         if dry_run:
             return adopted
@@ -255,7 +258,7 @@ def _copied(template: Template) -> list[tuple[str, Path]]:
     for part in _COPIED:
         folder = template.folder / "docker" / part
         for path in walk(folder):
-            if path.is_file() and not path.is_symlink():
+            if path.is_file() and not path.is_symlink() and path.name not in _NOT_NEEDED:
                 name = path.relative_to(folder).as_posix()
                 found.append((f"{FOLDER}/{part}/{name}", path))
     if not found:
@@ -271,10 +274,13 @@ def _wheel_name(template: Template) -> str:
     return f"rebake-{version}-py3-none-any.whl"
 
 
-def _about_git(root: Path) -> list[str]:
+def _about_git(root: Path, *, toolkit_too: bool) -> list[str]:
     state = read_state(root)
     if state is None:
         return ["this is no git repository with a commit: keep the list of files, to undo it"]
+    found = []
     if state.dirty:
-        return ["there are changes that are not committed: commit them first, to undo this easily"]
-    return []
+        found.append("there are changes that are not committed: commit them, to undo this easily")
+    if toolkit_too and not try_git(root, "check-ignore", "-q", ".venv", ".rebake").ok:
+        found.append(".gitignore lacks what the toolkit makes: .venv/, .rebake/ and __pycache__/")
+    return found

@@ -54,7 +54,7 @@ def adopt(
         session.note(note)
     if not session.as_json:
         _show(session, adopted)
-    return _document(session, adopted)
+    return document_of(adopted, session.seconds, dry_run=session.dry_run)
 
 
 def _show(session: Session, adopted: Adopted) -> None:
@@ -95,7 +95,8 @@ def _found(adopted: Adopted) -> Iterator[str]:
         yield f"  {name}: stays as it is: {reason}"
 
 
-def _document(session: Session, adopted: Adopted) -> dict[str, object]:
+def document_of(adopted: Adopted, seconds: float, *, dry_run: bool) -> dict[str, object]:
+    """Return the document of `adopt`."""
     facts = adopted.facts
     return {
         "schema_version": SCHEMA_VERSION,
@@ -118,7 +119,7 @@ def _document(session: Session, adopted: Adopted) -> dict[str, object]:
         "files": list(adopted.files),
         "template": adopted.template,
         "template_commit": adopted.template_commit,
-        **({"dry_run": True} if session.dry_run else {}),
+        **({"dry_run": True} if dry_run else {}),
         **({"notes": list(adopted.notes)} if adopted.notes else {}),
-        "seconds": round(session.seconds, 3),
+        "seconds": round(seconds, 3),
     }

@@ -80,7 +80,7 @@ FROM base AS builder
 ARG SQLX_OFFLINE=true
 ARG TARGETARCH
 RUN curl -o /usr/bin/tool https://host/tool-${TARGETARCH}
-COPY --from=ghcr.io/tools/x:1 /x /usr/bin/x
+COPY --from=tools.example/x:1 /x /usr/bin/x
 COPY . .
 RUN DATABASE=none cargo build -r --locked -p api -j2
 RUN cp target/release/api /api
@@ -92,7 +92,7 @@ COPY --from=builder /api /api
         "RUN apt-get update \\\n    && apt-get install -y protobuf-compiler  # for prost",
         "ARG TARGETARCH",
         "RUN curl -o /usr/bin/tool https://host/tool-${TARGETARCH}",
-        "COPY --from=ghcr.io/tools/x:1 /x /usr/bin/x",
+        "COPY --from=tools.example/x:1 /x /usr/bin/x",
     )
     assert found.variables == {
         "PROTOC_VERSION": "25",
