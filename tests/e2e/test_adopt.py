@@ -142,6 +142,8 @@ def test_the_images_of_rebake_build_are_made_from_what_is_here(adopted: Old) -> 
     assert again["skipped"]
     main = adopted.root / "crates/worker/src/main.rs"
     main.write_text(main.read_text().replace('"{} {} {}"', '"{} {} {} made anew"'))
+    why = adopted.rebake("why", "worker", "--next").ok()
+    assert "crates/worker/src/main.rs" in why.stdout
     third = adopted.rebake("build", "--json").ok().document["images"]
     assert {name for name in third if third[name]["digest"] != first[name]["digest"]} == {"worker"}
     ref, api = third["worker"]["ref"], third["api"]["ref"]
