@@ -98,7 +98,7 @@ def test_a_runtime_that_is_none(bench: Bench) -> None:
     file = bench.root / "rebake.toml"
     file.write_text('[ui]\nruntime = "ngnix"\n')
     said = f"{file}:2: ui.runtime: 'ngnix' can't be used"
-    refused(bench, "prod", code=2, says=(said, '"web" or "nginx"', 'did you mean "nginx"?'))
+    refused(bench, "prod", code=2, says=(said, '"web", "nginx" or "own"', 'did you mean "nginx"?'))
 
 
 def test_the_doctor_looks_at_the_lock_files(bench: Bench) -> None:
