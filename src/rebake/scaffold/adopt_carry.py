@@ -29,6 +29,7 @@ class Carried:
         base: the image that it compiles on.
         setup: the instructions that prepare that, as they are written.
         variables: what they set for the compiler.
+        sources: the folder that the sources were compiled in.
         stages: the stages that run; the last one is the image's, and has no label yet.
         binary: the program, of a backend's.
         output: the folder that the UI's build writes, from the UI's folder.
@@ -39,6 +40,7 @@ class Carried:
     base: str
     setup: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    sources: str = ""
     stages: str = ""
     binary: str = ""
     output: str = ""
@@ -122,6 +124,7 @@ class _Carrying:
             setup.base,
             tuple(setup.lines),
             setup.variables,
+            setup.sources or self._view.workdir(self._sources[0]),
             stages,
             binary=next(iter(self._taken), ""),
             output=next(iter(self._outputs), ""),
@@ -193,7 +196,7 @@ class _Carrying:
                 raise Unfit(f"line {one.line}: {path} is no program of the cargo workspace")
             self._taken.add(name)
             return f"/out/bin/{name}"
-        folder = posixpath.relpath(posixpath.join("/", path), self._workdir(other))
+        folder = posixpath.relpath(posixpath.join("/", path), self._view.workdir(other))
         if folder.startswith(".") or "*" in folder:
             raise Unfit(f"line {one.line}: {path} is not the folder that the UI's build writes")
         self._outputs.add(folder)
@@ -205,10 +208,3 @@ class _Carrying:
             return True
         runs = [one.text for part in self._view.reach(other) for one in part.instructions]
         return any(text.startswith("RUN") and path in text.split() for text in runs)
-
-    def _workdir(self, stage: Stage) -> str:
-        found = "/"
-        for one in self._view.whole(stage):
-            if one.word == "WORKDIR":
-                found = posixpath.join(found, one.rest.strip().strip("\"'"))
-        return found

@@ -16,7 +16,7 @@ from rebake.project.dockerfile_words import (
     given_values,
     split_words,
 )
-from rebake.scaffold.adopt_view import Context, Kind, View, check_mounts
+from rebake.scaffold.adopt_view import Context, Kind, View, check_mounts, entered
 from rebake.scaffold.adopt_words import Unfit, compiles, judge_rust, judge_ui
 
 # Ours decides about these.
@@ -31,7 +31,7 @@ _OURS = frozenset(
 _DECIDES = frozenset({"CARGO_BUILD_TARGET", "RUSTUP_TOOLCHAIN"})
 _NO_MATTER = frozenset(
     [
-        *("WORKDIR", "LABEL", "EXPOSE", "CMD", "ENTRYPOINT", "HEALTHCHECK", "VOLUME"),
+        *("LABEL", "EXPOSE", "CMD", "ENTRYPOINT", "HEALTHCHECK", "VOLUME"),
         *("STOPSIGNAL", "MAINTAINER"),
     ]
 )
@@ -44,12 +44,14 @@ class Setup:
 
     Attributes:
         base: the image.
+        sources: the folder that the workspace lies in; empty where no step copies it whole.
         lines: the instructions that prepare it, as they are written.
         variables: what is set for the compiler.
         production: whether packages for development are left out.
     """
 
     base: str = ""
+    sources: str = ""
     lines: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
     production: bool = False
@@ -98,6 +100,8 @@ class _Keeping:
         self._view, self._kind, self._stage = view, kind, stage
         self._context, self._setup = context, setup
         self._values: dict[str, str] = {}
+        below = view.above(stage, view.base(stage))
+        self._folder = view.workdir(below) if below else "/"
 
     def run(self) -> None:
         for one in self._stage.instructions:
@@ -110,6 +114,8 @@ class _Keeping:
                     self._argument(one)
                 case "COPY" | "ADD":
                     self._brought(one)
+                case "WORKDIR":
+                    self._folder = entered(self._folder, one)
                 case "SHELL":
                     self._setup.add(self._view.raw(one, self._stage))
                 case "USER":
@@ -137,6 +143,8 @@ class _Keeping:
     def _set(self, one: Instruction, given: Mapping[str, str]) -> None:
         if odd := _DECIDES & given.keys():
             raise Unfit(f"line {one.line}: {min(odd)} can't be taken over")
+        if any(ord(char) < ord(" ") for value in given.values() for char in value):
+            raise Unfit(f"line {one.line}: a value with more than one line can't be taken over")
         self._setup.variables |= {k: v for k, v in given.items() if k not in _OURS}
 
     def _argument(self, one: Instruction) -> None:
@@ -171,9 +179,12 @@ class _Keeping:
             return
         for word in (expand(each, self._values) for each in sources):
             try:
-                self._context.check_reach(word)
+                below = self._context.below(word)
             except Unfit as reason:
                 raise Unfit(f"line {one.line}: {reason}") from None
+            if below is not None:
+                place = posixpath.join(self._folder, target, below)
+                self._setup.sources = posixpath.normpath(place)
             name, new = posixpath.basename(word.rstrip("/")), posixpath.basename(target)
             if new not in {"", ".", "..", name} and "." in name and "*" not in name:
                 raise Unfit(f"line {one.line}: {word} is renamed to {new}")

@@ -6,6 +6,7 @@ in from variables, or merge from elsewhere, is not known here, and is said.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,6 +137,9 @@ def _extends(service: Mapping[str, Any], texts: Mapping[str, str]) -> str:
 
 def _in_variables(texts: Mapping[str, str]) -> str:
     """Why a text that Compose fills in from variables can't be taken over."""
+    odd = next((key for key, text in texts.items() if re.search(r"[\x00-\x1f\x7f]", text)), None)
+    if odd:
+        return f"build.{odd} has more than one line"
     found = next((key for key, text in texts.items() if "$" in text), None)
     return f"build.{found} is filled in from variables: {texts[found]}" if found else ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,14 +23,27 @@ def files_of(root: Path) -> list[str]:
     return sorted(_walk(root), key=lambda name: (name.count("/"), name))
 
 
+def is_plain(name: str) -> bool:
+    """Whether a path means itself in Dockerfiles, ignore files and compose files."""
+    return re.search(r"[\x00-\x1f\x7f\"'`$\\*?\[\]!#]", name) is None
+
+
 def workspace_folder(root: Path, files: list[str], asked: str) -> str:
     """Return the folder of the cargo workspace, from the root.
 
     Raises:
         UsageError: there is none, or there are several.
     """
-    if asked:
-        return _asked(root, asked, "backend")
+    found = _asked(root, asked, "backend") if asked else _outermost(root, files)
+    if not is_plain(found):
+        raise UsageError(
+            f"{found!r}: a name with such characters can't be written down everywhere",
+            "give the folder of the cargo workspace another name",
+        )
+    return found
+
+
+def _outermost(root: Path, files: list[str]) -> str:
     manifests = [name for name in files if posixpath.basename(name) == "Cargo.toml"]
     parsed = {name: read_manifest(root / name) for name in manifests}
     found = [name for name in manifests if "workspace" in parsed[name]] or manifests

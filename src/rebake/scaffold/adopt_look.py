@@ -204,6 +204,11 @@ class _Looking:
                     f"{mapped.dockerfile} compiles on {mapped.carried.base}, and "
                     f"{other.dockerfile} on {other.carried.base}: one build makes all programs"
                 )
+            if other.carried.sources != mapped.carried.sources:
+                raise Unfit(
+                    f"{mapped.dockerfile} compiles in {mapped.carried.sources}, and "
+                    f"{other.dockerfile} in {other.carried.sources}: one build makes all programs"
+                )
             mine = mapped.carried.variables
             for name, value in other.carried.variables.items():
                 if mine.get(name, value) != value:
@@ -230,6 +235,8 @@ class _Looking:
         if len(found) != 1:
             raise Unfit("its package.json with a script build is not there, or there are several")
         path = found[0].relative_to(self._root).as_posix()
+        if not find.is_plain(path):
+            raise Unfit(f"{path!r}: a name with such characters can't be written down everywhere")
         if path == self._backend:
             raise Unfit("the UI and the cargo workspace share one folder")
         manager: Manager = "bun" if _BUN.search(text) else "npm"
@@ -267,6 +274,8 @@ class _Looking:
             self._root.resolve()
         ):
             raise Unfit(f"{name} leaves the project's folder")
+        if not find.is_plain(found.relative_to(self._root).as_posix()):
+            raise Unfit(f"{name!r}: a name with such characters can't be written down everywhere")
         if not found.exists():
             raise Unfit(f"{found.relative_to(self._root).as_posix()} is not there")
         return found
@@ -295,15 +304,20 @@ class _Context:
             raise Unfit(f"{path} is not there, or it is ignored")
         return path if self.theirs == ours else name
 
-    def check_reach(self, path: str) -> None:
+    def below(self, path: str) -> str | None:
         ours = self.root / self.half
         found = Path(os.path.normpath(self.theirs / path.lstrip("/")))
-        if not found.is_relative_to(ours) and not ours.is_relative_to(found):
-            raise Unfit(f"{path} lies outside of {self.half}")
+        if ours.is_relative_to(found):
+            return ours.relative_to(found).as_posix()
+        if found.is_relative_to(ours):
+            return None
+        raise Unfit(f"{path} lies outside of {self.half}")
 
 
 def _read(file: Path, shown: str) -> str:
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         raise Unfit(f"{shown} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Unfit(f"{shown} is no UTF-8 text") from None

@@ -13,6 +13,11 @@ DOCKERFILE = "Dockerfile.rebake"
 # As the configuration has them.
 _IMAGE = re.compile(r"[a-z0-9][\w./-]*(?::[0-9]+/[\w./-]+)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?")
 _SERVICE = re.compile(r"(?=.{1,40}\Z)[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
+# Where no other thing of the recipe, or of the image, is.
+_FOLDER = re.compile(
+    r"(?!/(?:bin|cargo|dev|etc|lib\w*|out|proc|sbin|seed|skeleton|sys|target|tmp|tools|warm)\b)"
+    r"/(?!usr$|var$|root$)[\w.-]+(?:/[\w.-]+)*"
+)
 _ALPINE = re.compile(r"-?alpine[\w.]*$")
 # Arguments of our own recipe.
 _OURS = frozenset(
@@ -59,6 +64,12 @@ def check_usable(mapped: Mapped) -> None:
         raise Unfit(f"build.args.{odd[0]} is a name that the fast build uses itself")
     if not _SERVICE.fullmatch(mapped.name) or mapped.carried.binary == "ui":
         raise Unfit(f"the program {mapped.name!r} can't be a service's name")
+    place = mapped.carried.sources
+    if mapped.carried.kind == "backend" and not _FOLDER.fullmatch(place):
+        raise Unfit(
+            f"{mapped.dockerfile} compiles in {place}: only a folder of its own will do, such as "
+            "WORKDIR /app"
+        )
     base = mapped.carried.base
     if not _IMAGE.fullmatch(base):
         raise Unfit(f"{mapped.dockerfile} compiles on {base}, which is no image's name")

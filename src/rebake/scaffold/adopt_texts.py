@@ -80,6 +80,8 @@ def backend_dockerfile(facts: Facts, template: str, name: str) -> str:
         "FROM compiler AS workspace\nENV BINARIES_TELL=no\n",
     )
     text = _compiler_settings(text, facts, services)
+    text = _changed(text, "target=/src", f"target={first.sources}")
+    text = _changed(text, "WORKDIR /src", f"WORKDIR {first.sources}")
     return _joined([text, *(_labelled(one, "SERVICE_BUILD_ID") for one in services)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
@@ -22,8 +23,11 @@ class Context(Protocol):
     def place(self, path: str) -> str:
         """Where one of its files is in ours; raises `Unfit` where it is not there."""
 
-    def check_reach(self, path: str) -> None:
-        """Raises `Unfit` for what a compiling stage takes from outside of ours."""
+    def below(self, path: str) -> str | None:
+        """The way from one of its folders down to ours; None for a file or folder inside of ours.
+
+        Raises `Unfit` for what a compiling stage takes from elsewhere.
+        """
 
 
 class View:
@@ -113,6 +117,14 @@ class View:
         """All instructions that make a stage, those of the stages below it first."""
         return self.file.all_instructions(stage)
 
+    def workdir(self, stage: Stage) -> str:
+        """The folder that a stage ends in."""
+        found = "/"
+        for one in self.whole(stage):
+            if one.word == "WORKDIR":
+                found = entered(found, one)
+        return found
+
     def argument(self, one: Instruction, values: dict[str, str]) -> str:
         """An `ARG` with the default that the head of the file gives it; learn its value."""
         found = []
@@ -132,6 +144,11 @@ class View:
         while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
             lines = lines[:-1]
         return "\n".join(lines)
+
+
+def entered(folder: str, one: Instruction) -> str:
+    """The folder after a `WORKDIR`."""
+    return posixpath.normpath(posixpath.join(folder, one.rest.strip().strip("\"'")))
 
 
 def check_mounts(one: Instruction) -> None:

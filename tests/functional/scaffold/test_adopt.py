@@ -246,6 +246,11 @@ def test_a_service_that_can_t_be_taken_over_stays_as_it_is(old: Old) -> None:
         ("docker-compose.yml", "dockerfile: worker", "dockerfile: ../worker", "leaves the project"),
         ("docker-compose.yml", "dockerfile: worker", "dockerfile: gone", "is not there"),
         ("worker.Dockerfile", "COPY words.txt", "COPY gone.txt", "is not there, or it is ignored"),
+        ("worker.Dockerfile", "WORKDIR /app", "WORKDIR /", "only a folder of its own"),
+        ("worker.Dockerfile", "WORKDIR /app", "WORKDIR /target/x", "only a folder of its own"),
+        ("worker.Dockerfile", "WORKDIR /app", "WORKDIR /app/x", "compiles in /app/x, and"),
+        ("docker-compose.yml", "worker.Dockerfile", '"worker\\nRUN x"', "has more than one line"),
+        ("docker-compose.yml", "worker.Dockerfile", "'a!b'", "a name with such characters"),
         ("worker.Dockerfile", "COPY words.txt", "COPY .", "is not in ., or all of it"),
     ],
 )
@@ -337,6 +342,24 @@ def test_a_folder_without_what_is_needed(old: Old) -> None:
     shutil.rmtree(old.root / "crates")
     (old.root / "Cargo.toml").unlink()
     assert "there is no Cargo.toml" in old.refused()
+
+
+def test_a_workspace_whose_name_can_t_be_written_down(old: Old) -> None:
+    (old.root / "se*rvices").mkdir()
+    for name in ("Cargo.toml", "Cargo.lock", "crates"):
+        (old.root / name).rename(old.root / "se*rvices" / name)
+    assert "a name with such characters" in old.refused()
+
+
+def test_two_workspaces_are_a_question(old: Old) -> None:
+    shutil.copytree(old.root / "crates", old.root / "a/crates")
+    for name in ("Cargo.toml", "Cargo.lock"):
+        shutil.copy(old.root / name, old.root / "a")
+    shutil.copytree(old.root / "a", old.root / "b")
+    (old.root / "Cargo.toml").unlink()
+    error = old.refused()
+    assert "there are several cargo workspaces: a, b" in error
+    assert "--data backend=a" in error
 
 
 def test_no_program_can_be_taken_over(old: Old) -> None:

@@ -16,8 +16,8 @@ class Anywhere:
     def place(self, path: str) -> str:
         return path
 
-    def check_reach(self, path: str) -> None:
-        pass
+    def below(self, path: str) -> str | None:
+        return "." if path in {".", "./"} else None
 
 
 class Below(Anywhere):
@@ -190,6 +190,27 @@ def test_files_of_a_wider_context_are_found_in_ours() -> None:
     assert "COPY words.txt /etc/words.txt\n" in taken(text, context=Below()).stages
     with pytest.raises(Unfit, match="line 7: other is not in backend"):
         taken(COMMON.replace("CMD", "COPY other /etc/\nCMD"), context=Below())
+
+
+class Above(Anywhere):
+    """One whose folder `services` is ours."""
+
+    def below(self, path: str) -> str | None:
+        return {".": "services", "services": "."}.get(path.rstrip("/"))
+
+
+@pytest.mark.parametrize(
+    ("copy", "place"),
+    [
+        ("COPY . .", "/app/services"),
+        ("COPY services/ .", "/app"),
+        ("COPY services /work/here", "/work/here"),
+        ("WORKDIR down\nCOPY services .", "/app/down"),
+        ("COPY Cargo.toml Cargo.lock ./", "/app"),
+    ],
+)
+def test_the_sources_lie_where_they_lay(copy: str, place: str) -> None:
+    assert taken(COMMON.replace("COPY . .", copy), context=Above()).sources == place
 
 
 @pytest.mark.parametrize(
