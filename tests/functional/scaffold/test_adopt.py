@@ -259,6 +259,29 @@ def test_reasons(old: Old, name: str, before: str, after: str, reason: str) -> N
     assert reason in look(old.root).left["jobs"]
 
 
+def test_a_ui_that_npm_builds_on_alpine(old: Old) -> None:
+    old.change("frontend/Dockerfile", "oven/bun:1.4.5-slim AS build", "node:22-alpine3.20 AS build")
+    old.change("frontend/Dockerfile", "bun install --frozen-lockfile", "npm ci")
+    old.change("frontend/Dockerfile", "bun run build", "npm run build")
+    old.change("frontend/Dockerfile", "bun.lock", "package-lock.json")
+    (old.root / "frontend/bun.lock").unlink()
+    write(
+        old.root / "frontend/package-lock.json",
+        '{"lockfileVersion": 3, "packages": {"": {}, "node_modules/react": {"version": "19.0.0"}}}',
+    )
+    document = old.document()
+    assert document["ui"] == {"path": "frontend", "manager": "npm"}
+    table = tomllib.loads(old.text("rebake.toml"))["base_images"]
+    assert table["node"] == "node:22-slim"
+    assert table["bun"].startswith("oven/bun:")
+    override = yaml.load(old.text(OVERRIDE).replace("!override", ""), yaml.SafeLoader)
+    args = override["services"]["web"]["build"]["args"]
+    assert (args["UI_MANAGER"], args["NODE_IMAGE"]) == ("npm", "node:22-slim")
+    assert "ARG UI_MANAGER=npm\n" in old.text("frontend/Dockerfile.rebake")
+    assert any("node:22-slim instead of node:22-alpine3.20" in n for n in document["notes"])
+    assert set(open_project(old.root).base_images) == {"rust", "bun", "node"}
+
+
 def test_a_ui_with_workspaces_or_the_lock_file_of_another_manager(old: Old) -> None:
     lock = old.root / "frontend/bun.lock"
     lock.rename(lock.with_name("yarn.lock"))
