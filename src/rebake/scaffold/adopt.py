@@ -98,6 +98,10 @@ def adopt(
         CommandFailed: git or the build of the toolkit failed.
     """
     root = _root(wish.folder)
+    if os.path.lexists(root / "rebake.toml"):
+        raise FilesInTheWay(
+            ["rebake.toml"], "to adopt a project anew, delete first what rebake adopt wrote"
+        )
     answers = _checked(wish.answers)
     with_toolkit, with_nox = _yes(answers, "toolkit", True), _yes(answers, "nox", False)
     facts = look(root, compose=answers.get("compose", ""), backend=answers.get("backend", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import re
@@ -45,8 +46,13 @@ def workspace_folder(root: Path, files: list[str], asked: str) -> str:
 
 def _outermost(root: Path, files: list[str]) -> str:
     manifests = [name for name in files if posixpath.basename(name) == "Cargo.toml"]
-    parsed = {name: read_manifest(root / name) for name in manifests}
-    found = [name for name in manifests if "workspace" in parsed[name]] or manifests
+    outer = min((name.count("/") for name in manifests), default=0)
+    parsed = {}
+    for name in manifests:
+        # A broken one deep inside may be a test's; the outermost ones are told.
+        with contextlib.suppress(*([] if name.count("/") == outer else [ProjectError])):
+            parsed[name] = read_manifest(root / name)
+    found = [name for name in parsed if "workspace" in parsed[name]] or list(parsed)
     if not found:
         raise UsageError(
             f"{root}: there is no Cargo.toml", "rebake adopts projects with a cargo workspace"

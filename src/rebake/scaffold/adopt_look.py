@@ -228,7 +228,7 @@ class _Looking:
             for name in self._files
             if name.rpartition("/")[2] == "package.json"
             for folder in [self._root / posixpath.dirname(name)]
-            if folder.is_relative_to(context) and "build" in read_package(folder).scripts
+            if folder.is_relative_to(context) and _builds(folder)
         ]
         exact = [folder for folder in inside if folder == context]
         found = exact or inside
@@ -312,6 +312,14 @@ class _Context:
         if found.is_relative_to(ours):
             return None
         raise Unfit(f"{path} lies outside of {self.half}")
+
+
+def _builds(folder: Path) -> bool:
+    """Whether the package.json in a folder has a script that builds; a broken one has none."""
+    try:
+        return "build" in read_package(folder).scripts
+    except ProjectError:
+        return False
 
 
 def _read(file: Path, shown: str) -> str:

@@ -188,6 +188,23 @@ def test_a_file_in_the_way_is_named_and_nothing_is_written(old: Old) -> None:
     assert old.text(name) == "mine\n"
 
 
+def test_a_second_time_is_refused(old: Old) -> None:
+    old.document()
+    error = old.refused()
+    assert "rebake.toml is there already" in error
+    assert "delete first what rebake adopt wrote" in error
+
+
+def test_broken_files_of_tests_are_no_hindrance(old: Old) -> None:
+    write(old.root / "tests/data/Cargo.toml", "[workspace\n")
+    write(old.root / "frontend/tests/package.json", "{")
+    write(old.root / "tests/compose.yml", "a: [")
+    facts = look(old.root)
+    assert facts.left == {}
+    assert len(facts.mapped) == 3
+    assert any("tests/compose.yml" in note for note in facts.notes)
+
+
 def test_a_python_file_in_the_way_can_be_left_out(old: Old) -> None:
     write(old.root / "tasks.py", "mine\n")
     write(old.root / "pyproject.toml", "[project]\n")
