@@ -6,7 +6,8 @@ import os
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rebake.errors import ProjectError, UsageError
@@ -97,7 +98,7 @@ class _Looking:
         self._root, self._backend, self._workspace = root, backend, workspace
         self._compose, self._files = compose, files
         self._ui: Ui | None = None
-        self._ignores: dict[Kind, str] = {}
+        self._theirs: dict[Kind, set[str]] = {}
         self._mapped: list[Mapped] = []
 
     def facts(self, notes: list[str]) -> Facts:
@@ -108,6 +109,8 @@ class _Looking:
                 self._map(service)
             except Unfit as reason:
                 left[service.name] = str(reason)
+                if "ui" not in self._theirs:  # no service of it was mapped
+                    self._ui = None
         if all(one.carried.kind != "backend" for one in self._mapped):
             shown = self._compose.path.relative_to(self._root).as_posix()
             reasons = "; ".join(f"{name}: {reason}" for name, reason in left.items())
@@ -129,7 +132,7 @@ class _Looking:
             flags="rustflags" in settings,
             ui=self._ui,
             left=left,
-            ignores=self._ignores,
+            ignores=self._ignores(),
             notes=tuple(notes),
         )
 
@@ -169,26 +172,27 @@ class _Looking:
         if kind == "backend":
             self._check_cargo()
         half = self._backend if kind == "backend" else self._ui_folder(context, text)
-        ignore = self._ignores.get(kind) or self._ignore(kind, half, context, dockerfile)
+        theirs = self._ignored_by_them(half, context, dockerfile)
+        matcher = IgnoreMatcher.parse(self._ignore(kind, half, theirs))
+        taken_over = partial(
+            carry,
+            text,
+            target=service.target,
+            args=service.args,
+            binaries=[binary.name for binary in self._workspace.binaries],
+            context=_Context(self._root, context, half, matcher),
+        )
         try:
-            carried = carry(
-                text,
-                target=service.target,
-                args=service.args,
-                name="prod-ui" if kind == "ui" else f"prod-{service.name}",
-                binaries=[binary.name for binary in self._workspace.binaries],
-                context=_Context(self._root, context, half, IgnoreMatcher.parse(ignore)),
-            )
+            carried = taken_over(name="prod-ui")
+            if carried.binary:  # now the program is known
+                carried = taken_over(name=f"prod-{carried.binary}")
         except Unfit as reason:
             raise Unfit(f"{shown}: {reason}") from None
-        if kind == "backend":  # now its program is known
-            renamed = carried.stages.replace(f"prod-{service.name}", f"prod-{carried.binary}")
-            carried = replace(carried, stages=renamed)
         mapped = Mapped(service, shown, carried)
         check_usable(mapped)
         self._check_fits(mapped)
         self._mapped.append(mapped)
-        self._ignores[kind] = ignore
+        self._theirs.setdefault(kind, set()).add(theirs)
 
     def _check_fits(self, mapped: Mapped) -> None:
         """Refuse what can't be in one build with the services before it."""
@@ -250,11 +254,24 @@ class _Looking:
         self._ui = Ui(path, manager)
         return path
 
-    def _ignore(self, kind: Kind, half: str, context: Path, dockerfile: Path) -> str:
-        theirs = ""
+    def _ignored_by_them(self, half: str, context: Path, dockerfile: Path) -> str:
+        """The ignore file of a build, where its context is ours; empty for none."""
         file = ignore_file(context, dockerfile)
-        if file is not None and context == self._root / half:
-            theirs = file.read_text(encoding="utf-8", errors="surrogateescape")
+        if file is None or context != self._root / half:
+            return ""
+        return file.read_text(encoding="utf-8", errors="surrogateescape")
+
+    def _ignores(self) -> dict[Kind, str]:
+        """The new ignore files: what travels too much does no harm, so in doubt only ours."""
+        halves: dict[Kind, str] = {"backend": self._backend}
+        if self._ui:
+            halves["ui"] = self._ui.path
+        return {
+            kind: self._ignore(kind, halves[kind], next(iter(theirs)) if len(theirs) == 1 else "")
+            for kind, theirs in self._theirs.items()
+        }
+
+    def _ignore(self, kind: Kind, half: str, theirs: str) -> str:
         other = self._backend if kind == "ui" else (self._ui.path if self._ui else "")
         return ignore_text(
             kind,

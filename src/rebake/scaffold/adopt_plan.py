@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -110,13 +111,13 @@ def override_of(facts: Facts) -> tuple[str, str]:
     """The file that is laid over the compose file, and the command that does it."""
     file = facts.compose.path
     folder = _folder(posixpath.dirname(file.relative_to(facts.root).as_posix()))
-    beside = f"cd {folder.rstrip('/')} && " if folder else ""
+    beside = f"cd {shlex.quote(folder.rstrip('/'))} && " if folder else ""
     if facts.compose.is_default and facts.compose.override is None:
         return f"{folder}docker-compose.override.yml", f"{beside}docker compose up --build"
     names = [file.name]
     if facts.compose.is_default and facts.compose.override is not None:
         names.append(facts.compose.override.name)
-    words = " ".join(f"-f {name}" for name in [*names, OURS])
+    words = " ".join(f"-f {shlex.quote(name)}" for name in [*names, OURS])
     return f"{folder}{OURS}", f"{beside}docker compose {words} up --build"
 
 

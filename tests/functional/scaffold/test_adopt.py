@@ -188,6 +188,38 @@ def test_a_file_in_the_way_is_named_and_nothing_is_written(old: Old) -> None:
     assert old.text(name) == "mine\n"
 
 
+def test_a_ui_that_stays_as_it_is(old: Old) -> None:
+    old.change("frontend/Dockerfile", "run build", "run build:prod")
+    document = old.document()
+    assert "only npm run build and bun run build" in document["left"]["web"]
+    assert document["ui"] is None
+    assert not (old.root / "frontend/Dockerfile.rebake").exists()
+    assert open_project(old.root).config.services == ("api", "worker")
+
+
+def test_an_image_that_is_called_like_a_stage_stays_what_it_is(old: Old) -> None:
+    old.change("worker.Dockerfile", "FROM oven/bun:1.4.5-slim", "FROM tools/prod-jobs:1")
+    (mapped,) = (one for one in look(old.root).mapped if one.service.name == "jobs")
+    assert mapped.carried.stages.startswith("FROM tools/prod-jobs:1 AS prod-worker\n")
+
+
+def test_ignore_files_that_differ_leave_ours_alone(old: Old) -> None:
+    assert "target\n**/node_modules\n.git\n\n" in look(old.root).ignores["backend"]
+    write(old.root / "worker.Dockerfile.dockerignore", "target\ncrates/api\n")
+    facts = look(old.root)
+    assert len(facts.mapped) == 3
+    assert "crates/api" not in facts.ignores["backend"]
+    assert "**/node_modules\n.git\n\n" not in facts.ignores["backend"]
+
+
+def test_one_image_that_two_services_run(old: Old) -> None:
+    old.change("docker-compose.yml", "  jobs:\n", "  again:\n    build: .\n  jobs:\n")
+    document = old.document()
+    assert document["services"]["again"] == document["services"]["backend"]
+    assert old.text("docker/rebake/docker-bake.hcl").count('target "api"') == 1
+    assert old.text("Dockerfile.rebake").count("AS prod-api\n") == 1
+
+
 def test_a_second_time_is_refused(old: Old) -> None:
     old.document()
     error = old.refused()
