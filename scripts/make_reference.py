@@ -179,6 +179,7 @@ SAMPLES: dict[str, dict[str, object]] = {
         "reason": "there is no &hardened any more",
     },
     "update-conflicts": {"conflicts": ("README.md: changed here and in the template",)},
+    "files-in-the-way": {"files": ("rebake.toml",)},
     "unhealthy": {
         "service": "api",
         "state": "its sources do not compile",

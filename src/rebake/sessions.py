@@ -171,7 +171,8 @@ class Check:
         from rebake.project.packages import install_words
 
         config = self.project.config
-        compose = (config.docker.compose_prod, config.docker.compose_dev)
+        own = self.project.runs_itself
+        compose = () if own else (config.docker.compose_prod, config.docker.compose_dev)
         tree = read_tree(self.root, config.backend.path, config.ui.path, compose)
         manager = config.ui.manager
         actionlint = which("actionlint") is not None

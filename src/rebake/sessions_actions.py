@@ -68,12 +68,15 @@ def _settings(root: Path) -> tuple[list[str], list[str]]:
 
 def _paths(project: Project) -> Iterator[str]:
     config = project.config
-    folders = {"backend.path": config.backend.path, "ui.path": config.ui.path}
+    folders = {"backend.path": config.backend.path}
+    if config.ui.path:
+        folders["ui.path"] = config.ui.path
     files = {
-        "docker.compose_prod": config.docker.compose_prod,
-        "docker.compose_dev": config.docker.compose_dev,
         "docker.bake": config.docker.bake,
     }
+    if not project.runs_itself:
+        files["docker.compose_prod"] = config.docker.compose_prod
+        files["docker.compose_dev"] = config.docker.compose_dev
     for key, name in folders.items():
         if not (project.root / name).is_dir():
             yield f"rebake.toml: {key}: there is no folder {name}"

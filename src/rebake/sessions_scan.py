@@ -245,7 +245,7 @@ class _Job:
         yield Part("dockerfile rules", self._dockerfile_rules)
         if self.settings.kind == "trivy":
             yield Part("dockerfiles", lambda: self.workshop.scan_files(self._dockerfiles))
-        if self.project.compose_file("prod").is_file():
+        if not self.project.runs_itself and self.project.compose_file("prod").is_file():
             yield Part("compose", self._compose)
 
     # --- what cargo knows ---
@@ -265,8 +265,11 @@ class _Job:
 
     @property
     def _lock_files(self) -> dict[str, Path]:
-        files = (self.project.backend / "Cargo.lock", self.project.ui_lock_file)
-        beside = (self.project.ui / "package.json",)  # says which packages are for development
+        project = self.project
+        has_ui = bool(project.config.ui.path)
+        files = (project.backend / "Cargo.lock", *([project.ui_lock_file] if has_ui else []))
+        # Says which packages are for development.
+        beside = (project.ui / "package.json",) if has_ui else ()
         found = {self._shown(file): file for file in files if file.is_file()}
         return found | {self._shown(f): f for f in beside if found and f.is_file()}
 
@@ -324,8 +327,7 @@ class _Job:
         return {self._shown(file): file for file in files if file.is_file()}
 
     def _named_files(self) -> Iterator[Path]:
-        yield self.project.backend / "Dockerfile"
-        yield self.project.ui / "Dockerfile"
+        yield from self.project.dockerfiles.values()
         for build in self._builds:
             folder = Path(str(build.get("context") or ""))
             yield folder / str(build.get("dockerfile") or "Dockerfile")

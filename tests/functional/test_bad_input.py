@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from command_line import REPOSITORY, Bench
+from e2e.old_project import write_old_project
 from rebake.project.project import open_project
 from rebake.stack.memory import Remembered, remember
 
@@ -97,7 +98,7 @@ def test_a_runtime_that_is_none(bench: Bench) -> None:
     file = bench.root / "rebake.toml"
     file.write_text('[ui]\nruntime = "ngnix"\n')
     said = f"{file}:2: ui.runtime: 'ngnix' can't be used"
-    refused(bench, "prod", code=2, says=(said, '"web" or "nginx"', 'did you mean "nginx"?'))
+    refused(bench, "prod", code=2, says=(said, '"web", "nginx" or "own"', 'did you mean "nginx"?'))
 
 
 def test_the_doctor_looks_at_the_lock_files(bench: Bench) -> None:
@@ -246,6 +247,7 @@ DRY = {
     "completion bash": ("complete -o default -F _rebake_complete rebake invoke inv",),
     "add-service mailer": ("+++ b/backend/crates/mailer/src/lib.rs", '+target "mailer" {'),
     "new ../other --defaults": ("README.md", "rebake.toml", "vendor/README.md"),
+    "adopt old": ("the program worker, worker.Dockerfile →", "+++ rebake.toml", "+++ tasks.py"),
 }
 
 
@@ -261,6 +263,8 @@ def test_a_dry_run_shows_the_commands_and_writes_nothing_anywhere(bench: Bench, 
     if line.startswith("add-service"):
         for name in ("Cargo.lock", "Dockerfile"):
             shutil.copy(REPOSITORY / "backend" / name, bench.root / "backend")
+    if line.startswith("adopt"):
+        write_old_project(bench.root / "old")
     before = everything()
     done = bench.run(*line.split(" "), "--dry-run")
     assert done.returncode == (1 if line.startswith("doctor") else 0), (

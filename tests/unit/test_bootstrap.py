@@ -188,7 +188,7 @@ def test_a_wrong_name_is_told_before_anything_is_set_up(bootstrap: ModuleType) -
     assert bootstrap.why_unknown(["dve"], root) == (
         "no task named 'dve'\n  next: did you mean dev?"
     )
-    assert "known: add-service, base-images, benchmark" in bootstrap.why_unknown(["qqqq"], root)
+    assert "known: add-service, adopt, base-images" in bootstrap.why_unknown(["qqqq"], root)
 
 
 def test_every_task_and_session_is_known(bootstrap: ModuleType, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from rebake.engine.versions import Versions
 from rebake.explain.model import Cause as Why
 from rebake.explain.model import ExplainedBuild, ExplainedCrate, ExplainedStep
 from rebake.history.records import BuildSummary
+from rebake.project.cargo import Workspace
 from rebake.results import (
     BuildResult,
     CacheCount,
@@ -34,9 +35,15 @@ from rebake.results import (
     StackResult,
     StoreUse,
 )
+from rebake.scaffold.adopt import Adopted
+from rebake.scaffold.adopt_carry import Carried
+from rebake.scaffold.adopt_compose import BuiltService, ComposeFile
+from rebake.scaffold.adopt_look import Facts
+from rebake.scaffold.adopt_mapped import Mapped
+from rebake.scaffold.adopt_plan import Plan
 from rebake.scaffold.new import Made
 from rebake.scaffold.update import Updated
-from rebake.tasks import history_flow, scaffold_flow
+from rebake.tasks import adopt_flow, history_flow, scaffold_flow
 from rebake.tasks.history_cause import Cause
 
 ROOT = Path(__file__).parents[2]
@@ -179,9 +186,9 @@ def test_files_that_are_named_exist(page: Path) -> None:
     spans = re.findall(r"`([^`\n]+)`", without_blocks(page.read_text(encoding="utf-8")))
     tops = ("backend/", "docker/", "docs/", "scripts/", "src/", "tests/", "ui/")
     paths = [s for s in spans if s.startswith(tops) and re.fullmatch(r"[\w./-]+", s)]
-    # Made by a build, by the reader, by `base-images --pin`, or by `add-service`.
+    # Made by a build, by the reader, by `base-images --pin`, by `add-service` or by `adopt`.
     made = ("backend/target", "backend/migrations/0002", "docker/base-images.lock.json")
-    made += ("backend/crates/mailer/",)
+    made += ("backend/crates/mailer/", "docker/rebake/")
     missing = [p for p in paths if not p.startswith(made) and not (ROOT / p).exists()]
     assert missing == []
     # `engine/client.py`: the toolkit's modules are named from their own folder.
@@ -283,6 +290,21 @@ CACHES = CacheUse(COUNT, COUNT, StoreUse(1, 1), StoreUse(1, 1))
 SUMMARY = BuildSummary(
     1, "p", "/w", "prod", ("api",), 0.0, 1.0, "done", "", 2, 1, 0, 0, "f", False, "d"
 )
+ADOPTED = Adopted(
+    Facts(
+        Path("/r"),
+        ".",
+        Workspace(Path("/r"), (), (), None),
+        ComposeFile(Path("/r/compose.yml"), ()),
+        (Mapped(BuiltService("a"), "Dockerfile", Carried("backend", "rust:1", binary="api")),),
+    ),
+    "r",
+    Plan({}, "docker-compose.override.yml", "docker compose up --build", ()),
+    (),
+    "t",
+    "c",
+    ("n",),
+)
 DOCUMENTS = {
     "dev, prod, up": (STACK.document(), STACK.document()["services"]["api"]),  # type: ignore[index]
     "build, rebuild": (
@@ -311,6 +333,7 @@ DOCUMENTS = {
         )
         for dry in (False, True)
     ),
+    "adopt": tuple(adopt_flow.document_of(ADOPTED, 1.0, dry_run=dry) for dry in (False, True)),
     "update": (
         scaffold_flow.updated_document(
             Updated("t", "a", "b", (), (), "d", ("n",)), 1.0, dry_run=True

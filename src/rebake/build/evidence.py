@@ -149,7 +149,10 @@ def located(plan: BuildPlan, inputs: Inputs) -> list[tuple[Path, FileDigest]]:
 
 def modes_by_half(plan: BuildPlan, inputs: Inputs) -> dict[str, Mapping[str, str]]:
     """Return the modes of each half's context."""
-    return {str(half): modes_of(plan.folders[half], inputs[half]) for half in plan.halves}
+    return {
+        str(half): modes_of(plan.folders[half], inputs[half], plan.dockerfiles.get(half))
+        for half in plan.halves
+    }
 
 
 def known_targets(

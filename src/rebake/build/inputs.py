@@ -46,7 +46,8 @@ def read_inputs(plan: BuildPlan) -> dict[str, tuple[FileDigest, ...]]:
     found: dict[str, tuple[FileDigest, ...]] = {}
     for half in plan.halves:
         folder = plan.folders[half]
-        found[half] = manifest(folder, walk(folder, IgnoreMatcher.load(ignore_file(folder))))
+        ignore = ignore_file(folder, plan.dockerfiles.get(half))
+        found[half] = manifest(folder, walk(folder, IgnoreMatcher.load(ignore)))
     found[RECIPE] = manifest(plan.root, [file.relative_to(plan.root) for file in plan.recipe])
     return found
 

@@ -20,12 +20,15 @@ from rebake.history.records import FileDigest
 from rebake.project.ignore import IgnoreMatcher, ignore_file, walk_folders
 
 
-def modes_of(root: Path, files: Iterable[FileDigest]) -> dict[str, str]:
+def modes_of(
+    root: Path, files: Iterable[FileDigest], dockerfile: Path | None = None
+) -> dict[str, str]:
     """Return the modes of a context, as `history.evidence` describes them.
 
     Args:
         root: the context's folder.
         files: those of its files that travel.
+        dockerfile: the Dockerfile whose ignore file counts.
     """
     if os.name == "nt":  # the client makes them up there
         return {}
@@ -33,7 +36,8 @@ def modes_of(root: Path, files: Iterable[FileDigest]) -> dict[str, str]:
     holding = {folder for path in kinds for folder in _above(path)}
     empty: set[str] = set()
     with contextlib.suppress(ProjectError):
-        empty = set(walk_folders(root, IgnoreMatcher.load(ignore_file(root)))) - holding
+        matcher = IgnoreMatcher.load(ignore_file(root, dockerfile))
+        empty = set(walk_folders(root, matcher)) - holding
     found: dict[str, tuple[str, str]] = {}
     for path, kind in kinds.items():
         found[path] = (kind, _mode(root, path))

@@ -254,10 +254,14 @@ def recipe_of(
     named = {join(target.folder, target.dockerfile) for target in targets.values()}
     dockerfiles = {}
     for path in (file.path for file in files):
-        if path in named or path.rpartition("/")[2] == "Dockerfile":
+        if path in named or _is_dockerfile(path.rpartition("/")[2]):
             with contextlib.suppress(ProjectError):  # in doubt, then
                 dockerfiles[path] = read_dockerfile(plan.root / path)
     return Recipe(targets, dockerfiles, {clean(one) for one in folders}, known)
+
+
+def _is_dockerfile(name: str) -> bool:
+    return name.partition(".")[0] == "Dockerfile" and not name.endswith(".dockerignore")
 
 
 class Images:

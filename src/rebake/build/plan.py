@@ -69,6 +69,7 @@ class BuildPlan:
 
     Attributes:
         folders: where each half is.
+        dockerfiles: the Dockerfile of each half: the ignore file beside it counts.
         recipe: the files that say how images are made: Dockerfiles, their ignore files, the bake
             file, the tools.
         seed: what an empty cache mount is filled from, and why.
@@ -105,6 +106,7 @@ class BuildPlan:
     contexts: Mapping[Half, Path] = field(default_factory=dict)
     secrets: Mapping[str, str | Path] = field(default_factory=dict)
     provenance: bool = False
+    dockerfiles: Mapping[Half, Path] = field(default_factory=dict)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -179,7 +181,9 @@ def plan_build(
     for service in services:
         half: Half = "ui" if service == "ui" else "backend"
         if mode == "prod":
-            needs: tuple[Half, ...] = ("ui", "backend") if half == "ui" else (half,)
+            # The server in the UI's image is the backend's, unless the UI has one of its own.
+            served = half == "ui" and project.config.ui.runtime != "own"
+            needs: tuple[Half, ...] = ("ui", "backend") if served else (half,)
             ref = f"{prefix}-{service}:prod"
             images.append(PlannedImage(service, service, ref, half, needs))
         else:
@@ -204,7 +208,7 @@ def plan_build(
         project.root,
         project.bake_file,
         tuple(images),
-        {"backend": project.backend, "ui": project.ui},
+        cast("Mapping[Half, Path]", project.folders),
         variables,
         no_cache=no_cache,
         export=EXPORTS[project.config.build.compression],
@@ -216,6 +220,7 @@ def plan_build(
             for name, source in secrets.items()
         },
         provenance=mode == "prod" and _attests(project),
+        dockerfiles=cast("Mapping[Half, Path]", project.dockerfiles),
     )
 
 
@@ -243,13 +248,14 @@ def recipe_files(project: Project) -> tuple[Path, ...]:
     tools = project.bake_file.parent / "tools"
     files = [
         project.bake_file,
-        *(folder / name for folder in (project.backend, project.ui) for name in _OF_A_HALF),
+        *(
+            file.with_name(name)
+            for file in project.dockerfiles.values()
+            for name in (file.name, ".dockerignore", f"{file.name}.dockerignore")
+        ),
         *sorted(tools.rglob("*")),
     ]
     return tuple(file for file in files if file.is_file())
-
-
-_OF_A_HALF = ("Dockerfile", ".dockerignore", "Dockerfile.dockerignore")
 
 
 def bake_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:

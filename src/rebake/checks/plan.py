@@ -259,8 +259,9 @@ def _typescript(tree: Tree) -> list[Part]:
 
 def _dockerfiles(tree: Tree) -> list[Part]:
     files = tree.dockerfiles
-    # The named context of the bake file.
-    context = ("--build-context", "tools=docker/tools") if tree.has("docker/tools") else ()
+    # The named context of the bake file; the second one is that of an adopted project.
+    tools = next((one for one in ("docker/tools", "docker/rebake/tools") if tree.has(one)), "")
+    context = ("--build-context", f"tools={tools}") if tools else ()
     checks = [
         Part(
             f"check {name}",

@@ -55,6 +55,13 @@ def cross_check(config: Config, places: Mapping[str, Place]) -> Iterator[Problem
                 f"aliases.{alias}", f"no such service: {service}", ", ".join(config.services)
             )
     yield from _secrets(config, problem)
+    if bool(config.docker.compose_prod) != bool(config.docker.compose_dev):
+        there, lacking = ("prod", "dev") if config.docker.compose_prod else ("dev", "prod")
+        yield problem(
+            f"docker.compose_{lacking}",
+            f"is empty, but docker.compose_{there} is not",
+            "both compose files, or none of them",
+        )
     if config.sign.method == "keyless" and not (config.sign.identity and config.sign.issuer):
         yield problem("sign.method", "whose signatures count?", "sign.identity and sign.issuer too")
     for key, text in (

@@ -45,6 +45,10 @@ SecretName = Annotated[
 _PLACES = '{ env = "VARIABLE" } or { file = "path" }, and never the secret itself'
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 RelativePath = Annotated[str, StringConstraints(min_length=1)]
+# Names by which everybody, and the checks too, know a Dockerfile.
+DockerfileName = Annotated[
+    str, StringConstraints(pattern=r"^Dockerfile(?:\.[A-Za-z0-9_-]+)*$", max_length=60)
+]
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -90,23 +94,25 @@ class BackendTable(Table):
     """`[backend]`."""
 
     path: RelativePath
+    dockerfile: DockerfileName
     services: Annotated[tuple[ServiceName, ...], Field(min_length=1, strict=False)]
 
 
 class UiTable(Table):
     """`[ui]`."""
 
-    path: RelativePath
+    path: str
+    dockerfile: DockerfileName
     licences: Annotated[tuple[str, ...], Field(strict=False)]
     manager: Literal["bun", "npm"]
-    runtime: Literal["web", "nginx"]
+    runtime: Literal["web", "nginx", "own"]
 
 
 class DockerTable(Table):
     """`[docker]`."""
 
-    compose_prod: RelativePath
-    compose_dev: RelativePath
+    compose_prod: str
+    compose_dev: str
     bake: RelativePath
 
 
@@ -368,5 +374,5 @@ class Config(Table):
 
     @property
     def services(self) -> tuple[str, ...]:
-        """All services: the backend's, then the UI."""
-        return (*self.backend.services, "ui")
+        """All services: the backend's, then the UI where there is one."""
+        return (*self.backend.services, *(["ui"] if self.ui.path else []))

@@ -26,8 +26,9 @@ _DECIDES = frozenset({"registry", "scopes", "linker"})
 def check(case: Case) -> Iterator[Diagnosis]:
     """Look at each install in the UI's Dockerfile."""
     ui = case.project.ui
-    dockerfile = case.dockerfile(ui)
-    if dockerfile is None or not (ui / "package.json").is_file():
+    config = case.project.config.ui
+    dockerfile = case.dockerfile(ui, config.dockerfile)
+    if not config.path or dockerfile is None or not (ui / "package.json").is_file():
         yield ok("there is no UI with a Dockerfile")
         return
     needed = needed_files(ui)

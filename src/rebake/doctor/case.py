@@ -274,12 +274,12 @@ class Case:
             ProjectError: a folder or an ignore file can't be read.
         """
         project = self.project
-        folders = {
-            "backend": project.backend,
-            "ui": project.ui,
-            "tools": project.bake_file.parent / "tools",
-        }
-        return tuple(_context(name, folder) for name, folder in folders.items() if folder.is_dir())
+        folders = {**project.folders, "tools": project.bake_file.parent / "tools"}
+        return tuple(
+            _context(name, folder, project.dockerfiles.get(name, folder / "Dockerfile"))
+            for name, folder in folders.items()
+            if folder.is_dir()
+        )
 
     @Fact
     def dockerfiles(self) -> tuple[Dockerfile, ...]:
@@ -289,9 +289,7 @@ class Case:
             ProjectError: one can't be read.
         """
         project = self.project
-        folders = dict.fromkeys(
-            [project.backend, project.ui, project.bake_file.parent, project.root]
-        )
+        folders = dict.fromkeys([*project.folders.values(), project.bake_file.parent, project.root])
         found = {
             file: None
             for folder in folders
@@ -335,8 +333,8 @@ def read_json(text: str) -> Any:  # noqa: ANN401 - as json.loads gives it
         return None
 
 
-def _context(name: str, folder: Path) -> Context:
-    ignore = ignore_file(folder, folder / "Dockerfile")
+def _context(name: str, folder: Path, dockerfile: Path) -> Context:
+    ignore = ignore_file(folder, dockerfile)
     sizes = {
         path: (folder / path).lstat().st_size for path in walk(folder, IgnoreMatcher.load(ignore))
     }

@@ -24,6 +24,9 @@ MODES: tuple[Mode, ...] = ("prod", "dev")
 
 def check(case: Case) -> Iterator[Diagnosis]:
     """Judge both stacks, and the `.env` files that Compose reads."""
+    if case.project.runs_itself:
+        yield ok("this project runs its stack itself: its compose files are its own affair")
+        return
     files = {mode: case.project.compose_file(mode) for mode in MODES}
     there = [mode for mode in MODES if files[mode].is_file()]
     if any(_reads_others(files[mode]) for mode in there):

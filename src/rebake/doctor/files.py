@@ -13,11 +13,11 @@ def check(case: Case) -> Iterator[Diagnosis]:
     project = case.project
     needed = {
         project.bake_file: "docker.bake",
-        project.compose_file("dev"): "docker.compose_dev",
-        project.compose_file("prod"): "docker.compose_prod",
-        project.backend / "Dockerfile": "backend.path",
-        project.ui / "Dockerfile": "ui.path",
+        **{file: f"{half}.path" for half, file in project.dockerfiles.items()},
     }
+    if not project.runs_itself:
+        needed[project.compose_file("dev")] = "docker.compose_dev"
+        needed[project.compose_file("prod")] = "docker.compose_prod"
     missing = {file: key for file, key in needed.items() if not file.is_file()}
     for file, key in missing.items():
         yield error(

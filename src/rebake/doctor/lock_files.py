@@ -60,7 +60,7 @@ def _format(case: Case, lock: Path, text: str) -> Iterator[Diagnosis]:
 
 def _javascript(case: Case) -> Iterator[Diagnosis]:
     ui = case.project.ui
-    if not (ui / "package.json").is_file():
+    if not case.project.config.ui.path or not (ui / "package.json").is_file():
         return
     manager = case.project.config.ui.manager
     there = [name for name in _JAVASCRIPT if (ui / name).is_file()]

@@ -13,6 +13,9 @@ from rebake.stack import ports
 
 def check(case: Case) -> Iterator[Diagnosis]:
     """Try to bind each port; dev takes the next free one by itself."""
+    if case.project.runs_itself:
+        yield ok("this project runs its stack itself: its ports are its own affair")
+        return
     prod = case.project.config.prod
     wanted = {s: port for s, port in prod.ports.items() if s in case.project.config.services}
     taken = {s: port for s, port in wanted.items() if not ports.is_free(prod.address, port)}

@@ -52,7 +52,7 @@ from rebake.errors.running import (
     ServiceUnhealthy,
     TimedOut,
 )
-from rebake.errors.scaffolding import NoPlace, TemplateRefused, UpdateConflicts
+from rebake.errors.scaffolding import FilesInTheWay, NoPlace, TemplateRefused, UpdateConflicts
 from rebake.errors.usage import (
     ConfigError,
     MissingSecrets,
@@ -80,6 +80,7 @@ __all__ = [
     "DiskFull",
     "EngineLost",
     "FileRefused",
+    "FilesInTheWay",
     "Interrupted",
     "LimitsMissed",
     "MissingSecrets",

@@ -66,3 +66,26 @@ class UpdateConflicts(RebakeError):
             "look for <<<<<<< in these files and keep what is right, then commit; "
             "git stash -u puts the whole update aside"
         )
+
+
+@dataclass(eq=False)
+class FilesInTheWay(RebakeError):
+    """Files that `rebake adopt` would write are there already; none is ever overwritten."""
+
+    files: Sequence[str]
+    next_step: str = "move them aside, or look whether this project was adopted before"
+    exit_code: ClassVar[int] = EXIT_USAGE
+    code: ClassVar[str] = "files-in-the-way"
+    advises: ClassVar[str] = "{next_step}"
+
+    @property
+    def what(self) -> str:
+        """The file, or how many."""
+        if len(self.files) == 1:
+            return f"{self.files[0]} is there already; nothing was written"
+        return f"{len(self.files)} files are there already; nothing was written"
+
+    @property
+    def details(self) -> Sequence[str]:
+        """Which, when there are several."""
+        return self.files if len(self.files) > 1 else ()

@@ -51,7 +51,7 @@ class Side:
         evidence = record.evidence or Evidence()
         settings = evidence.settings
         folders = {
-            settings.get(f"{half}.path", half): {file.path: file for file in files}
+            clean(settings.get(f"{half}.path", half)): {file.path: file for file in files}
             for half, files in record.inputs.items()
             if half != RECIPE
         }
@@ -63,7 +63,7 @@ class Side:
             variables=record.arguments,
             base_images=record.base_images,
             engine=record.engine,
-            modes={settings.get(f"{h}.path", h): m for h, m in evidence.modes.items()},
+            modes={clean(settings.get(f"{h}.path", h)): m for h, m in evidence.modes.items()},
             steps=record.steps,
         )
 

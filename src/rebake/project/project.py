@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from rebake.config.load import Loaded, find_root, load
-from rebake.errors import ProjectError, UnknownName
+from rebake.errors import ProjectError, UnknownName, UsageError
 from rebake.project.cargo import Workspace, read_workspace
 from rebake.project.git import common_dir, worktrees
 from rebake.project.packages import lock_file, require_lock_file
@@ -74,10 +74,37 @@ class Project:
         """The Compose project name of a stack, which is also the prefix of its images."""
         return self.name if mode == "prod" else f"{self.name}-dev"
 
+    @property
+    def runs_itself(self) -> bool:
+        """Whether the project's stack is its own affair: rebake builds its images alone."""
+        return not self.config.docker.compose_prod
+
+    def check_layout(self, task: str) -> None:
+        """Refuse a task that knows the template's layout alone.
+
+        Raises:
+            UsageError: the project runs its stack itself.
+        """
+        if self.runs_itself:
+            raise UsageError(
+                f"{task} is for projects that were made from the template; this one was adopted",
+                "docs/how-to/adopt.md says what there is for it",
+            )
+
     def compose_file(self, mode: Mode) -> Path:
-        """The compose file of a mode."""
+        """The compose file of a mode.
+
+        Raises:
+            UsageError: the project runs its stack itself.
+        """
         docker = self.config.docker
-        return self.root / (docker.compose_prod if mode == "prod" else docker.compose_dev)
+        name = docker.compose_prod if mode == "prod" else docker.compose_dev
+        if not name:
+            raise UsageError(
+                "this project runs its stack itself (docker.compose_prod in rebake.toml is empty)",
+                "docker compose up --build, beside its compose file",
+            )
+        return self.root / name
 
     @property
     def bake_file(self) -> Path:
@@ -95,6 +122,17 @@ class Project:
         return self.root / self.config.ui.path
 
     @property
+    def folders(self) -> dict[str, Path]:
+        """The folder of each half that there is, by the half's name."""
+        return {"backend": self.backend, **({"ui": self.ui} if self.config.ui.path else {})}
+
+    @property
+    def dockerfiles(self) -> dict[str, Path]:
+        """The Dockerfile of each half that there is, by the half's name."""
+        names = {"backend": self.config.backend.dockerfile, "ui": self.config.ui.dockerfile}
+        return {half: folder / names[half] for half, folder in self.folders.items()}
+
+    @property
     def ui_lock_file(self) -> Path:
         """The lock-file of the UI's packages, be it there or not."""
         return lock_file(self.ui, self.config.ui.manager)
@@ -103,7 +141,10 @@ class Project:
     def base_images(self) -> dict[str, str]:
         """What the Dockerfiles start from, by the key in the configuration."""
         table = self.config.base_images
-        images = {"rust": table.rust, "bun": table.bun}
+        images = {"rust": table.rust}
+        if not self.config.ui.path:
+            return images
+        images["bun"] = table.bun
         if self.config.ui.manager == "npm":
             images["node"] = table.node
         if self.config.ui.runtime == "nginx":
@@ -139,7 +180,7 @@ class Project:
                 is not the one of `ui.manager`.
         """
         _ = self.workspace
-        if services is None or "ui" in services:
+        if "ui" in (self.config.services if services is None else services):
             require_lock_file(self.ui, self.config.ui.manager)
 
     @property

@@ -52,6 +52,7 @@ namespace = Collection(
     sign.verify,
     sign.sbom,
     scaffold.new,
+    scaffold.adopt,
     scaffold.update,
     scaffold.add_service,
 )

@@ -46,6 +46,7 @@ def benchmark(
     from rebake.project.project import open_project
 
     project = open_project(Path(folder).resolve()) if folder else session.project
+    project.check_layout("benchmark")
     session.__dict__["project"] = project
     sizes = read_sizes(services)
     file = project.state / (documents.FILE if not sizes else "benchmark-services.json")
@@ -130,6 +131,7 @@ def workflow_test(session: Session) -> dict[str, object] | None:
     from rebake.benchmark import workflow
     from rebake.benchmark.rebake_subject import program
 
+    session.project.check_layout("workflow-test")
     limits = workflow.limits_from(os.environ)
     if session.dry_run:
         words = (["build", "--json"], ["build", "--json"], ["prod", "--json"], ["down"])

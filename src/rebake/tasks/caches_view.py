@@ -141,7 +141,7 @@ def owner_of(session: Session, past: Past) -> Owner:
     )
     dockerfiles = [
         file.read_text(encoding="utf-8", errors="replace")
-        for file in (project.backend / "Dockerfile", project.ui / "Dockerfile")
+        for file in project.dockerfiles.values()
         if file.is_file()
     ]
     prod, dev = project.compose_name("prod"), project.compose_name("dev")

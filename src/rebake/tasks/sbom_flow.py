@@ -105,7 +105,8 @@ def parts_of(session: Session, built: BuiltImage) -> tuple[Part, ...]:
             found += npm_packages(text)
     name = _UI_SERVER if service == "ui" else service
     binary = project.workspace.binary(name)
-    if binary is not None:
+    alone = service == "ui" and project.config.ui.runtime == "own"
+    if binary is not None and not alone:
         text = _as_built(built, project.backend / CARGO, "backend")
         found += crates(parse_lock(CARGO, text) or (), binary.package)
     return tuple(found)

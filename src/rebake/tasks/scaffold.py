@@ -44,6 +44,41 @@ def new(  # noqa: PLR0917 - Invoke reads flags from the signature
     )
 
 
+@task(
+    "adopt",
+    words=("folder", "the project's folder; the current one when none is named"),
+    many=("data",),
+    flags={
+        "data": "an answer, as QUESTION=VALUE: name, backend, compose, toolkit, nox",
+        "answers": "a YAML or JSON file with answers",
+        "yes": "do not ask before the files are written",
+        "source": _COMMON["source"],
+        "revision": _COMMON["revision"],
+    },
+)
+def adopt(  # noqa: PLR0917 - Invoke reads flags from the signature
+    session: Session,
+    folder: Sequence[str] = (),
+    data: Sequence[str] | None = None,
+    answers: str = "",
+    yes: bool = False,
+    source: str = "",
+    revision: str = "HEAD",
+) -> dict[str, object] | None:
+    """Put a project that exists on the fast build: new files alone, nothing is edited."""
+    from rebake.tasks import adopt_flow
+
+    return adopt_flow.adopt(
+        session,
+        folder,
+        data=data or (),
+        answers_file=answers,
+        yes=yes,
+        source=source,
+        revision=revision,
+    )
+
+
 @task("update", many=("data",), flags=_COMMON)
 def update(
     session: Session,

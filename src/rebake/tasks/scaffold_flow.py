@@ -39,7 +39,7 @@ def new(
     answers = {**from_file(answers_file), **from_words(data)}
     wish = Wish(
         Path(words[0]),
-        _source(source),
+        source_of(source),
         revision,
         answers,
         ask=not defaults and at_a_terminal(session),
@@ -147,7 +147,12 @@ def at_a_terminal(session: Session) -> bool:
     )
 
 
-def _source(given: str) -> str:
+def source_of(given: str) -> str:
+    """Return the template's repository: what was given, else what this toolkit came from.
+
+    Raises:
+        UsageError: it came from none.
+    """
     from rebake.config.load import find_root
     from rebake.errors import NotAProject
     from rebake.scaffold.render import ANSWERS, read_answers

@@ -19,6 +19,7 @@ def add(session: Session, words: Sequence[str]) -> dict[str, object]:
     from rebake.scaffold.service import carry_out
     from rebake.scaffold.service_plan import plan_addition
 
+    session.project.check_layout("add-service")
     name = _one(words)
     plan = plan_addition(session.project, name)
     if not session.dry_run:
@@ -39,6 +40,7 @@ def remove(session: Session, words: Sequence[str], *, yes: bool) -> dict[str, ob
     from rebake.scaffold.service import carry_out, check_committed
     from rebake.scaffold.service_plan import plan_removal
 
+    session.project.check_layout("add-service")
     name = _one(words)
     plan = plan_removal(session.project, name)
     check_committed(session.project.root, plan)

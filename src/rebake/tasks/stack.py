@@ -23,6 +23,7 @@ def dev(session: Session, detach: bool = False, native: bool = False) -> dict[st
     """Run all services with hot reload; Ctrl-C stops them."""
     from rebake.tasks import native_flow, stack_flow
 
+    session.project.compose_file("dev")
     session.project.read_manifests()  # a broken one is told before an engine is set up
     if session.dry_run:
         return stack_flow.dry_stack(session, "dev", native=native)
@@ -45,6 +46,7 @@ def prod(
     """Build the production images, run them, and return when they are healthy."""
     from rebake.tasks import stack_flow
 
+    session.project.compose_file("prod")
     session.project.read_manifests()
     if session.dry_run:
         return stack_flow.dry_stack(session, "prod", require_signed=require_signed)
@@ -86,6 +88,7 @@ def logs(
     """Show what the services printed."""
     from rebake.tasks import logs_flow
 
+    session.project.compose_file("prod")
     lines = number("tail", tail, least=1) if tail else None
     return logs_flow.logs(
         session, session.services(services) if services else (), follow, lines, export
@@ -97,6 +100,7 @@ def ps(session: Session) -> dict[str, object] | None:
     """Show what runs, how healthy it is, and where it answers."""
     from rebake.tasks import stack_flow
 
+    session.project.compose_file("prod")
     modes: tuple[Mode, ...] = ("dev", "prod")
     stacks: dict[str, StackResult] = {
         mode: found for mode in modes if (found := stack_flow.state(session, mode))

@@ -169,8 +169,7 @@ def stack_mark(session: Session, plan: StackPlan, given: Sequence[GivenSecret] =
     files = [
         plan.compose_file,
         project.bake_file,
-        project.backend / "Dockerfile",
-        project.ui / "Dockerfile",
+        *project.dockerfiles.values(),
         *(path for path in tools.glob("*") if path.is_file()),
     ]
     values = {
@@ -210,6 +209,7 @@ def dry_stack(
     from rebake.tasks import native_flow, overlay, wiring
 
     project = session.project
+    project.compose_file(mode)  # there is none where the project runs its stack itself
     if native or (mode == "dev" and project.config.engine.kind == "native"):
         return session.show_commands(native_flow.dry_dev(session), mode)
     table = project.config.dev if mode == "dev" else project.config.prod
@@ -232,6 +232,7 @@ def again(session: Session, mode: Mode | None) -> dict[str, object] | None:
     """
     from rebake.stack import memory
 
+    session.project.compose_file("prod")
     state = session.project.state
     known = memory.recall(state, mode) if mode else memory.latest(state)
     if known is None:
@@ -254,6 +255,7 @@ def down(session: Session, *, volumes: bool) -> dict[str, object]:
     from rebake.tasks import native_flow, overlay, wiring
 
     project = session.project
+    project.compose_file("prod")
     if session.dry_run:
         names = [(project.compose_name(mode), project.compose_file(mode)) for mode in MODES]
         variables = {"REBAKE_HOST_SETTINGS": str(session.host_settings)}

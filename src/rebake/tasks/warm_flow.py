@@ -64,7 +64,7 @@ def warm(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
         looking = pool.submit(_look, session)
         bases = wiring.fetch_base_images(session)
         before = looking.result()
-    modes = modes_of(purposes)
+    modes = _modes(session, purposes)
     jobs: list[Callable[[], bool]] = []
     if "prod" in modes:
         jobs.append(lambda: _production(session, before))
@@ -90,13 +90,13 @@ def warm(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
 def dry(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
     """Show the commands of warming everything from cold."""
     from rebake.build.plan import dependency_words
-    from rebake.stack.plan import fill_words
+    from rebake.stack.plan import Half, fill_words
     from rebake.tasks import wiring
     from rebake.tasks.stack_flow import plan_of
 
     commands = wiring.shown_pulls(session)
     config = session.project.config
-    modes = modes_of(purposes)
+    modes = _modes(session, purposes)
     if "prod" in modes:
         plan = image_flow.plan_images(session, "prod", config.services)
         commands.append(wiring.shown_bake(plan))
@@ -105,10 +105,17 @@ def dry(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
     if "dev" in modes:
         commands.append(wiring.shown_bake(image_flow.plan_images(session, "dev", config.services)))
         stack = plan_of(session, "dev", {})
-        for half in ("backend", "ui"):
+        halves: tuple[Half, ...] = ("backend", "ui")
+        for half in halves:
             words = fill_words(stack, half)
             commands.append(wiring.shown(stack.variables, "docker", *words))
     return session.show_commands(commands)
+
+
+def _modes(session: Session, purposes: Sequence[Purpose]) -> tuple[Mode, ...]:
+    """The same, of those that the project has: there is no dev stack where it runs its own."""
+    has = ("prod",) if session.project.runs_itself else MODES
+    return tuple(mode for mode in modes_of(purposes) if mode in has)
 
 
 def modes_of(purposes: Sequence[Purpose]) -> tuple[Mode, ...]:
@@ -125,7 +132,7 @@ def expected(session: Session, modes: Sequence[Mode]) -> dict[str, str]:
         found |= dict.fromkeys(_mounts(session), "mount")
         found |= {f"{service} image (prod)": "image" for service in config.services}
     if "dev" in modes:
-        found |= {f"{half} image (dev)": "image" for half in ("backend", "ui")}
+        found |= {f"{half} image (dev)": "image" for half in session.project.folders}
         found |= dict.fromkeys(("dev target debug volume", "dev packages volume"), "volume")
     return found
 
@@ -174,7 +181,8 @@ def _made(session: Session, there: Collection[str]) -> bool:
 
 def _mounts(session: Session) -> tuple[str, ...]:
     """The cache mounts that a build of the production images compiles and installs in."""
-    return "target release", "cargo registry", f"{session.project.config.ui.manager} store"
+    ui = session.project.config.ui
+    return "target release", "cargo registry", *([f"{ui.manager} store"] if ui.path else [])
 
 
 def _production(session: Session, before: Inventory) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rebake.build.inputs import read_inputs
 from rebake.build.plan import EXPORTS, bake_words, dependency_words, plan_build
 from rebake.project.project import open_project
 
@@ -149,3 +150,26 @@ def test_nothing_is_attested_unless_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "rebake.toml").write_text('[sign]\nattestations = ["sbom"]\n')
     plan = plan_build(open_project(tmp_path), "prod", ("api",), tmp_path)
     assert not any(".attest=" in word for word in bake_words(plan, tmp_path / "m"))
+
+
+def test_other_dockerfiles_and_a_ui_with_a_server_of_its_own(tmp_path: Path) -> None:
+    for folder in ("backend", "ui"):
+        (tmp_path / folder).mkdir()
+        for name in ("Dockerfile", "Dockerfile.rebake", "Dockerfile.rebake.dockerignore"):
+            (tmp_path / folder / name).write_text("")
+    (tmp_path / "backend/Dockerfile.rebake.dockerignore").write_text("left-out\nDockerfile*\n")
+    (tmp_path / "backend/left-out").write_text("x")
+    (tmp_path / "backend/kept").write_text("x")
+    name = 'dockerfile = "Dockerfile.rebake"'
+    (tmp_path / "rebake.toml").write_text(f'[backend]\n{name}\n[ui]\n{name}\nruntime = "own"\n')
+    plan = plan_build(open_project(tmp_path), "prod", ("api", "ui"), tmp_path)
+    assert {image.service: image.needs for image in plan.images} == {
+        "api": ("backend",),
+        "ui": ("ui",),
+    }
+    assert {file.relative_to(tmp_path).as_posix() for file in plan.recipe} == {
+        f"{folder}/{name}"
+        for folder in ("backend", "ui")
+        for name in ("Dockerfile.rebake", "Dockerfile.rebake.dockerignore")
+    }
+    assert [file.path for file in read_inputs(plan)["backend"]] == ["kept"]

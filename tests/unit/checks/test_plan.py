@@ -234,3 +234,9 @@ def test_a_tree_without_git_leaves_out_what_is_generated(tmp_path: Path) -> None
     assert tree.files == (".ci/run", "a.py", "b.sh", "run")
     assert tree.shell == (".ci/run", "b.sh", "run")
     assert tree.compose == ()
+
+
+def test_the_tools_of_an_adopted_project() -> None:
+    tree = Tree(files=("Dockerfile.rebake", "docker/rebake/tools/build-ui"))
+    argv = argv_of(plan.parts_of_lint(tree, "dockerfiles"))["check Dockerfile.rebake"]
+    assert "tools=docker/rebake/tools" in argv

@@ -212,3 +212,16 @@ def test_declared_secrets_are_names_of_places(tmp_path: Path) -> None:
     assert loaded.config.secrets.build == {"key": {"file": "x"}}
     assert loaded.config.secrets.run == {"a": {"env": "A", "services": ["ui"]}}
     assert loaded.sources["secrets.run.a"] == str(tmp_path / "rebake.toml")
+
+
+def test_both_compose_files_or_none(tmp_path: Path) -> None:
+    assert load(write(tmp_path, '[docker]\ncompose_prod = ""\ncompose_dev = ""\n'))
+    folder = write(tmp_path, '[docker]\ncompose_prod = ""\n')
+    (fault,) = faults(folder)
+    assert "docker.compose_prod: is empty, but docker.compose_dev is not" in fault
+
+
+@pytest.mark.parametrize("name", ["../Dockerfile", "Containerfile", "Dockerfile.", "-f"])
+def test_the_name_of_a_dockerfile(tmp_path: Path, name: str) -> None:
+    (fault,) = faults(write(tmp_path, f'[backend]\ndockerfile = "{name}"\n'))
+    assert "backend.dockerfile" in fault

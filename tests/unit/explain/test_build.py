@@ -337,3 +337,15 @@ def test_the_runs_of_a_step_are_told_from_those_of_another_dockerfile() -> None:
     # Its line is another one here: then its place tells.
     assert same_step(backend, runs) == runs
     assert same_step(ui, [StepRun("[ui build 1/2] RUN other", 1.0)]) == []
+
+
+def test_a_workspace_at_the_project_s_root() -> None:
+    record = BuildRecord(
+        *("p", "/w", "prod", ("api",), 0.0, 1.0, "done"),
+        inputs={"backend": (FileDigest("src/lib.rs", "a" * 64, 1, "file"),)},
+        evidence=Evidence(settings={"backend.path": "."}, modes={"backend": {"x": "y"}}),
+    )
+    side = Side.of(record)
+    assert set(side.folder(".") or {}) == set(side.folder("") or {}) == {"src/lib.rs"}
+    assert side.modes == {"": {"x": "y"}}
+    assert [path for path, _ in side.files()] == ["src/lib.rs"]

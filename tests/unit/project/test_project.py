@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebake.config.model import SLUG
-from rebake.errors import UnknownName
+from rebake.errors import UnknownName, UsageError
 from rebake.project.project import open_project, slugify
 from strategies import CHARACTERS
 
@@ -90,3 +90,17 @@ def test_the_siblings_are_the_other_worktrees_of_the_repository(tmp_path: Path) 
     one, two = open_project(main), open_project(other)
     assert one.siblings == (two.name,)
     assert two.siblings == (one.name,)
+
+
+def test_a_project_without_a_ui_that_runs_its_stack_itself(tmp_path: Path) -> None:
+    text = '[ui]\npath = ""\n[docker]\ncompose_prod = ""\ncompose_dev = ""\n'
+    project = open_project(make(tmp_path, text))
+    assert project.config.services == ("api", "worker")
+    assert list(project.base_images) == ["rust"]
+    assert set(project.folders) == set(project.dockerfiles) == {"backend"}
+    assert project.runs_itself
+    with pytest.raises(UsageError, match="runs its stack itself"):
+        project.compose_file("prod")
+    with pytest.raises(UsageError, match="benchmark is for projects that were made"):
+        project.check_layout("benchmark")
+    open_project(make(tmp_path / "usual")).check_layout("benchmark")
