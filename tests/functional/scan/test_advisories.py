@@ -30,6 +30,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "tool_folder", lambda: tmp_path / "tools")
     monkeypatch.setattr(tools, "which", lambda _name: None)
     monkeypatch.setenv("CARGO_HOME", str(tmp_path / "cargo"))
+    monkeypatch.setenv("REBAKE_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     for name in [name for name in os.environ if name.startswith("GIT_CONFIG_")]:
         monkeypatch.delenv(name)
 
