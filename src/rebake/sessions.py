@@ -163,7 +163,7 @@ class Check:
         """The project of the repository."""
         from rebake.project.project import open_project
 
-        return open_project(self.root)
+        return open_project(self.root, kept=True)
 
     @cached_property
     def tree(self) -> Tree:

@@ -13,6 +13,7 @@ from checks_bench import Linted, failed, write_linted_project
 def linted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Linted:
     # What an engine finds in a Dockerfile is for tests/e2e, even where one runs here.
     monkeypatch.setenv("REBAKE_ENGINE_KIND", "native")
+    monkeypatch.setenv("REBAKE_STATE_HOME", str(tmp_path / "state"))
     linted = write_linted_project(tmp_path / "a b,ü")
     for tool in (linted.root / "docker" / "tools").iterdir():
         tool.unlink()  # shellcheck takes seconds for all of them

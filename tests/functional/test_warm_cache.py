@@ -26,7 +26,7 @@ from rebake.tasks.warm_flow import modes_of, warmth
 if sys.platform == "win32":
     pytest.skip("the fake program is a script with a #! line", allow_module_level=True)
 
-DOCKER = """#!{python}
+DOCKER = """#!{python} -IS
 import json, pathlib, sys
 here = pathlib.Path(__file__).parent
 with (here / "calls").open("a") as log:

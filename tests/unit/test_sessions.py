@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,14 @@ def test_npm_of_this_machine_or_of_the_base_image(
     found = tool()
     assert isinstance(found, InContainer)
     assert (found.image, found.words) == ("node:7", ("npm",))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is remembered of projects that are only here for a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REBAKE_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 def nox(*args: str, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:

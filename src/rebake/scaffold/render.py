@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rebake.errors import Interrupted, ProgramMissing, TemplateRefused, UsageError, did_you_mean
-from rebake.scaffold.template import Template, asked, look_through, walk
+from rebake.scaffold.template import Template, asked, entries, look_through, walk
 
 ANSWERS = ".copier-answers.yml"
 _SUFFIX = ".jinja"
@@ -164,7 +164,8 @@ def _set_aside(template: Template, aside: Path) -> bool:
         return False
     for file in list(_verbatim(template.folder)):
         target = aside / file.relative_to(template.folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True)
         file.rename(target)
     for folder, _, _ in os.walk(template.folder, topdown=False):
         place = Path(folder)
@@ -183,18 +184,19 @@ def _verbatim(folder: Path) -> Iterator[Path]:
         if source.is_file()
         for name in _QUOTED.findall(source.read_text(encoding="utf-8", errors="replace"))
     }
+    found = list(entries(folder))
     # Where links lead; `look_through` has seen to it that it is in here.
-    ends = [path.resolve() for path in walk(folder) if path.is_symlink()]
-    for path in walk(folder):
-        place = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not path.is_file() or "{" in place or place == "copier.yml":
+    ends = [Path(entry.path).resolve() for _, entry in found if entry.is_symlink()]
+    places = {place for place, _ in found}
+    for place, entry in found:
+        if not entry.is_file(follow_symlinks=False) or "{" in place or place == "copier.yml":
             continue
-        if any(path.resolve().is_relative_to(end) for end in ends):
+        if any(Path(entry.path).resolve().is_relative_to(end) for end in ends):
             continue
-        if path.suffix == _SUFFIX or path.with_name(path.name + _SUFFIX).exists():
+        if os.path.splitext(place)[1] == _SUFFIX or f"{place}{_SUFFIX}" in places:  # noqa: PTH122
             continue
         if place not in named:
-            yield path
+            yield Path(entry.path)
 
 
 def _bring(aside: Path, into: Path, excluded: Callable[[Path], bool]) -> None:

@@ -30,6 +30,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "tool_folder", lambda: tmp_path / "tools")
     monkeypatch.setattr(tools, "which", lambda _name: None)
     monkeypatch.setenv("CARGO_HOME", str(tmp_path / "cargo"))
+    monkeypatch.setenv("REBAKE_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     for name in [name for name in os.environ if name.startswith("GIT_CONFIG_")]:
         monkeypatch.delenv(name)
 
@@ -61,9 +63,15 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with one advisory; no test may change it."""
+    return write_advisories(tmp_path_factory.mktemp("advisories") / "data base")
+
+
 @pytest.mark.parametrize("place", ["../data base", "file://{home}/data%20base"])
-def test_a_hole_is_named(bench: Bench, place: str) -> None:
-    write_advisories(bench.home / "data base")
+def test_a_hole_is_named(bench: Bench, database: Path, place: str) -> None:
+    (bench.home / "data base").symlink_to(database)
     bench.names(place.format(home=bench.home.as_posix()))
     part, code = bench.advisories()
     assert (part.state, code) == ("failed", 13), part.note
@@ -73,10 +81,9 @@ def test_a_hole_is_named(bench: Bench, place: str) -> None:
     assert hole.fix.startswith("Upgrade to >=2.1.0")
 
 
-def test_a_crate_without_a_hole_passes(bench: Bench) -> None:
-    write_advisories(bench.home / "database")
+def test_a_crate_without_a_hole_passes(bench: Bench, database: Path) -> None:
     write_workspace(bench.root, "2.1.0", rules="")
-    bench.names("../database")
+    bench.names(str(database))
     part, code = bench.advisories()
     assert (part.state, part.failing, code) == ("ok", [], 0), part.note
 
@@ -91,11 +98,12 @@ def test_without_a_network_what_was_fetched_before_is_read(bench: Bench) -> None
     assert ([one.id for one in part.failing], code) == ([ADVISORY], 13)
 
 
-def test_one_that_deny_toml_names_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_deny_toml_names_stays(
+    bench: Bench, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Settings of git that the environment has already stay, too: they lead to this one.
-    ours = write_advisories(bench.home / "ours")
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
-    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{ours}.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{database}.insteadOf")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://advisories.invalid/ours")
     (bench.root / "backend" / "deny.toml").write_text(OWN)
     bench.names("../not-asked")
@@ -127,13 +135,12 @@ def test_one_with_an_advisory_that_can_not_be_read(bench: Bench) -> None:
     assert "failed to parse advisory" in broken(bench)
 
 
-def test_one_without_advisories(bench: Bench) -> None:
-    database = write_advisories(bench.home / "database")
-    bench.names("../database")
+def test_one_without_advisories(bench: Bench, database: Path) -> None:
+    bench.names(str(database))
     bench.advisories()
     (fetched,) = (bench.home / "cargo" / "advisory-dbs").glob("advisory-db-*/crates")
     shutil.rmtree(fetched)
-    bench.names("../database", offline=True)
+    bench.names(str(database), offline=True)
     assert "failed to find expected `crates` directory" in broken(bench)
     fetched.mkdir()
     assert "failed to load any advisories" in broken(bench)

@@ -140,6 +140,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(tools, "tool_folder", lambda: tmp_path / "tools")
     # Nor does the engine that runs here.
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setenv("REBAKE_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.delenv("CI", raising=False)
     engine = Endpoint("default", "unix:///no", tmp_path / "bin" / "docker")

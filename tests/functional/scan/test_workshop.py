@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fakes are s
 
 # Writes the report that stands beside it, and ends with the code that does; a download copies the
 # database that is there.
-_TRIVY = """#!{python}
+_TRIVY = """#!{python} -IS
 import os, pathlib, shutil, sys
 home, words = pathlib.Path(__file__).parent, sys.argv[1:]
 (home / "surroundings").write_text(os.getcwd() + " " + os.environ.get("TRIVY_SEVERITY", "none"))
@@ -229,7 +229,7 @@ def test_snyk_without_a_token_is_missing(bench: Bench) -> None:
 
 
 # Tells what it is called with and its settings; has a database once it was told to fetch one.
-_GRYPE = """#!{python}
+_GRYPE = """#!{python} -IS
 import json, os, pathlib, sys
 home, words = pathlib.Path(__file__).parent, sys.argv[1:]
 with (home / "grype.log").open("a") as log:

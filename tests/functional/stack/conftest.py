@@ -171,7 +171,7 @@ elif arguments == ["serve"]:
 """
 )
 
-NPM = """#!{python}
+NPM = """#!{python} -IS
 import pathlib, sys
 assert sys.argv[1:3] == ["install", "--no-save"], sys.argv
 assert pathlib.Path("package-lock.json").is_file()
