@@ -111,7 +111,15 @@ class Bench:
     def __post_init__(self) -> None:
         self.state |= {"port": self.server.server_port, "up": 0, "exit": 0, "version": "b1"}
         (self.folder / "client.py").write_text(CLIENT)
-        threading.Thread(target=self._end_when_told, daemon=True).start()
+        self._over = threading.Event()
+        self._ending = threading.Thread(target=self._end_when_told, daemon=True)
+        self._ending.start()
+
+    def close(self) -> None:
+        """Leave no thread behind that writes into a folder which is gone by then."""
+        self._over.set()
+        (self.folder / "stop").touch()
+        self._ending.join()
 
     def _end_when_told(self) -> None:
         while not (self.folder / "stop").exists():
@@ -119,7 +127,7 @@ class Bench:
         if "goes on" not in Items.faults:
             self.server.shutdown()
             self.server.socket.close()
-        time.sleep(0.5)  # what is under way ends meanwhile
+        self._over.wait(0.5)  # what is under way ends meanwhile
         (self.folder / "stopped").touch()
 
     @property
@@ -164,8 +172,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Items)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield Bench(tmp_path, server)
-    (tmp_path / "stop").touch()
+    bench = Bench(tmp_path, server)
+    yield bench
+    bench.close()
 
 
 def test_all_is_well(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
