@@ -331,7 +331,9 @@ def assert_clean(content: str | bytes, where: object = "") -> None:
 def scan(signing: Signing, *images: str, code: int = 14, **env: str) -> Any:
     """Scan by our own rules alone, without a network, and return the document."""
     (signing.root / "noxfile.py").write_text((REPOSITORY / "noxfile.py").read_text())
+    # Without CI, where a scanner that is missing is an error of its own.
     alone = {"REBAKE_SCAN_SCANNER": "snyk", "SNYK_TOKEN": "", "REBAKE_SCAN_OFFLINE": "true"}
+    alone["CI"] = ""
     done = signing.run("-m", "nox", "-s", "scan", "--", "--json", *images, **alone, **env)
     assert done.returncode == code, done.stderr
     return done.document

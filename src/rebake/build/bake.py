@@ -114,7 +114,8 @@ def _explain(
         return EngineLost("the engine went away in the middle of the build")
     failure = progress.failure
     if failure is not None:
-        return BuildFailed(failure.step.label, failure.tail, redactor.text(failure.error))
+        step = failure.step.label or failure.step.title
+        return BuildFailed(step, failure.tail, redactor.text(failure.error))
     message = progress.error_message
     tail = progress.messages[-20:] if not message else ()
     return BuildFailed("docker buildx bake", tail, redactor.text(message))

@@ -5,6 +5,7 @@ Each reason is good for one more bake (each half can lack its network once).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from rebake.build import network, resend, seed
@@ -17,6 +18,9 @@ from rebake.project.project import Project
 
 Say = Callable[[str], None]
 Stopped = BakeStopped | WrongImage
+# An image is unpacked onto layers that are there, while the engine cleans up what it takes for
+# unused (seen on 28.5, once in some thousand builds).
+_LOST = re.compile(r"parent snapshot \S+ does not exist")
 _LAYER_STAGES = frozenset({"skeleton", "deps"})  # of backend/Dockerfile
 
 
@@ -45,7 +49,7 @@ class Mends:
         self._project, self._inputs, self._caches = project, inputs, caches
         self._networks, self._evidence, self._say = networks, evidence, say
         self._left: list[Callable[[Stopped, BuildPlan], BuildPlan | None]] = [
-            self._with_seed, self._without_seed, self._send_again
+            self._with_seed, self._without_seed, self._send_again, self._write_again
         ]  # fmt: skip
 
     def plan_after(self, error: Stopped, plan: BuildPlan) -> BuildPlan | None:
@@ -84,6 +88,14 @@ class Mends:
             return None
         self._say("the dependency layer could not be made: compiling without it")
         return plan.seeded("none", "the dependency layer could not be made")
+
+    def _write_again(self, error: Stopped, plan: BuildPlan) -> BuildPlan | None:
+        """After a layer that went while an image was unpacked: the same once more."""
+        failure = error.progress.failure if isinstance(error, BakeStopped) else None
+        if failure is None or not _LOST.search(failure.error):
+            return None
+        self._say("the engine lost a layer while it wrote an image: once more")
+        return plan
 
     def _send_again(self, error: Stopped, plan: BuildPlan) -> BuildPlan | None:
         """After a build of other sources than the plan's: once more, all sent anew.

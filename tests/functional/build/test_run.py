@@ -115,6 +115,18 @@ BAKE = """\
         }
         print(json.dumps({"vertexes": [vertex]}), file=sys.stderr)
         sys.exit(1)
+    if code in (2, 3):
+        if code == 2 and os.path.exists(folder + "lost"):
+            sys.exit(0)
+        add("lost", "a layer")
+        lost = 'failed to prepare extraction snapshot "extract-1 sha256:a": parent snapshot '
+        vertex = {
+            "digest": "sha256:5", "name": "[api] exporting to image",
+            "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z",
+            "error": lost + "sha256:b does not exist: not found",
+        }
+        print(json.dumps({"vertexes": [vertex]}), file=sys.stderr)
+        sys.exit(1)
     if code == 65 and not os.environ.get("REBAKE_BACKEND_CONTEXT"):
         vertex = {
             "digest": "sha256:1", "name": "[build 2/2] RUN build-workspace",
@@ -480,6 +492,23 @@ def test_what_a_bake_made_that_was_mended_is_told_as_well(bench: Bench) -> None:
     ]
     with History(bench.history) as store:
         assert store.builds()[0].bakes == 2
+
+
+def test_a_layer_that_the_engine_lost_while_it_wrote_an_image_is_written_once_more(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bench.folder / "code").write_text("2")
+    assert bench.build().images["api"].build_id == bench.id
+    assert (bench.folder / "lost").read_text().split("\n") == ["a layer", ""]
+    said = "the engine lost a layer while it wrote an image: once more"
+    assert said in capsys.readouterr().out.splitlines()
+    (bench.folder / "code").write_text("3")
+    (bench.folder / "backend" / "main.rs").write_text("fn main() { /* edited */ }\n")
+    bench.replan()
+    words = r"^the build failed in exporting to image: failed to prepare extraction snapshot"
+    with pytest.raises(BuildFailed, match=words):
+        bench.build()
+    assert (bench.folder / "lost").read_text().count("a layer") == 3
 
 
 def test_without_a_layer_an_empty_mount_is_not_refused(bench: Bench) -> None:
