@@ -7,7 +7,8 @@ in the words of BuildKit's `solver/llbsolver/mounts`: `cached mount /target from
 While the engine measures a record for one who asked, it lists a stand-in for it to everybody else:
 another id, the type `regular`, in use (seen on 28.5: three who ask at once; `DiskUsage` of
 BuildKit's `cache/manager.go` makes an immutable reference of it to measure). A stand-in of a mount
-or of a context is known by its description; one of a layer is not.
+or of a context is known by its description; one of a layer is not. A context that a build has
+taken in is of the type `regular` too, with the same description, and stays: it is not in use.
 """
 
 from __future__ import annotations
@@ -191,30 +192,31 @@ def empty(endpoint: Endpoint, mounts: Iterable[str], image: str) -> None:
 
 def _record(entry: dict[str, Any]) -> CacheRecord:
     description = str(entry.get("Description") or "")
-    kind, stand_in = _kind(str(entry.get("Type") or ""), description)
+    in_use = bool(entry.get("InUse"))
+    kind, named = _kind(str(entry.get("Type") or ""), description)
     found = _MOUNT_ID.search(description) if kind == "mount" else None
     return CacheRecord(
         id=str(entry.get("ID") or ""),
         kind=kind,
         bytes=int(entry.get("Size") or 0),
         last_used=str(entry.get("LastUsedAt") or ""),
-        in_use=bool(entry.get("InUse")),
+        in_use=in_use,
         description=description,
         mount_id=found[1] if found else "",
         created_at=moment(str(entry.get("CreatedAt") or "")),
         parents=tuple(str(parent) for parent in _parents(entry)),
-        stand_in=stand_in,
+        stand_in=in_use and not named,
     )
 
 
 def _kind(type_: str, description: str) -> tuple[Kind, bool]:
-    """What a record is, and whether it only stands for one."""
+    """What a record is, and whether its type says so."""
     for name, kind, start in _KINDS:
         if type_ == name:
-            return kind, False
-        if description.startswith(start):
             return kind, True
-    return "layer", False
+        if description.startswith(start):
+            return kind, False
+    return "layer", True
 
 
 def _parents(entry: dict[str, Any]) -> Iterable[Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rebake.engine.endpoint import Endpoint
     from rebake.history.cache_log import CacheLog
 
-_PATIENCE_S = 0.8  # for the volumes' sizes: `show` answers in under 1.5 s
+_PATIENCE_S = 0.6  # for the volumes' sizes: `show` answers in under 1.5 s
 # The engine runs the steps of everybody's builds once more after layers were removed (see
 # `build_cache.empty`). So what goes by itself goes seldom, and then as far as that helps.
 _ROOM = 0.5  # of a ceiling: as much stays once it is reached

@@ -69,12 +69,14 @@ STAND_IN = {**MOUNT, "ID": "z9", "Type": "regular", "InUse": True}
 
 
 def test_what_stands_for_a_record_that_is_being_measured_is_known() -> None:
-    context = {"ID": "y8", "Type": "regular", "Description": "local source for context"}
+    taken = {"ID": "x7", "Type": "regular", "Description": "local source for context"}
+    context = {**taken, "ID": "y8", "InUse": True}
     layer = {"ID": "b2", "Type": "regular", "Description": "mount / from exec x"}
-    mount, source, other = parse({"BuildCache": [STAND_IN, context, layer]})
+    mount, source, other, kept = parse({"BuildCache": [STAND_IN, context, layer, taken]})
     assert (mount.kind, mount.mount_id[:6], mount.stand_in) == ("mount", "shop-1", True)
     assert (source.kind, source.stand_in) == ("source", True)
     assert (other.kind, other.stand_in) == ("layer", False)
+    assert (kept.kind, kept.stand_in) == ("source", False)  # what a build has taken in stays so
 
 
 @pytest.mark.parametrize(
