@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +11,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from e2e import lanes
-from e2e.support import FOLDER, REPOSITORY, Clone, Docker, clean_environment
+from e2e.support import FOLDER, REPOSITORY, Clone, Docker
 
 ENGINES = lanes.Engines()
 
@@ -58,18 +56,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
 @pytest.fixture(scope="session")
 def own_docker() -> Docker:
     """Plain docker commands on the engine that this environment's rebake uses; it is started."""
-    done = subprocess.run(
-        [sys.executable, "-m", "invoke", "engine", "start", "--json"],
-        cwd=REPOSITORY,
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    status = json.loads(done.stdout)
+    status = lanes.invoke("engine", "start", "--json")
     return Docker(status["docker"], {**status["env"]})
 
 

@@ -50,6 +50,23 @@ def scope(nodeid: str) -> str:
     return "clone" if name in CLONE else name
 
 
+def invoke(*words: str) -> dict[str, Any]:
+    """Run a task of this environment's rebake, and return its document."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=REPOSITORY,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
 class Engines:
     """The engine of this process."""
 
@@ -62,13 +79,13 @@ class Engines:
         if self._chosen or not WORKER:
             return
         self._chosen = True
-        first = self._command("engine", "start", "--json")
+        first = invoke("engine", "start", "--json")
         named = os.environ.keys() & {"DOCKER_HOST", "DOCKER_CONTEXT"}
         self._shared = first["kind"] != "private" or bool(named)
         if not self._shared and name not in CLONE:
             os.environ[HOME_VARIABLE] = str(self._free_home())
             self._second = True
-            self._share(first, self._command("engine", "start", "--json"))
+            self._share(first, invoke("engine", "start", "--json"))
 
     def begin(self) -> None:
         """Wait until no other worker is busy with this engine."""
@@ -84,7 +101,7 @@ class Engines:
     def stop(self) -> None:
         """Stop the second engine."""
         if self._second:
-            self._command("engine", "stop", "--json")
+            invoke("engine", "stop", "--json")
             self._home_lock.release()
 
     def _free_home(self) -> Path:
@@ -127,18 +144,3 @@ class Engines:
             check=False,
         )
         return asked.returncode == 0
-
-    def _command(self, *words: str) -> dict[str, Any]:
-        done = subprocess.run(
-            [sys.executable, "-m", "invoke", *words],
-            cwd=REPOSITORY,
-            env=clean_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        document: dict[str, Any] = json.loads(done.stdout)
-        return document

@@ -138,8 +138,9 @@ def _chains(
     """
     known = log.image_layers()
     found = stock.digests_of(endpoint, [name for name in ids if name not in known])
-    if found or not known.keys() <= set(there):
-        log.note_image_layers(found, there)
+    gone = known.keys() - set(there)
+    if found or gone:
+        log.note_image_layers(found, gone)
     digests = [found.get(name) or known.get(name, ()) for name in ids]
     return frozenset(chain for one in digests for chain in stock.chains(one))
 

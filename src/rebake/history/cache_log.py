@@ -243,19 +243,21 @@ class CacheLog:
         )
         return {image: tuple(digests.split()) for image, digests in rows}
 
-    def note_image_layers(self, found: Mapping[str, tuple[str, ...]], there: Iterable[str]) -> None:
+    def note_image_layers(
+        self, found: Mapping[str, tuple[str, ...]], gone: Iterable[str] = ()
+    ) -> None:
         """Write down the layers of images that are new, and forget images that are gone.
 
         Args:
             found: the digests of the layers, by the image's id.
-            there: the ids of all images that the engine has.
+            gone: the ids of images that the engine no longer has.
         """
         rows = [(image, self._engine, " ".join(digests)) for image, digests in found.items()]
-        gone = [(image, self._engine) for image in self.image_layers().keys() - set(there)]
+        left = [(image, self._engine) for image in gone]
 
         def write(db: sqlite3.Connection) -> None:
             db.executemany("INSERT OR REPLACE INTO image_layers VALUES(?,?,?)", rows)
-            _each(db, "DELETE FROM image_layers WHERE image = ? AND engine = ?", gone)
+            _each(db, "DELETE FROM image_layers WHERE image = ? AND engine = ?", left)
 
         self._write(write)
 

@@ -56,10 +56,8 @@ def test_each_engine_has_a_list_of_its_own(file: Path) -> None:
 
 def test_the_layers_of_images_are_kept_while_the_engine_has_them(file: Path) -> None:
     with CacheLog(file, ENGINE) as log:
-        log.note_image_layers(
-            {"sha256:a": ("l1", "l2"), "sha256:b": ("l1",)}, ["sha256:a", "sha256:b"]
-        )
-        log.note_image_layers({"sha256:c": ("l3",)}, ["sha256:a", "sha256:c"])
+        log.note_image_layers({"sha256:a": ("l1", "l2"), "sha256:b": ("l1",)})
+        log.note_image_layers({"sha256:c": ("l3",)}, ["sha256:b"])
     with CacheLog(file, "tcp://other:1") as log:
         assert log.image_layers() == {}
     with CacheLog(file, ENGINE) as log:
@@ -75,7 +73,7 @@ def test_a_list_of_the_first_version_is_brought_up_to_date(file: Path) -> None:
         db.execute("PRAGMA user_version = 1")
         db.commit()
     with CacheLog(file, ENGINE) as log:
-        log.note_image_layers({"sha256:a": ("l1",)}, ["sha256:a"])
+        log.note_image_layers({"sha256:a": ("l1",)})
         assert (log.fills(), log.image_layers()) == ({"m": (1.0, 2.0)}, {"sha256:a": ("l1",)})
 
 
