@@ -79,7 +79,9 @@ class Engines:
         if self._chosen or not WORKER:
             return
         self._chosen = True
-        first = invoke("engine", "start", "--json")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with FileLock(CACHE / "e2e-start.lock"):  # a second one would find the engine busy
+            first = invoke("engine", "start", "--json")
         named = os.environ.keys() & {"DOCKER_HOST", "DOCKER_CONTEXT"}
         self._shared = first["kind"] != "private" or bool(named)
         if not self._shared and name not in CLONE:
