@@ -39,7 +39,9 @@ DOCKER = """\
         file="{folder}/images/$(echo "$3" | tr / _).json"
         [ -f "$file" ] || {{ echo '[]'; exit 1; }}
         cat "$file";;
-    " image save "*) cat "{folder}/image.tar" >"$4";;
+    " image save "*)
+        echo "$5" >>"{folder}/saves"
+        cat "{folder}/image.tar" >"$4";;
     *" config "*) cat "{folder}/config.json";;
     esac
 """
@@ -237,7 +239,9 @@ def test_an_image_with_all_that_is_asked_for(
     (folder / "api.spdx.json").write_text(spdx(contents))
     sign_flow.sign(bench.session(), ("api",), make_key=True)
     (folder / "api.spdx.json").unlink()  # it need not be where the image is verified
+    (bench.folder / "saves").unlink()
     told: Any = sign_flow.verify(bench.session(as_json=True), ("api",))
+    assert (bench.folder / "saves").read_text() == f"{bench.ref('api')}\n"  # once, it takes a while
     assert told["images"]["api"]["verified"] is True
     assert told["images"]["api"]["provenance"]["slsa_build_level"] == 1
     # One about another image is told as none.

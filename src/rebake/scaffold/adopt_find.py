@@ -68,6 +68,21 @@ def _outermost(root: Path, files: list[str]) -> str:
     return posixpath.dirname(best[0]) or "."
 
 
+def require_compose(root: Path, files: list[str]) -> list[str]:
+    """Return the compose files that there are.
+
+    Raises:
+        UsageError: there is none.
+    """
+    names = [name for name in files if _is_compose(posixpath.basename(name))]
+    if not names:
+        raise UsageError(
+            f"{root}: there is no compose file",
+            "name it: --data compose=FILE; without one there is nothing to put on the fast build",
+        )
+    return names
+
+
 def compose_file(root: Path, files: list[str], asked: str) -> tuple[ComposeFile, list[str]]:
     """Return the compose file to build on, and what there is to say of the others.
 
@@ -76,12 +91,7 @@ def compose_file(root: Path, files: list[str], asked: str) -> tuple[ComposeFile,
     """
     if asked:
         return read_compose(root / _asked(root, asked, "compose")), []
-    names = [name for name in files if _is_compose(posixpath.basename(name))]
-    if not names:
-        raise UsageError(
-            f"{root}: there is no compose file",
-            "name it: --data compose=FILE; without one there is nothing to put on the fast build",
-        )
+    names = require_compose(root, files)
     read: list[ComposeFile] = []
     notes: list[str] = []
     for name in names:

@@ -79,6 +79,8 @@ def look(root: Path, *, compose: str = "", backend: str = "") -> Facts:
         ProjectError: a file can't be read.
     """
     files = find.files_of(root)
+    if not compose:  # first: else a folder of many things is told of the first broken one
+        find.require_compose(root, files)
     folder = find.workspace_folder(root, files, backend)
     workspace = read_workspace(root / folder)
     if not (root / folder / "Cargo.lock").is_file():

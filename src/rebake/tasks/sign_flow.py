@@ -85,11 +85,12 @@ def verify(session: Session, services: Sequence[str], ref: str = "") -> dict[str
         raise UsageError("--image is for one service", "invoke verify SERVICE --image NAME")
     if session.dry_run:
         return session.show_commands(shown_checks(session, services))
-    verdicts = check(session, services, ref)
+    read = attested_images.reader(session)
+    verdicts = check(session, services, ref, read)
     document: dict[str, object] = {
         "schema_version": SCHEMA_VERSION,
         "images": {
-            one.image.service: one.document() | _provenance(session, one) for one in verdicts
+            one.image.service: one.document() | _provenance(session, one, read) for one in verdicts
         },
     }
     refused = refusals(verdicts)
@@ -115,7 +116,9 @@ def shown_checks(session: Session, services: Sequence[str]) -> list[Sequence[str
     ]
 
 
-def _provenance(session: Session, verdict: Verdict) -> dict[str, object]:
+def _provenance(
+    session: Session, verdict: Verdict, read: attested_images.Reader
+) -> dict[str, object]:
     """What the builder said of how an image was made, for `--json`: saving an image takes a while.
 
     Of an image that is not verified nothing is told: anyone may have written it.
@@ -125,8 +128,7 @@ def _provenance(session: Session, verdict: Verdict) -> dict[str, object]:
     from rebake.sign.attestations import about
     from rebake.sign.provenance import summary
 
-    attested = attested_images.attested(session, verdict.image.ref)
-    return {"provenance": summary(about(attested))}
+    return {"provenance": summary(about(read(verdict.image.ref)))}
 
 
 def require(session: Session, services: Sequence[str]) -> dict[str, str]:
@@ -141,8 +143,19 @@ def require(session: Session, services: Sequence[str]) -> dict[str, str]:
     return {one.image.service: one.image.digest for one in verdicts}
 
 
-def check(session: Session, services: Sequence[str], ref: str = "") -> list[Verdict]:
-    """Check the images of services; `ref` is another name of the only one's.
+def check(
+    session: Session,
+    services: Sequence[str],
+    ref: str = "",
+    read: attested_images.Reader | None = None,
+) -> list[Verdict]:
+    """Check the images of services.
+
+    Args:
+        session: the task's.
+        services: their names.
+        ref: another name of the image of the only one.
+        read: reads what is attached to an image; one of its own where there is none.
 
     Raises:
         UsageError: an image or the public key is not there.
@@ -152,7 +165,8 @@ def check(session: Session, services: Sequence[str], ref: str = "") -> list[Verd
     program = cosign.find(session.say)
     found = signatures.verify(program, images, folder(session), trust(session))
     checked = [_with_sboms(session, one) for one in found]
-    return [attested_images.judge(session, one) for one in checked]
+    read = read or attested_images.reader(session)
+    return [attested_images.judge(session, one, read) for one in checked]
 
 
 def _with_sboms(session: Session, verdict: Verdict) -> Verdict:

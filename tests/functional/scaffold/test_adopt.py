@@ -16,6 +16,7 @@ import yaml
 
 from e2e.old_project import write, write_old_project
 from rebake.cli import main
+from rebake.errors import UsageError
 from rebake.project.dockerfile import parse
 from rebake.project.project import open_project
 from rebake.scaffold.adopt_look import look
@@ -414,6 +415,12 @@ def test_a_folder_without_what_is_needed(old: Old) -> None:
     shutil.rmtree(old.root / "crates")
     (old.root / "Cargo.toml").unlink()
     assert "there is no Cargo.toml" in old.refused()
+
+
+def test_a_folder_of_many_things_is_told_that_it_is_no_project(tmp_path: Path) -> None:
+    write(tmp_path / "one/deep/Cargo.toml", "[workspace\n")
+    with pytest.raises(UsageError, match="there is no compose file"):
+        look(tmp_path)
 
 
 def test_a_workspace_whose_name_can_t_be_written_down(old: Old) -> None:
