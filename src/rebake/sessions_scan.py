@@ -340,7 +340,7 @@ class _Job:
 
     @cached_property
     def _builds(self) -> tuple[Mapping[str, Any], ...]:
-        if not self.project.compose_file("prod").is_file():
+        if self.project.runs_itself or not self.project.compose_file("prod").is_file():
             return ()  # the engine would be looked for, and Compose started, to learn just that
         with suppress(ScannerFailed, Missing):
             services = self._resolved.get("services") or {}

@@ -36,12 +36,12 @@ class Old:
     docker: Docker
     ports: dict[str, str]
 
-    def rebake(self, *words: str) -> Ran:
+    def rebake(self, *words: str, **env: str) -> Ran:
         started = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-P", "-m", "rebake.cli", *words],
             cwd=self.root,
-            env=clean_environment() | {"REBAKE_STATE_HOME": str(self.root.parent / "state")},
+            env=clean_environment() | {"REBAKE_STATE_HOME": str(self.root.parent / "state")} | env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -151,6 +151,14 @@ def test_the_images_of_rebake_build_are_made_from_what_is_here(adopted: Old) -> 
     assert labels["rebake.build-id"] == third["worker"]["build_id"]
     look = ("run", "--rm", "--network", "none", "--entrypoint", "grep")
     adopted.docker(*look, ref, "--count", "made anew", "/usr/local/bin/worker-server")
+    key = {
+        "COSIGN_PASSWORD": "secret-enough",
+        "REBAKE_SIGN_KEY": str(adopted.root.parent / "keys" / "old.key"),
+    }
+    adopted.rebake("sign", "--make-key", **key).ok()
+    adopted.rebake("verify", **key).ok()
+    adopted.docker("tag", api, ref)
+    assert f"{ref} is not the image that was signed" in adopted.rebake("verify", **key).stderr
     adopted.docker("image", "rm", "--force", ref, api, third["ui"]["ref"])
 
 

@@ -86,8 +86,8 @@ def plan(
         files["tasks.py"] = recipe.tasks
         files["pyproject.toml"] = _pyproject(name, wheel)
         files["scripts/bootstrap.py"] = recipe.bootstrap
-        if nox:
-            files["noxfile.py"] = recipe.noxfile
+    if nox:
+        files["noxfile.py"] = recipe.noxfile
     return Plan(dict(sorted(files.items())), override, command, tuple(_notes(facts, images)))
 
 

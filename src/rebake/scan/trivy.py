@@ -99,8 +99,12 @@ def read(outcome: Outcome, output: Path, target: str) -> list[Finding]:
 
 def parse(document: Mapping[str, Any], target: str) -> Iterator[Finding]:
     """Read a report (`SchemaVersion` 2)."""
+    artifact = str(document.get("ArtifactName") or "")
     for result in document.get("Results") or ():
         place = str(result.get("Target") or "")
+        if target and artifact and place.startswith(artifact):
+            # `ARCHIVE (debian 12.5)`: where our copy of the image lies is no place in the image.
+            place = place.removeprefix(artifact).strip(" ()")
         for entry in result.get("Vulnerabilities") or ():
             yield _vulnerability(entry, target, place)
         for entry in result.get("Secrets") or ():

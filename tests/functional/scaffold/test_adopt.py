@@ -489,3 +489,9 @@ def test_the_toolkit_is_carried_along(old: Old) -> None:
     assert wheel in old.text("pyproject.toml")
     assert subprocess.run(["git", "check-ignore", wheel], cwd=old.root, check=False).returncode == 1
     assert {"tasks.py", "noxfile.py", "scripts/bootstrap.py"} <= set(json.loads(out)["files"])
+
+
+def test_sessions_without_the_toolkit(old: Old) -> None:
+    files = old.document("--data", "nox=yes")["files"]  # with toolkit=no, as all of these
+    assert "noxfile.py" in files
+    assert "tasks.py" not in files

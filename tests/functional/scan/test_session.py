@@ -311,6 +311,11 @@ def test_a_whole_project_whose_bases_are_pinned_by_the_lock_file(
     assert [image.partition("-")[0] for image in document["images"]] == ["p", "p", "p"]
     # Without a compose file nobody is asked how Compose would read it.
     assert set((bench.home / "docker.calls").read_text().split()) == {"image", "save"}
+    # Nor where the project was adopted: its stack is its own, its images are ours.
+    own = '[base_images]\nrust = "rust:1.97-slim-trixie"\n'
+    bench.configure(f'[docker]\ncompose_prod = ""\ncompose_dev = ""\n{own}')
+    assert bench.scan() == 0
+    assert bench.document()["parts"].keys() == document["parts"].keys()
 
 
 @posix

@@ -100,10 +100,10 @@ def test_trivys_report(tmp_path: Path) -> None:
     found = trivy.read(outcome(42), write(tmp_path, TRIVY), "api:prod")
     assert found == [
         Finding("vulnerability", "CVE-2099-0003", "high", "api:prod", "a hole in Debian",
-                "update bash to 99.0", "bash", "5.2", "99.0", "image.tar (debian 12.5)",
+                "update bash to 99.0", "bash", "5.2", "99.0", "debian 12.5",
                 url="https://avd.example.org/CVE-2099-0003", scanner="trivy"),
         Finding("vulnerability", "CVE-2099-0009", "unknown", "api:prod", "first line", "", "zlib",
-                "1", place="image.tar (debian 12.5)", scanner="trivy"),
+                "1", place="debian 12.5", scanner="trivy"),
         Finding("secret", "aws-access-key-id", "critical", "api:prod", "AWS Access Key ID",
                 "take it out and make it void", place="app/.env", line=3, scanner="trivy"),
         Finding("misconfiguration", "DS-0002", "high", "api:prod",
