@@ -258,6 +258,32 @@ def test_the_holes_of_an_images_packages_and_a_secret(bench: Bench) -> None:
     assert holes[DEBIAN]["severity"] == "high"
 
 
+@pytest.mark.usefixtures("trivy")
+def test_the_scanner_out_of_an_image(bench: Bench, tmp_path: Path) -> None:
+    """Where there is neither a program on PATH nor one of ours."""
+    found = tools.find(tools.TRIVY, say=sys.stderr.write, fetch=False)
+    if not isinstance(found, tools.LocalScanner) or found.origin == "PATH":
+        pytest.skip("missing: a trivy of ours; REBAKE_E2E_TRIVY=1 builds it")
+    image = f"{tools.TRIVY.image}:{tools.TRIVY.version}"
+    if bench.docker("images", "--quiet", image):
+        pytest.skip(f"{image} is here already, and somebody else's")
+    # As the real one has it: the program, and a place for what is temporary.
+    with tarfile.open(tmp_path / "root.tar", "w") as tar:
+        tar.add(found.path, "usr/bin/trivy")
+        folder = tarfile.TarInfo("tmp")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
+        tar.addfile(folder)
+    start = 'ENTRYPOINT ["/usr/bin/trivy"]'
+    bench.docker("import", "--change", start, str(tmp_path / "root.tar"), image)
+    try:
+        done = bench.scan(ref("holes"), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    finally:
+        bench.docker("image", "rm", "--force", image)
+    assert f"(image {image})" in done.stderr
+    assert done.document["faults"] == [], done.stderr
+    assert {rule for _, rule in failing(done.document)} == {CRATE, PACKAGE, DEBIAN}
+
+
 def test_each_line_of_an_image(bench: Bench) -> None:
     # Our own rules alone: Trivy has a word for some of them as well, and takes its time.
     names = ["sound", *BROKEN]
