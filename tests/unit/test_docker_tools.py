@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -50,10 +51,11 @@ class Mount:
         assert done.stderr == ""
         return done.stdout.strip()
 
-    def try_run(self) -> subprocess.CompletedProcess[str]:
+    def try_run(self, *words: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [TOOLS / "fresh-sources", self.state],
+            [TOOLS / "fresh-sources", self.state, *map(str, words)],
             cwd=self.sources,
+            env={**os.environ, "CARGO_TARGET_DIR": str(self.state.parents[1])},
             capture_output=True,
             text=True,
             check=False,
@@ -141,6 +143,45 @@ def test_a_clock_that_was_set_back_does_not_hide_an_edit(mount: Mount, ahead_s: 
     mount.write("lib.rs", "B")
     mount.run()
     assert mount.time("lib.rs") > int(written * 10**6) * 10**3
+
+
+@pytest.mark.parametrize("ahead_s", [-0.5, 3600])
+def test_the_mount_is_checked_meanwhile_and_tells_how_late_it_is(
+    mount: Mount, ahead_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rustc = tmp_path / "bin" / "rustc"
+    rustc.parent.mkdir()
+    rustc.write_text("#!/bin/sh\n")
+    rustc.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{rustc.parent}:{os.environ['PATH']}")
+    files = mount.state.with_name("files")
+    mount.write("lib.rs", "A")
+    assert mount.try_run(files).returncode == 0
+    written = time.time() + ahead_s
+    mount.artefact(written)
+    target = {**os.environ, "CARGO_TARGET_DIR": str(mount.state.parents[1])}
+    subprocess.run([TOOLS / "mend-mount", "keep", files], env=target, check=True)
+    mount.write("lib.rs", "B")
+    assert mount.try_run(files).stderr == ""
+    assert mount.time("lib.rs") > written * 1e9
+    (mount.state.parents[1] / "release/.fingerprint/core-1/dep-lib-core").write_text("broken")
+    told = mount.try_run(files)
+    assert "1 files in the cache mount are not as cargo left them" in told.stderr
+    assert re.fullmatch("[0-9a-f]{16}\n", told.stdout)  # nothing of it gets into the build id
+
+
+def test_a_mount_that_can_not_be_checked_ends_it(
+    mount: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rustc = tmp_path / "bin" / "rustc"
+    rustc.parent.mkdir()
+    rustc.write_text("#!/bin/sh\nexit 7\n")
+    rustc.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{rustc.parent}:{os.environ['PATH']}")
+    mount.write("lib.rs", "A")
+    done = mount.try_run(mount.state.with_name("files"))
+    assert done.returncode != 0
+    assert done.stdout == ""
 
 
 def test_the_id_is_the_planners(mount: Mount) -> None:

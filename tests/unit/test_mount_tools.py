@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -67,12 +68,15 @@ class Target:
         (self.bin / "rustc").chmod(0o755)
 
     def mend(self, what: str) -> str:
+        return self.mended(what).stderr
+
+    def mended(self, what: str) -> subprocess.CompletedProcess[str]:
         done = run(
             "mend-mount", what, self.list, cwd=self.bin, CARGO_TARGET_DIR=str(self.folder),
             PATH=f"{self.bin}:{os.environ['PATH']}",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        return done.stderr
+        return done
 
     @property
     def gone(self) -> set[str]:
@@ -167,6 +171,40 @@ def test_a_broken_list_makes_all_new(target: Target, keep: int) -> None:
     assert "the list of what is in the cache mount is broken" in target.mend("check")
     assert target.gone == set(target.FILES)
     assert target.mend("check") == ""
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("ahead_s", [-3600, 0, 2, 2e9])
+def test_it_tells_a_time_that_no_file_is_later_than(
+    target: Target, ahead_s: float, listed: bool
+) -> None:
+    late = target.folder / "release" / "deps" / "written-when-the-clock-was-another"
+    late.write_text("")
+    when = time.time_ns() + int(ahead_s * 1e9)
+    os.utime(late, ns=(when, when))
+    if listed:
+        target.mend("keep")
+    else:
+        target.list.unlink()
+    told = target.mended("check").stdout
+    seconds, _, fraction = told.strip().partition(".")
+    cargos = [file for file in target.folder.rglob("*") if ".rebake" not in file.parts]
+    latest = max(file.stat().st_mtime_ns for file in cargos if file.is_file())
+    assert int(seconds) * 10**9 + int(fraction[:9]) >= latest
+    assert float(told) < max(time.time(), time.time() + ahead_s) + 1  # and not much later
+
+
+def test_it_tells_the_time_of_a_file_that_is_in_no_list(target: Target) -> None:
+    late = target.folder / "release" / "left-by-a-build-that-broke-off"
+    late.write_text("")
+    os.utime(late, (3e9, 3e9))
+    assert target.mended("check").stdout.startswith("3000000000.")
+
+
+def test_an_empty_mount_has_no_time(target: Target) -> None:
+    shutil.rmtree(target.folder)
+    target.folder.mkdir()
+    assert target.mended("check").stdout == ""
 
 
 def test_another_rustc_makes_cargo_ask_it_again(target: Target) -> None:

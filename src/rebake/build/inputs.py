@@ -33,7 +33,8 @@ BUILD_ID_SH = r"""{
 } | sha256sum | cut -c1-16"""
 _FORBIDDEN = ("\n", "\r", "\\")  # sha256sum writes such names in an escaped form
 _CHUNK = 64 * 1024
-_THREADS_FROM = 32  # below this many files to hash, threads cost more than they bring
+_LARGE = 64 * 1024  # bytes of a file from which on a thread brings more than it costs
+_THREADS_FROM = 8  # such files
 _TRIES = 3  # a file that changes while it is read
 
 
@@ -130,15 +131,18 @@ def _known(base: str, name: str, cache: DigestCache | None) -> FileDigest | None
     return None if digest is None else FileDigest(name, digest, status.st_size, _kind(status))
 
 
-def _hash_all(base: str, names: list[str], cache: DigestCache | None) -> Iterable[FileDigest]:
-    if len(names) < _THREADS_FROM:
+def _hash_all(base: str, names: list[str], cache: DigestCache | None) -> list[FileDigest]:
+    """Large files side by side; to hand over a small one takes longer than to hash it."""
+    large = {name for name in names if _size(base, name) >= _LARGE}
+    if len(large) < _THREADS_FROM:
         return [_hash(base, name, cache) for name in names]
-    workers = min(8, (os.cpu_count() or 2) + 2)
-    with ThreadPoolExecutor(workers) as pool:
-        size = max(1, len(names) // (workers * 4))
-        parts = [names[i : i + size] for i in range(0, len(names), size)]
-        done = pool.map(lambda part: [_hash(base, name, cache) for name in part], parts)
-        return [digest for part in done for digest in part]
+    with ThreadPoolExecutor(min(8, (os.cpu_count() or 2) + 2)) as pool:
+        beside = pool.map(lambda name: _hash(base, name, cache), sorted(large))
+        return [*(_hash(base, name, cache) for name in names if name not in large), *beside]
+
+
+def _size(base: str, name: str) -> int:
+    return _stat(os.path.join(base, name)).st_size  # noqa: PTH118
 
 
 def _hash(base: str, name: str, cache: DigestCache | None) -> FileDigest:

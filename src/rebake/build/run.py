@@ -25,7 +25,14 @@ from rebake.build.plan import RECIPE, BuildPlan, Half, PlannedImage
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, Interrupted, WrongImage
-from rebake.history.records import BuildRecord, ImageRecord, LayerRecord, Outcome, StoredBuild
+from rebake.history.records import (
+    BuildRecord,
+    FileDigest,
+    ImageRecord,
+    LayerRecord,
+    Outcome,
+    StoredBuild,
+)
 from rebake.history.store import History
 from rebake.project.git import GitState, read_state
 from rebake.project.project import Project
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
     from rebake.build.progress_state import BuildProgress
 
 Say = Callable[[str], None]
+Inputs = Mapping[str, tuple[FileDigest, ...]]
 LayersOf = Callable[[ImageResult, History], tuple[LayerRecord, ...]]
 
 
@@ -76,6 +84,7 @@ def build_images(
     say: Say,
     history: Path,
     surroundings: Surroundings | None = None,
+    inputs: Inputs | None = None,
 ) -> BuildResult:
     """Build the images of a plan, as far as anything changed, and check each one.
 
@@ -88,15 +97,16 @@ def build_images(
         say: told what else is worth a line.
         history: the file of build records.
         surroundings: what else decides, and facts for the record.
+        inputs: what `read_inputs` has just returned for the plan.
 
     Raises:
         BuildFailed, EngineLost, Interrupted: the build did not end well; it is recorded.
         WrongImage: an image does not hold these sources.
     """
     with History(history, on_note=say) as store:
-        one = _Build(
-            project, plan, images, endpoint, on_event, say, store, surroundings or Surroundings()
-        )
+        around = surroundings or Surroundings()
+        files = read_inputs(plan) if inputs is None else inputs
+        one = _Build(project, plan, images, endpoint, on_event, say, store, around, files)
         return one.run()
 
 
@@ -112,11 +122,11 @@ class _Build:
     say: Say
     store: History
     surroundings: Surroundings
+    inputs: Inputs
 
     def __post_init__(self) -> None:
         self.started, self.began = time.time(), time.monotonic()
         self.git: Future[GitState | None] | None = None
-        self.inputs = read_inputs(self.plan)
         self.plan = ids.expecting(
             resend.with_names(self.project, self.plan), self.project.workspace, self.inputs
         )

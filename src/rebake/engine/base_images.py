@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +74,14 @@ def survey(endpoint: Endpoint, refs: Sequence[str]) -> dict[str, LocalImage]:
     return {ref: local_image(entry, ref) for ref, entry in inspect(endpoint, refs).items()}
 
 
+def survey_ahead(endpoint: Endpoint, images: Sequence[BaseImage]) -> Future[dict[str, LocalImage]]:
+    """The same as `survey`, while the caller does something else; for `ensure`."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    asked = pool.submit(survey, endpoint, [image.ref for image in images])
+    pool.shutdown(wait=False)
+    return asked
+
+
 def local_image(entry: Mapping[str, Any], ref: str) -> LocalImage:
     """Read one image from the engine's description (`docker image inspect`)."""
     return LocalImage(
@@ -91,6 +99,7 @@ def ensure(
     source: Source = "auto",
     retries: int = 3,
     say: Say = lambda _line: None,
+    ahead: Future[dict[str, LocalImage]] | None = None,
 ) -> list[BaseImageResult]:
     """See to it that the engine has every base image.
 
@@ -101,6 +110,7 @@ def ensure(
         source: see `plan`.
         retries: how often a pull that broke off is tried again.
         say: told of each step, from several threads.
+        ahead: what the engine has, where that was asked before (`survey_ahead`).
 
     Raises:
         CommandFailed: a pull failed, or a step of making.
@@ -108,7 +118,7 @@ def ensure(
         TimedOut: making took longer than three minutes.
     """
     started = time.monotonic()
-    local = survey(endpoint, [image.ref for image in images])
+    local = survey(endpoint, [i.ref for i in images]) if ahead is None else ahead.result()
     locked = read_lock(lock_file)
     settled = plan(images, local, locked, {}, source=source, can_make=False)
     # Only what is not settled by what is here needs a look at the network.

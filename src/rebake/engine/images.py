@@ -6,8 +6,8 @@ The engine's API is asked first. Where it can't be (ssh, TLS), one `docker image
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from rebake import process
@@ -18,6 +18,7 @@ from rebake.engine.endpoint import Endpoint
 
 _TIMEOUT_S = 15.0
 _NOT_FOUND = 404
+_AT_ONCE = 8
 
 
 class Images:
@@ -25,9 +26,20 @@ class Images:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self._ahead: dict[str, Future[ImageInfo | None]] = {}
+
+    def ask_ahead(self, refs: Iterable[str]) -> None:
+        """Ask for images while the caller does something else; `image` takes each answer once."""
+        pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
+        self._ahead |= {ref: pool.submit(self._ask, ref) for ref in dict.fromkeys(refs)}
+        pool.shutdown(wait=False)
 
     def image(self, ref: str) -> ImageInfo | None:
         """Return an image by reference; None when the engine does not have it."""
+        ahead = self._ahead.pop(ref, None)
+        return self._ask(ref) if ahead is None else ahead.result()
+
+    def _ask(self, ref: str) -> ImageInfo | None:
         found = inspect(self._endpoint, [ref]).get(ref)
         return None if found is None else info_of(found)
 
@@ -58,7 +70,7 @@ def _answers(endpoint: Endpoint, refs: Sequence[str]) -> Sequence[Answer | None]
 
     if len(refs) < 2:  # noqa: PLR2004 - nothing to do at once
         return [describe(ref) for ref in refs]
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         return list(pool.map(describe, refs))
 
 

@@ -6,6 +6,7 @@ form, flags, mounts, `ENV` and `ARG`, and the substitution of variables.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shlex
@@ -148,10 +149,15 @@ def _expand(text: str, values: Mapping[str, str], *, keep: bool) -> str:
 
 def _split(text: str, *, comments: bool = False) -> list[str]:
     """Split as a shell does; at white space where a quote is not closed."""
+    return list(_split_once(text, comments))
+
+
+@functools.lru_cache(maxsize=4096)  # one instruction is asked for once for each target and stage
+def _split_once(text: str, comments: bool) -> tuple[str, ...]:
     try:
-        return shlex.split(text, comments=comments)
+        return tuple(shlex.split(text, comments=comments))
     except ValueError:
-        return text.split()
+        return tuple(text.split())
 
 
 def _mount(value: str) -> dict[str, str]:

@@ -52,11 +52,12 @@ def build(
     again: bool = False,
 ) -> BuildResult:
     """Build images: base images first, then one bake, then the gate."""
+    from rebake.build.inputs import read_inputs
     from rebake.build.run import Surroundings, build_images
     from rebake.engine.host_settings import digest
     from rebake.engine.images import Images
     from rebake.tasks import caches_view, overlay
-    from rebake.tasks.wiring import ensure_base_images
+    from rebake.tasks.wiring import ask_base_images, fetch_base_images
 
     overlay.read_build_secrets(session)
     plan = plan_images(session, mode, services, no_cache=no_cache, again=again)
@@ -64,21 +65,28 @@ def build(
     if no_cache:
         session.say("--no-cache: the compiled dependencies in the cache mounts are thrown away")
     require_space(session)
-    bases = ensure_base_images(session)
+    # The engine takes its time for an answer: it is asked while the sources are read.
+    images, ahead = Images(detected.endpoint), ask_base_images(session)
+    images.ask_ahead(image.ref for image in plan.images)
+    inputs = read_inputs(plan)
+    bases = fetch_base_images(session, ahead)
+    if any(base.source != "present" for base in bases):
+        inputs = read_inputs(plan)  # that took its time, and the sources may be others by now
     result = build_images(
         session.project,
         plan,
-        Images(detected.endpoint),
+        images,
         detected.endpoint,
         on_event=session.reporter.event,
         say=session.say,
         history=history_file(),
         surroundings=Surroundings(
             detected.versions.document(),
-            bases,
+            {base.ref: base.digest for base in bases},
             digest(session.host_settings),
             caches_view.noting(session, detected.endpoint),
         ),
+        inputs=inputs,
     )
     session.reporter.built(result)
     if not result.skipped:

@@ -11,6 +11,9 @@ from rebake.errors import NoEngine, UsageError
 from rebake.tasks.session import Session
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from rebake.engine.base_image_plan import LocalImage
     from rebake.engine.base_images import BaseImage, BaseImageResult
     from rebake.engine.detect import Detected
     from rebake.engine.endpoint import Endpoint
@@ -83,8 +86,17 @@ def ensure_base_images(session: Session) -> dict[str, str]:
     return {result.ref: result.digest for result in fetch_base_images(session)}
 
 
-def fetch_base_images(session: Session) -> list[BaseImageResult]:
-    """All base images, pulled or made where they are missing."""
+def ask_base_images(session: Session) -> Future[dict[str, LocalImage]]:
+    """Ask which base images the engine has, while the caller does something else."""
+    from rebake.engine import base_images as room
+
+    return room.survey_ahead(session.detected.endpoint, base_images(session))
+
+
+def fetch_base_images(
+    session: Session, ahead: Future[dict[str, LocalImage]] | None = None
+) -> list[BaseImageResult]:
+    """All base images, pulled or made where they are missing; `ahead` is of `ask_base_images`."""
     from rebake.engine import base_images as room
 
     config = session.project.config
@@ -95,6 +107,7 @@ def fetch_base_images(session: Session) -> list[BaseImageResult]:
         source=config.base_images.source,
         retries=config.base_images.retries,
         say=session.say,
+        ahead=ahead,
     )
 
 

@@ -87,6 +87,14 @@ def test_many_files(tmp_path: Path) -> None:
 
 
 @POSIX
+def test_large_files_among_small_ones(tmp_path: Path) -> None:
+    for number in range(20):
+        content = f"{number}" * (60_000 if number % 2 else 1)
+        (tmp_path / f"{number:02}").write_text(content)
+    assert ours(tmp_path) == theirs(tmp_path)
+
+
+@POSIX
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -10,7 +10,8 @@ import pytest
 from rebake.engine import image_size
 from rebake.engine.api import Answer
 from rebake.engine.endpoint import Endpoint
-from rebake.engine.images import info_of, inspect
+from rebake.engine.images import Images, info_of, inspect
+from rebake.errors import ProgramMissing
 
 ENTRY = {
     "Id": "sha256:config",
@@ -46,3 +47,32 @@ def test_several_images_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(image_size, "describe", describe)
     endpoint = Endpoint("default", "unix:///nowhere", Path("docker"))
     assert inspect(endpoint, ["a", "gone", "b"]) == {"a": {"Id": "a"}, "b": {"Id": "b"}}
+
+
+def test_an_answer_that_was_asked_for_ahead_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def describe(_host: str, ref: str) -> Answer:
+        asked.append(ref)
+        return Answer(200, {"Id": f"{ref}{len(asked)}"})
+
+    monkeypatch.setattr(image_size, "describe", describe)
+    images = Images(Endpoint("default", "unix:///nowhere", Path("docker")))
+    images.ask_ahead(["a", "a"])
+    first, second = images.image("a"), images.image("a")
+    assert first is not None
+    assert second is not None
+    assert (first.id, second.id, asked) == ("a1", "a2", ["a", "a"])
+
+
+def test_what_went_wrong_ahead_is_told_when_the_answer_is_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def describe(_host: str, _ref: str) -> Answer:
+        raise ProgramMissing("docker")
+
+    monkeypatch.setattr(image_size, "describe", describe)
+    images = Images(Endpoint("default", "unix:///nowhere", Path("docker")))
+    images.ask_ahead(["a"])
+    with pytest.raises(ProgramMissing):
+        images.image("a")
