@@ -125,6 +125,13 @@ def test_a_service_without_a_binary(bench: Bench) -> None:
     refused(bench, "dev", code=2, says=("'mailer' is no binary", "its binaries are api, worker"))
 
 
+def test_a_benchmark_with_nothing_to_go_on_with(bench: Bench) -> None:
+    told = "no benchmark of this project was stopped"
+    refused(bench, "benchmark", "--resume", code=2, says=(told, "without --resume"))
+    flags = "--resume goes on with what was asked for then"
+    refused(bench, "benchmark", "--resume", "--runs", "3", code=2, says=(flags,))
+
+
 def test_a_key_that_is_not_there(bench: Bench) -> None:
     refused(bench, "sign", code=2, says=("there is no key at", "invoke sign --make-key"))
     refused(bench, "verify", code=2, says=("there is no public key at", "sign.public_key"))

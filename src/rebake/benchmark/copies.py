@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,16 @@ def listed_files(root: Path) -> list[str]:
         return _walk(root)
     names = [name for name in outcome.stdout.split("\0") if name] if outcome.ok else _walk(root)
     return [name for name in names if (root / name).is_symlink() or (root / name).is_file()]
+
+
+def digest(root: Path, names: Sequence[str]) -> str:
+    """Return one digest of a project's files."""
+    total = hashlib.sha256()
+    for name in sorted(names):
+        file = root / name
+        content = os.fsencode(file.readlink()) if file.is_symlink() else file.read_bytes()
+        total.update(os.fsencode(name) + b"\0" + hashlib.sha256(content).digest())
+    return total.hexdigest()
 
 
 def copy_project(root: Path, names: Sequence[str], target: Path) -> None:

@@ -66,8 +66,17 @@ class Clock:
 
     def expected(self, scenario: str, subject: str) -> float:
         """Seconds of one sample with all that belongs to it, as far as is known."""
-        pair = scenario, subject
-        taken = self._taken.get(pair)
+        taken = self._taken.get((scenario, subject))
         if taken:
             return sum(whole for _, whole in taken) / len(taken)
+        return self._thought(scenario, subject) * self._pace()
+
+    def _thought(self, scenario: str, subject: str) -> float:
+        pair = scenario, subject
         return self.known.get(pair, guess(*pair))
+
+    def _pace(self) -> float:
+        """How many times as long as was thought all samples took so far."""
+        thought = sum(self._thought(*pair) * len(taken) for pair, taken in self._taken.items())
+        took = sum(whole for taken in self._taken.values() for _, whole in taken)
+        return took / thought if thought else 1.0

@@ -12,6 +12,7 @@ from rebake.benchmark.document import Finding
 from rebake.benchmark.edits import SMALL_CRATES, Sources, edited
 from rebake.benchmark.estimate import Clock
 from rebake.benchmark.floor_subject import FloorSubject
+from rebake.benchmark.journal import Book, Part
 from rebake.benchmark.rebake_subject import RebakeSubject
 from rebake.benchmark.recipe_subject import RecipeSubject
 from rebake.benchmark.scenarios import Scenario, rotated, takes_part
@@ -68,8 +69,17 @@ class _Samples:
 class Benchmark:
     """One run over one project (or one size of a generated one)."""
 
-    def __init__(self, site: Site, wanted: Wanted, say: Say) -> None:
+    def __init__(self, site: Site, wanted: Wanted, say: Say, book: Book | None = None) -> None:
+        """Get ready.
+
+        Args:
+            site: what all subjects are given alike.
+            wanted: what is to be measured.
+            say: told what goes on.
+            book: keeps each scenario that came to its end, and has those of an earlier sitting.
+        """
         self._site = site
+        self._book = book
         self._wanted = wanted
         self._say = say
         self._clock = Clock(wanted.runs, wanted.slow_runs, wanted.slow_s, wanted.known)
@@ -92,25 +102,45 @@ class Benchmark:
             RebakeError: what the benchmark itself needs can't be had.
         """
         scenarios = self._possible()
-        self._prepare(scenarios)
-        self._say(f"about {in_words(self._left_s(scenarios))} to go")
-        for number, scenario in enumerate(scenarios):
+        parts = [Part(not_run=self._not_run)]
+        done = {one.name: part for one in scenarios if (part := self._kept(one)) is not None}
+        left = [scenario for scenario in scenarios if scenario.name not in done]
+        if done:
+            self._say(f"measured before: {', '.join(done)}")
+        if left:
+            self._prepare(left)
+            parts.append(Part(notes=self._notes))
+            self._say(f"about {in_words(self._left_s(left))} to go")
+        for number, scenario in enumerate(left):
+            self._bake_s, self._not_run, self._notes = [], [], []
             if scenario.start == "fresh engine":
                 self._fresh(scenario)
             else:
-                self._scenario(scenario, scenarios[number:])
-        services = len(self._site.layout.services)
+                self._scenario(scenario, left[number:])
+            done[scenario.name] = self._part(scenario)
+            if self._book is not None:
+                self._book.keep(scenario.name, done[scenario.name])
+        parts += [done[scenario.name] for scenario in scenarios]
+        bake_s = [seconds for part in parts for seconds in part.bake_runs_s]
         return Finding(
-            results=[
-                self._taken[scenario.name, subject].result(scenario.name, subject, services)
-                for scenario in scenarios
-                for subject in self._wanted.subjects
-                if (scenario.name, subject) in self._taken
-            ],
-            bake_runs_s={services: self._bake_s} if self._bake_s else {},
-            not_run=self._not_run,
-            notes=self._notes,
+            results=[result for part in parts for result in part.results],
+            bake_runs_s={len(self._site.layout.services): bake_s} if bake_s else {},
+            not_run=[entry for part in parts for entry in part.not_run],
+            notes=[note for part in parts for note in part.notes],
         )
+
+    def _kept(self, scenario: Scenario) -> Part | None:
+        return None if self._book is None else self._book.part(scenario.name)
+
+    def _part(self, scenario: Scenario) -> Part:
+        """What a scenario gave that has just come to its end."""
+        services = len(self._site.layout.services)
+        results = [
+            self._taken[scenario.name, subject].result(scenario.name, subject, services)
+            for subject in self._wanted.subjects
+            if (scenario.name, subject) in self._taken
+        ]
+        return Part(results, self._bake_s, self._not_run, self._notes)
 
     def _possible(self) -> list[Scenario]:
         layout = self._site.layout

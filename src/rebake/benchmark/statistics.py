@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Self
 
 Unit = Literal["s", "times", "%", "images"]
 
@@ -69,6 +69,26 @@ class Result:
             "image_bytes": dict(self.image_bytes),
             "error": self.error,
         }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `document` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no such entry.
+        """
+        plain = (
+            "correct", "cached_steps", "steps", "cpu_s", "peak_bytes", "context_bytes", "export_s",
+        )  # fmt: skip
+        return cls(
+            scenario=str(document["scenario"]),
+            subject=str(document["subject"]),
+            services=int(document["services"]),
+            runs_s=tuple(float(value) for value in document["runs_s"]),
+            image_bytes=dict(document["image_bytes"]),
+            error=str(document["error"]),
+            **{name: document[name] for name in plain},
+        )
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ def _scenarios() -> Sequence[str]:
         "runs": "samples of each subject in each scenario",
         "project": "folder of the project to measure, instead of this one",
         "services": "sizes of generated workspaces to measure instead, such as 1,5,20",
+        "resume": "go on with a benchmark that was stopped",
         "check": "exit code 1 when a limit of [benchmark.limits] is not kept",
     },
     choices={"subjects": _subjects, "scenarios": _scenarios},
@@ -39,6 +40,7 @@ def benchmark(  # noqa: PLR0917 - Invoke reads flags from the signature
     runs: str = "",
     project: str = "",
     services: str = "",
+    resume: bool = False,
     check: bool = False,
 ) -> dict[str, object] | None:
     """Measure these builds beside the usual recipes and beside the machine's own floor."""
@@ -51,6 +53,7 @@ def benchmark(  # noqa: PLR0917 - Invoke reads flags from the signature
         runs=number("runs", runs, least=1) if runs else None,
         folder=project,
         services=services,
+        resume=resume,
         check=check,
     )
 

@@ -7,18 +7,20 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
 
 from rebake.config.values import tree_of
-from rebake.errors import LimitsMissed, UsageError
+from rebake.errors import LimitsMissed, RebakeError, UsageError
 from rebake.results import SCHEMA_VERSION
 from rebake.tasks.session import Session
 
 if TYPE_CHECKING:
     from rebake.benchmark.document import Finding
+    from rebake.benchmark.journal import Asked, Journal
     from rebake.benchmark.run import Wanted
     from rebake.benchmark.subject import Site
     from rebake.project.project import Project
@@ -34,28 +36,50 @@ def benchmark(
     runs: int | None,
     folder: str,
     services: str,
+    resume: bool,
     check: bool,
 ) -> dict[str, object] | None:
     """Run the benchmark, show and keep its document.
 
     Raises:
-        UnknownName, UsageError: a word or number that can't be used.
+        UnknownName, UsageError: a word or number that can't be used, or nothing to go on with.
         LimitsMissed: `check`, and a limit is not kept.
     """
     from rebake.benchmark import document as documents
+    from rebake.benchmark.journal import FILE as JOURNAL
+    from rebake.benchmark.journal import Journal
     from rebake.project.project import open_project
 
     project = open_project(Path(folder).resolve()) if folder else session.project
     project.check_layout("benchmark")
     session.__dict__["project"] = project
-    sizes = read_sizes(services)
+    begun = None
+    if resume:
+        if subjects or scenarios or runs or services:
+            raise UsageError(
+                "--resume goes on with what was asked for then", "leave the other flags out"
+            )
+        begun = Journal.resume(project.state / JOURNAL)
+    sizes = list(begun.asked.sizes) if begun else read_sizes(services)
     file = project.state / (documents.FILE if not sizes else "benchmark-services.json")
-    wanted = _wanted(project, subjects, scenarios, runs, file)
+    if begun:
+        wanted = _wanted_then(begun.asked, file)
+    else:
+        wanted = _wanted(project, subjects, scenarios, runs, file)
     if session.dry_run:
         return _dry(session, wanted, sizes)
+    journal = _journal(session, project, wanted, sizes, begun)
     started_at = time.time()
-    findings = [_measure(session, project, wanted, size) for size in sizes or [0]]
+    try:
+        findings = [_measure(session, project, wanted, size, journal) for size in sizes or [0]]
+    except RebakeError:
+        if journal.kept:
+            session.say(f"kept: {journal.kept} scenarios; to go on: invoke benchmark --resume")
+        raise
     finding = _together(findings)
+    if journal.sittings > 1:
+        note = f"measured in {journal.sittings} sittings, each scenario in one of them"
+        finding = replace(finding, notes=[*finding.notes, note])
     values: Mapping[str, float] = tree_of(project.config.benchmark.limits)
     detected = session.detected
     document = finding.document(
@@ -71,6 +95,7 @@ def benchmark(
         seconds=session.seconds,
     )
     documents.write(document, file)
+    journal.forget()
     limits = finding.limits(values)
     if not session.as_json:
         session.reporter.table(documents.RESULT_HEADER, documents.result_rows(finding))
@@ -119,6 +144,53 @@ def _wanted(
         slow_s=table.slow_s,
         known=earlier_seconds(file),
     )
+
+
+def _wanted_then(asked: Asked, file: Path) -> Wanted:
+    """The same as `_wanted`, of a benchmark that was stopped."""
+    from rebake.benchmark.document import earlier_seconds
+    from rebake.benchmark.run import Wanted
+    from rebake.benchmark.scenarios import scenarios_named, subjects_named
+
+    return Wanted(
+        scenarios=scenarios_named(",".join(asked.scenarios)),
+        subjects=subjects_named(",".join(asked.subjects)),
+        runs=asked.runs,
+        slow_runs=asked.slow_runs,
+        slow_s=asked.slow_s,
+        known=earlier_seconds(file),
+    )
+
+
+def _journal(
+    session: Session, project: Project, wanted: Wanted, sizes: Sequence[int], begun: Journal | None
+) -> Journal:
+    """The file that keeps what is measured: a new one, or that of the benchmark that was stopped.
+
+    Raises:
+        UsageError: that one was begun elsewhere.
+    """
+    from rebake import __version__
+    from rebake.benchmark.journal import FILE, Asked, Journal
+
+    engine = session.detected.endpoint.docker_host
+    if begun is not None:
+        begun.check_place(engine, __version__)
+        return begun
+    asked = Asked(
+        scenarios=tuple(scenario.name for scenario in wanted.scenarios),
+        subjects=tuple(wanted.subjects),
+        runs=wanted.runs,
+        slow_runs=wanted.slow_runs,
+        slow_s=wanted.slow_s,
+        sizes=tuple(sizes),
+        engine=engine,
+        rebake=__version__,
+    )
+    file = project.state / FILE
+    if file.exists():
+        session.say("there is one that was stopped (--resume): the first scenario replaces it")
+    return Journal(file, asked)
 
 
 def workflow_test(session: Session) -> dict[str, object] | None:
@@ -179,15 +251,17 @@ def _site(session: Session, project: Project, size: int = 0) -> Iterator[tuple[S
         )
 
 
-def _measure(session: Session, project: Project, wanted: Wanted, size: int) -> Finding:
-    from dataclasses import replace
-
+def _measure(
+    session: Session, project: Project, wanted: Wanted, size: int, journal: Journal
+) -> Finding:
+    from rebake.benchmark.copies import digest, listed_files
     from rebake.benchmark.run import Benchmark
 
+    book = journal.book(size, digest(project.root, listed_files(project.root)))
     with _site(session, project, size) as (site, note):
         if size:
             session.say(f"a generated workspace of {size} services")
-        finding = Benchmark(site, wanted, session.say).run()
+        finding = Benchmark(site, wanted, session.say, book).run()
     return replace(finding, notes=[*finding.notes, note]) if note else finding
 
 

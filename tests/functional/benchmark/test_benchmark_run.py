@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from rebake.benchmark.journal import FILE, Asked, Journal
 from rebake.benchmark.made import LABEL_RUN, Made, workplace
 from rebake.benchmark.run import Benchmark, Wanted
 from rebake.benchmark.scenarios import scenarios_named
@@ -227,6 +229,46 @@ def test_what_a_project_does_not_have_is_not_run(
     found = Benchmark(site, wanted("ui-change", "naive"), lambda _text: None).run()
     assert found.results == []
     assert found.not_run == [("ui-change", "", "the project has no UI")]
+
+
+def test_a_benchmark_that_was_stopped_goes_on_with_the_scenarios_that_are_left(
+    tmp_path: Path, project: Path, docker: Path, endpoint: Endpoint
+) -> None:
+    asked = wanted("code-change,ui-change,shared-crate", "naive", runs=1)
+    names = tuple(scenario.name for scenario in asked.scenarios)
+    what = Asked(names, ("naive",), 1, 1, 60.0, (), endpoint.docker_host, "0.1.0")
+    said: list[str] = []
+
+    def stopped(text: str) -> None:
+        said.append(text)
+        if text.startswith("shared-crate"):
+            raise Interrupted
+
+    journal = Journal(tmp_path / "state" / FILE, what)
+    with pytest.raises(Interrupted):
+        Benchmark(
+            site_of(project, made_in(tmp_path, endpoint)), asked, stopped, journal.book(0, "x")
+        ).run()
+    (docker / "calls").unlink()
+    shutil.rmtree(tmp_path / "bench-1")
+    again = Journal.resume(journal.file)
+    assert list(again.book(0, "x").parts) == ["code-change"]
+    site = site_of(project, made_in(tmp_path, endpoint))
+    found = Benchmark(site, asked, said.append, again.book(0, "x")).run()
+    assert len(bakes(docker)) == 2  # one that is not counted, one sample
+    assert [(r.scenario, r.correct, len(r.runs_s)) for r in found.results] == [
+        ("code-change", True, 1),
+        ("shared-crate", True, 1),
+    ]
+    assert found.not_run == [("ui-change", "", "the project has no UI")]
+    assert "measured before: code-change" in said
+    # All of it: nothing is built any more.
+    (docker / "calls").unlink()
+    whole = Benchmark(site, asked, said.append, Journal.resume(journal.file).book(0, "x")).run()
+    assert [r.runs_s for r in whole.results] == [
+        tuple(round(s, 3) for s in r.runs_s) for r in found.results
+    ]
+    assert not (docker / "calls").exists()
 
 
 def test_everything_is_removed_at_the_end_and_after_ctrl_c(

@@ -33,3 +33,12 @@ def test_the_time_left_follows_the_samples() -> None:
     assert clock.left_s(pairs[:1]) == 3.0
     clock.took("no-change", "rebake", 0.3, 3.0)
     assert clock.left_s(pairs[:1]) == 0.0
+
+
+def test_a_machine_that_is_slower_than_thought_makes_all_of_it_longer() -> None:
+    clock = Clock(runs=1, slow_runs=1, slow_s=60.0)
+    pairs = [("cold", "rebake"), ("cold", "naive"), ("code-change", "rebake")]
+    clock.took("cold", "rebake", 300.0, 3 * guess("cold", "rebake"))
+    assert clock.left_s(pairs) == 3 * (guess("cold", "naive") + guess("code-change", "rebake"))
+    clock.took("cold", "naive", 100.0, guess("cold", "naive"))
+    assert clock.left_s(pairs) == 2 * guess("code-change", "rebake")
