@@ -28,7 +28,7 @@ class Chosen:
     """A choice for one half, and what it was made for.
 
     Attributes:
-        inputs: the digest of all files of the half, and of what says how images are made.
+        inputs: the digest of all files of the half, and of what says how they are compiled.
         packages: the digest of what decides which packages are downloaded.
     """
 

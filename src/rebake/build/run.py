@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rebake import __version__
-from rebake.build import doubts, gate, ids, network, outside, recording, resend, seed, skip
+from rebake.build import (
+    doubts,
+    gate,
+    ids,
+    network,
+    outside,
+    packing,
+    recording,
+    resend,
+    seed,
+    skip,
+)
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
 from rebake.build.evidence import Collector, modes_by_half
 from rebake.build.inputs import digest_of, read_inputs
@@ -151,9 +162,12 @@ class _Build:
         self.keys = skip.keys_of(self.plan, digests, self.modes, bases, self.around.surroundings)
         self.leaving: Leaving | None = None
         self.digests, self.packages = digests, dict[Half, str]()
+        self.compiling = packing.recipe_of_compiling(
+            self.plan.root, self.inputs[RECIPE], self.plan.dockerfiles.values()
+        )
         if self.plan.mode == "prod":
             self.packages = {
-                half: seed.packages_key(self.inputs[half], digests[RECIPE], bases, around)
+                half: seed.packages_key(self.inputs[half], self.compiling, bases, around)
                 for half in self.plan.halves
             }
         self.layer_key = self.packages.get("backend", "")
@@ -316,7 +330,7 @@ class _Build:
             )
             self.plan = seed_plan(self.plan, seed.choose(self.caches), self.say)
         known = self._last_settings() if not self.plan.no_cache else {}
-        inputs = {h: f"{self.digests[h]}{self.digests[RECIPE]}" for h in self.plan.halves}
+        inputs = {h: f"{self.digests[h]}{self.compiling}" for h in self.plan.halves}
         self.networks.choose(known, inputs, self.packages)
         if self.plan.seed != "none":
             self.networks.need("backend")
@@ -383,6 +397,8 @@ class _Build:
         if self.bakes.progresses:
             self.taken_in = self.outside.settings(self.evidence.targets)
             self.bases = self.outside.base_images(self.taken_in)
+        # Before the layers, for which the engine is still being asked.
+        known_by = self._known_by() if outcome == "done" else {}
         record = BuildRecord(
             project=self.project.cache_id,
             worktree=str(self.project.root),
@@ -407,7 +423,7 @@ class _Build:
                 "seed": self.plan.seed_reason,
                 **self.networks.settings(self._last_settings()),
                 **self.taken_in,
-                **(self._known_by() if outcome == "done" else {}),
+                **known_by,
                 **({IN_DOUBT: self.in_doubt} if self.in_doubt else {}),
             },
             base_images={**self.bases, **self.surroundings.base_images},

@@ -105,7 +105,7 @@ def packages_key(
 
     Args:
         files: the files of the half.
-        recipe: the digest of the files that say how images are made.
+        recipe: the digest of what says how the half is compiled (`packing`).
         base_images: digests by reference.
         surroundings: whatever else decides.
     """

@@ -475,6 +475,30 @@ def test_a_step_has_a_network_only_where_it_may_need_one(
     assert "backend: it failed without a network, so once more with one" in capsys.readouterr().out
 
 
+def test_an_edit_of_the_last_stage_packs_and_compiles_nothing(bench: Bench) -> None:
+    backend = bench.folder / "backend"
+    (backend / ".dockerignore").write_text("Dockerfile\n")
+
+    def build(last: str, compiles: str = "compile") -> None:
+        stages = f"FROM rust:1 AS build\nRUN {compiles}\nFROM scratch AS prod\n"
+        (backend / "Dockerfile").write_text(f"{stages}COPY --from=build a b\n{last}\n")
+        bench.replan()
+        bench.build()
+
+    build("LABEL a=1")
+    build("LABEL a=2")
+    # As before, or the step that is there would run again; and the layer is not looked at.
+    assert (bench.folder / "networks").read_text().split() == ["online", "online"]
+    assert [words[-1] for words in bench.calls].count("backend-deps") == 1
+    (backend / "main.rs").write_text("fn main() { /* edited */ }\n")
+    build("LABEL a=3")
+    build("LABEL a=4")
+    assert (bench.folder / "networks").read_text().split()[2:] == ["offline", "offline"]
+    build("LABEL a=4", "compile otherwise")
+    assert (bench.folder / "networks").read_text().split()[4:] == ["online"]
+    assert [words[-1] for words in bench.calls].count("backend-deps") == 2
+
+
 def test_what_a_bake_made_that_was_mended_is_told_as_well(bench: Bench) -> None:
     bench.build()
     told: list[BuildProgress] = []
