@@ -12,6 +12,7 @@ from typing import Any
 
 from rebake.benchmark.copies import Copy, copy_project
 from rebake.benchmark.measure import Meter
+from rebake.benchmark.statistics import covered_s
 from rebake.benchmark.subject import Sample, Site, failure, image_faults, image_ids
 from rebake.build.progress import ProgressReader
 from rebake.errors import CommandFailed
@@ -186,12 +187,11 @@ def program() -> tuple[str, ...]:
 
 
 def _export_s(stored: StoredBuild | None) -> float | None:
-    """From the start of the first to the end of the last step that wrote an image out."""
+    """Seconds in which the engine wrote an image out, or several at once."""
     if stored is None:
         return None
-    spans = [
+    return covered_s(
         (step.started_s, step.ended_s)
         for step in stored.record.steps
         if step.kind == "export" and step.started_s is not None and step.ended_s is not None
-    ]
-    return max((e for _, e in spans), default=0.0) - min((s for s, _ in spans), default=0.0)
+    )

@@ -8,6 +8,7 @@ from rebake.benchmark import rendering
 from rebake.benchmark.copies import Copy, copy_project
 from rebake.benchmark.measure import Meter
 from rebake.benchmark.rendering import RecipeBuild
+from rebake.benchmark.statistics import covered_s
 from rebake.benchmark.subject import Sample, Site, failure, image_faults, image_ids
 from rebake.build.progress import ProgressReader
 from rebake.build.progress_state import BuildProgress
@@ -151,12 +152,11 @@ class RecipeSubject:
 
 
 def export_s(progress: BuildProgress) -> float:
-    """From the start of the first to the end of the last step that wrote an image out."""
-    spans = [
+    """Seconds in which the engine wrote an image out, or several at once."""
+    return covered_s(
         (step.started_s, step.ended_s)
         for step in progress.steps
         if progress.names[step.digest].kind == "export"
         and step.started_s is not None
         and step.ended_s is not None
-    ]
-    return max((e for _, e in spans), default=0.0) - min((s for s, _ in spans), default=0.0)
+    )

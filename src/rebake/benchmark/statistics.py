@@ -145,6 +145,15 @@ class Ratio:
         }
 
 
+def covered_s(spans: Iterable[tuple[float, float]]) -> float:
+    """Return the seconds that are in at least one of some spans, each from a start to an end."""
+    total, until = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
+
+
 def middle(values: Iterable[float | None]) -> float | None:
     """The median of the values that are there; None when none is."""
     there = [value for value in values if value is not None]

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from rebake.benchmark.statistics import Limit, Result, limits, middle, ratios
+from rebake.benchmark.statistics import Limit, Result, covered_s, limits, middle, ratios
 from rebake.config.load import defaults_text
 
 VALUES = tomllib.loads(defaults_text())["benchmark"]["limits"]
@@ -152,3 +152,18 @@ def test_a_wrong_result_of_rebake_breaks_a_limit() -> None:
     assert not named(limits([wrong], VALUES, {}), name).ok
     assert named(limits([result("cold", "rebake", 1.0), other], VALUES, {}), name).ok
     assert limits([other], VALUES, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("spans", "seconds"),
+    [
+        ([], 0.0),
+        ([(1.0, 2.5)], 1.5),
+        ([(9.0, 10.0), (0.0, 1.0)], 2.0),  # what lies between them counts for nothing
+        ([(0.0, 4.0), (1.0, 2.0), (3.0, 5.0)], 5.0),
+    ],
+)
+def test_seconds_that_spans_cover_count_once(
+    spans: list[tuple[float, float]], seconds: float
+) -> None:
+    assert covered_s(spans) == seconds
