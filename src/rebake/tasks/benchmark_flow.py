@@ -74,7 +74,8 @@ def benchmark(
         findings = [_measure(session, project, wanted, size, journal) for size in sizes or [0]]
     except RebakeError:
         if journal.kept:
-            session.say(f"kept: {journal.kept} scenarios; to go on: invoke benchmark --resume")
+            which = f" --project {folder}" if folder else ""
+            session.say(f"scenarios kept: {journal.kept}; next: invoke benchmark --resume{which}")
         raise
     finding = _together(findings)
     if journal.sittings > 1:
