@@ -46,20 +46,13 @@ def benchmark(
         LimitsMissed: `check`, and a limit is not kept.
     """
     from rebake.benchmark import document as documents
-    from rebake.benchmark.journal import FILE as JOURNAL
-    from rebake.benchmark.journal import Journal
     from rebake.project.project import open_project
 
     project = open_project(Path(folder).resolve()) if folder else session.project
     project.check_layout("benchmark")
     session.__dict__["project"] = project
-    begun = None
-    if resume:
-        if subjects or scenarios or runs or services:
-            raise UsageError(
-                "--resume goes on with what was asked for then", "leave the other flags out"
-            )
-        begun = Journal.resume(project.state / JOURNAL)
+    others = bool(subjects or scenarios or runs or services)
+    begun = _begun(project, others=others) if resume else None
     sizes = list(begun.asked.sizes) if begun else read_sizes(services)
     file = project.state / (documents.FILE if not sizes else "benchmark-services.json")
     if begun:
@@ -145,6 +138,25 @@ def _wanted(
         slow_s=table.slow_s,
         known=earlier_seconds(file),
     )
+
+
+def _begun(project: Project, *, others: bool) -> Journal:
+    """The benchmark of a project that was stopped.
+
+    Args:
+        project: the project.
+        others: whether flags say what to measure, too.
+
+    Raises:
+        UsageError: they do, or there is none.
+    """
+    from rebake.benchmark.journal import FILE, Journal
+
+    if others:
+        raise UsageError(
+            "--resume goes on with what was asked for then", "leave the other flags out"
+        )
+    return Journal.resume(project.state / FILE)
 
 
 def _wanted_then(asked: Asked, file: Path) -> Wanted:
