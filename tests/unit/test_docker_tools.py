@@ -34,7 +34,12 @@ class Mount:
     def __init__(self, folder: Path) -> None:
         self.sources = folder / "a b,ü"
         self.state = folder / "target" / ".rebake" / "sources"
+        self.files = self.state.with_name("files")
+        self.bin = folder / "bin"
         self.sources.mkdir()
+        self.bin.mkdir()
+        self.state.parent.mkdir(parents=True)
+        self.rustc("")
 
     def write(self, name: str, text: str, age_s: float = 0) -> None:
         file = self.sources / name
@@ -51,11 +56,27 @@ class Mount:
         assert done.stderr == ""
         return done.stdout.strip()
 
-    def try_run(self, *words: object) -> subprocess.CompletedProcess[str]:
+    def rustc(self, words: str) -> None:
+        """What the compiler does when it is asked for its version."""
+        (self.bin / "rustc").write_text(f"#!/bin/sh\n{words}\n")
+        (self.bin / "rustc").chmod(0o755)
+
+    def try_run(self) -> subprocess.CompletedProcess[str]:
+        return self._tool("fresh-sources", self.state, self.files)
+
+    def keep(self) -> None:
+        """Write down cargo's files, as a build does at its end."""
+        assert self._tool("mend-mount", "keep", self.files).returncode == 0
+
+    def _tool(self, name: str, *words: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [TOOLS / "fresh-sources", self.state, *map(str, words)],
+            [TOOLS / name, *map(str, words)],
             cwd=self.sources,
-            env={**os.environ, "CARGO_TARGET_DIR": str(self.state.parents[1])},
+            env={
+                **os.environ,
+                "CARGO_TARGET_DIR": str(self.state.parents[1]),
+                "PATH": f"{self.bin}:{os.environ['PATH']}",
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -147,39 +168,26 @@ def test_a_clock_that_was_set_back_does_not_hide_an_edit(mount: Mount, ahead_s: 
 
 @pytest.mark.parametrize("ahead_s", [-0.5, 3600])
 def test_the_mount_is_checked_meanwhile_and_tells_how_late_it_is(
-    mount: Mount, ahead_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mount: Mount, ahead_s: float
 ) -> None:
-    rustc = tmp_path / "bin" / "rustc"
-    rustc.parent.mkdir()
-    rustc.write_text("#!/bin/sh\n")
-    rustc.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{rustc.parent}:{os.environ['PATH']}")
-    files = mount.state.with_name("files")
     mount.write("lib.rs", "A")
-    assert mount.try_run(files).returncode == 0
+    mount.run()
     written = time.time() + ahead_s
     mount.artefact(written)
-    target = {**os.environ, "CARGO_TARGET_DIR": str(mount.state.parents[1])}
-    subprocess.run([TOOLS / "mend-mount", "keep", files], env=target, check=True)
+    mount.keep()
     mount.write("lib.rs", "B")
-    assert mount.try_run(files).stderr == ""
+    mount.run()
     assert mount.time("lib.rs") > written * 1e9
     (mount.state.parents[1] / "release/.fingerprint/core-1/dep-lib-core").write_text("broken")
-    told = mount.try_run(files)
+    told = mount.try_run()
     assert "1 files in the cache mount are not as cargo left them" in told.stderr
     assert re.fullmatch("[0-9a-f]{16}\n", told.stdout)  # nothing of it gets into the build id
 
 
-def test_a_mount_that_can_not_be_checked_ends_it(
-    mount: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rustc = tmp_path / "bin" / "rustc"
-    rustc.parent.mkdir()
-    rustc.write_text("#!/bin/sh\nexit 7\n")
-    rustc.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{rustc.parent}:{os.environ['PATH']}")
+def test_a_mount_that_can_not_be_checked_ends_it(mount: Mount) -> None:
     mount.write("lib.rs", "A")
-    done = mount.try_run(mount.state.with_name("files"))
+    mount.rustc("exit 7")
+    done = mount.try_run()
     assert done.returncode != 0
     assert done.stdout == ""
 
