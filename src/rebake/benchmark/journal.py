@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -74,7 +74,7 @@ class Asked:
 
     def document(self) -> dict[str, object]:
         """As it is kept."""
-        return {name: value for name, value in vars(self).items()}  # noqa: C416 - a copy to write
+        return asdict(self)
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import platformdirs
 
@@ -20,7 +20,7 @@ from rebake.tasks.session import Session
 
 if TYPE_CHECKING:
     from rebake.benchmark.document import Finding
-    from rebake.benchmark.journal import Asked, Journal
+    from rebake.benchmark.journal import Journal
     from rebake.benchmark.run import Wanted
     from rebake.benchmark.subject import Site
     from rebake.project.project import Project
@@ -56,9 +56,12 @@ def benchmark(
     sizes = list(begun.asked.sizes) if begun else read_sizes(services)
     file = project.state / (documents.FILE if not sizes else "benchmark-services.json")
     if begun:
-        wanted = _wanted_then(begun.asked, file)
+        then = begun.asked
+        names = ",".join(then.scenarios), ",".join(then.subjects)
+        wanted = _wanted(names, then.runs, then, file)
     else:
-        wanted = _wanted(project, subjects, scenarios, runs, file)
+        table = project.config.benchmark
+        wanted = _wanted((scenarios, subjects), runs or table.runs, table, file)
     if session.dry_run:
         return _dry(session, wanted, sizes)
     journal = _journal(session, project, wanted, sizes, begun)
@@ -122,20 +125,27 @@ def read_sizes(text: str) -> list[int]:
     return sizes
 
 
-def _wanted(
-    project: Project, subjects: str, scenarios: str, runs: int | None, file: Path
-) -> Wanted:
+class _Slow(Protocol):
+    """How many samples of what is slow; the settings tell, or what was asked for then."""
+
+    @property
+    def slow_runs(self) -> int: ...
+
+    @property
+    def slow_s(self) -> float: ...
+
+
+def _wanted(names: tuple[str, str], runs: int, slow: _Slow, file: Path) -> Wanted:
     from rebake.benchmark.document import earlier_seconds
     from rebake.benchmark.run import Wanted
     from rebake.benchmark.scenarios import scenarios_named, subjects_named
 
-    table = project.config.benchmark
     return Wanted(
-        scenarios=scenarios_named(scenarios),
-        subjects=subjects_named(subjects),
-        runs=runs or table.runs,
-        slow_runs=table.slow_runs,
-        slow_s=table.slow_s,
+        scenarios=scenarios_named(names[0]),
+        subjects=subjects_named(names[1]),
+        runs=runs,
+        slow_runs=slow.slow_runs,
+        slow_s=slow.slow_s,
         known=earlier_seconds(file),
     )
 
@@ -157,22 +167,6 @@ def _begun(project: Project, *, others: bool) -> Journal:
             "--resume goes on with what was asked for then", "leave the other flags out"
         )
     return Journal.resume(project.state / FILE)
-
-
-def _wanted_then(asked: Asked, file: Path) -> Wanted:
-    """The same as `_wanted`, of a benchmark that was stopped."""
-    from rebake.benchmark.document import earlier_seconds
-    from rebake.benchmark.run import Wanted
-    from rebake.benchmark.scenarios import scenarios_named, subjects_named
-
-    return Wanted(
-        scenarios=scenarios_named(",".join(asked.scenarios)),
-        subjects=subjects_named(",".join(asked.subjects)),
-        runs=asked.runs,
-        slow_runs=asked.slow_runs,
-        slow_s=asked.slow_s,
-        known=earlier_seconds(file),
-    )
 
 
 def _journal(
