@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from rebake.errors import CommandFailed
 from rebake.redact import Redactor
@@ -15,8 +16,7 @@ OnLine = Callable[[str], None]
 _TAIL_LINES = 20
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Struct, frozen=True):
     """A program with its arguments; never a shell string.
 
     Attributes:
@@ -51,8 +51,7 @@ class Command:
         return env
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What a finished program left: exit code, output, seconds."""
 
     argv: tuple[str, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 SCHEMA_VERSION = 1
 
@@ -20,8 +21,7 @@ SET_BY_BUILD = BUILD_IDS | NETWORKS | {"SEED", "REBUILD"}
 IN_DOUBT = "in doubt"
 
 
-@dataclass(frozen=True)
-class StepUsage:
+class StepUsage(Struct, frozen=True):
     """What a step took, as the build's own tools told it; None where they could not know.
 
     Attributes:
@@ -47,24 +47,21 @@ class StepUsage:
     packages_downloaded: int | None = None
 
 
-@dataclass(frozen=True)
-class CacheCount:
+class CacheCount(Struct, frozen=True):
     """How often one kind of cache had what was asked for (`hits`), and how often it had not."""
 
     hits: int = 0
     misses: int = 0
 
 
-@dataclass(frozen=True)
-class StoreUse:
+class StoreUse(Struct, frozen=True):
     """How many packages a build needed, and how many it downloaded: cargo takes some more."""
 
     needed: int
     downloaded: int
 
 
-@dataclass(frozen=True)
-class CacheUse:
+class CacheUse(Struct, frozen=True):
     """What a build found in each kind of cache; None where no step told, as when none ran.
 
     Attributes:
@@ -91,8 +88,7 @@ class CacheUse:
         return found
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step of an image build, as BuildKit reported it. Times are seconds from the start."""
 
     digest: str
@@ -113,8 +109,7 @@ class Step:
         return self.ended_s - self.started_s
 
 
-@dataclass(frozen=True)
-class ImageResult:
+class ImageResult(Struct, frozen=True):
     """One service's image after a build.
 
     Attributes:
@@ -144,8 +139,7 @@ class ImageResult:
         }
 
 
-@dataclass(frozen=True)
-class BuildResult:
+class BuildResult(Struct, frozen=True):
     """What one build did: its images, its steps, and why anything was skipped."""
 
     images: Mapping[str, ImageResult]
@@ -165,8 +159,7 @@ class BuildResult:
         }
 
 
-@dataclass(frozen=True)
-class ServiceState:
+class ServiceState(Struct, frozen=True):
     """One service of a running stack."""
 
     name: str
@@ -180,8 +173,7 @@ class ServiceState:
         return self.state == "running" and self.health in {"", "healthy"}
 
 
-@dataclass(frozen=True)
-class StackResult:
+class StackResult(Struct, frozen=True):
     """A stack that is up: where to reach it and what runs."""
 
     mode: Mode
@@ -215,8 +207,7 @@ class StackResult:
 Level = Literal["error", "warning", "ok"]
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What one check of `invoke doctor` found, why it matters, and how to mend it."""
 
     check: str

@@ -12,12 +12,13 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nox
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake.checks import compiled, plan, plan_tests, powershell, tools
 from rebake.checks.files import read_tree
@@ -329,8 +330,7 @@ def find_powershell() -> Tool | str:
     return tools.toolkit_program("python") or "python"
 
 
-@dataclass(frozen=True)
-class PlainDocker:
+class PlainDocker(Struct, frozen=True):
     """The docker client of this machine, without an engine."""
 
     def command(self, *words: str | Path, **options: object) -> Command:

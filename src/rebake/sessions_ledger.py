@@ -12,10 +12,12 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from rebake.checks.run import Finished
 from rebake.redact import Redactor
@@ -28,8 +30,7 @@ _OFF = {"", "0", "false", "no"}
 _RAN = frozenset({"ok", "failed"})
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """What a session was asked for.
 
     Attributes:
@@ -50,8 +51,7 @@ class Options:
         return cls(strict=in_ci or STRICT in posargs, pytest=rest, json=JSON in posargs)
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """How a part ended, as the table and the document tell it."""
 
     session: str
@@ -75,8 +75,7 @@ class Row:
         )
 
 
-@dataclass
-class Ledger:
+class Ledger(Struct):
     """What all sessions of this run found.
 
     Attributes:
@@ -115,7 +114,7 @@ class Ledger:
         rows = [Row.of(session, part) for part in finished]
         self.rows += rows
         if not self._owner and self.notes is not None:
-            text = "".join(json.dumps(vars(row)) + "\n" for row in rows)
+            text = "".join(json.dumps(asdict(row)) + "\n" for row in rows)
             with self.notes.open("a", encoding="utf-8") as file:
                 file.write(text)  # one write: lines of several processes do not mix
 
@@ -172,7 +171,7 @@ class Ledger:
             return self.scan
         return {
             "schema_version": SCHEMA_VERSION,
-            "parts": [vars(row) for row in self.rows],
+            "parts": [asdict(row) for row in self.rows],
             "findings": sum(row.findings for row in self.rows),
             "seconds": round(sum(row.seconds for row in self.rows), 3),
             "ok": bool(self.rows) and all(row.state != "failed" for row in self.rows),

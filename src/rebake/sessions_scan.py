@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake import __version__, sessions_attested, sessions_contexts
 from rebake.checks.plan import Part as CheckPart
@@ -48,8 +49,7 @@ _DENY_S = 900.0
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What follows `--`.
 
     Attributes:

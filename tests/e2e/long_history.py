@@ -13,8 +13,9 @@ import hashlib
 import sqlite3
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from rebake.history.cache_log import FILE_NAME, CacheLog, OwnedLayer, RanStep
 from rebake.history.evidence import FileFacts, line_digests

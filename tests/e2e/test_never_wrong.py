@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
 import pytest
+from msgspec.structs import replace
 
 from e2e import small_project
 from e2e.small_project import Bench

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rebake.cli import main
 from rebake.history.records import BuildRecord, FileDigest, ImageRecord, StepRecord

@@ -7,12 +7,12 @@ import shutil
 import sys
 import textwrap
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from attested_archive import Archive, provenance
 from rebake.build.gate import LABEL

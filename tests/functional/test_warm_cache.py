@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rebake.cache.inventory import Inventory, NamedCache, Piece
 from rebake.cli import main

@@ -6,11 +6,11 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+from msgspec import Struct, field
 
 from rebake.benchmark.statistics import Limit, Result, limits, middle, ratios
 from rebake.results import SCHEMA_VERSION
@@ -18,8 +18,7 @@ from rebake.results import SCHEMA_VERSION
 FILE = "benchmark.json"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """All that one benchmark found.
 
     Attributes:

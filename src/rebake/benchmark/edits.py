@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.benchmark.layout import Layout
 from rebake.benchmark.scenarios import Edit
@@ -22,8 +24,7 @@ SMALL_CRATES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Manifests:
+class Manifests(Struct, frozen=True):
     """Cargo.toml of the edited crate and Cargo.lock, with further dependencies in them."""
 
     manifest: str
@@ -31,8 +32,7 @@ class Manifests:
     added: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """What the files shall say.
 
     Attributes:
@@ -48,8 +48,7 @@ class Sources:
     dependencies: int = 0
 
 
-@dataclass(frozen=True)
-class Originals:
+class Originals(Struct, frozen=True):
     """The files that are edited, as they were; by their path from the project's root."""
 
     texts: Mapping[str, str]

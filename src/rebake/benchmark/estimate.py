@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 # Seconds to begin with where nothing is known: a workspace of three crates on two cores.
 _FULL_S = 120.0
@@ -30,8 +31,7 @@ def guess(scenario: str, subject: str) -> float:
     return _WARM_S[subject]
 
 
-@dataclass
-class Clock:
+class Clock(Struct):
     """Keeps what is still to be done and how long each part takes.
 
     Attributes:

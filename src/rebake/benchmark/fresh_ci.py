@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.benchmark.edits import edited
 from rebake.benchmark.made import Made
@@ -35,8 +37,7 @@ class CannotBeFresh(Exception):
     """This machine can't run engines of the benchmark's own; the text says why."""
 
 
-@dataclass
-class Taken:
+class Taken(Struct):
     """What was measured of one subject."""
 
     samples: list[Sample] = field(default_factory=list)

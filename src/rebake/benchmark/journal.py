@@ -10,9 +10,11 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from rebake.benchmark.statistics import Result
 from rebake.errors import UsageError
@@ -20,8 +22,7 @@ from rebake.errors import UsageError
 FILE = "benchmark.part.json"
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """What one scenario gave; see `document.Finding`."""
 
     results: Sequence[Result] = ()
@@ -53,8 +54,7 @@ class Part:
         )
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a benchmark was asked for, and where.
 
     Attributes:
@@ -95,8 +95,7 @@ class Asked:
         )
 
 
-@dataclass
-class Journal:
+class Journal(Struct):
     """The file of one benchmark that has not come to its end.
 
     Attributes:
@@ -202,8 +201,7 @@ class Journal:
             self.file.unlink()
 
 
-@dataclass(frozen=True)
-class Book:
+class Book(Struct, frozen=True):
     """What is kept of the scenarios of one size."""
 
     journal: Journal

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from rebake.errors import ProjectError
 from rebake.project.cargo import read_manifest, read_workspace
@@ -21,8 +22,7 @@ _SUFFIXES = (".tsx", ".ts", ".jsx", ".js")
 _CONFIGURATION = (".cargo", "rust-toolchain.toml", "rust-toolchain")
 
 
-@dataclass(frozen=True)
-class Crate:
+class Crate(Struct, frozen=True):
     """One member of the workspace; all paths are relative to the workspace, with `/`.
 
     Attributes:
@@ -45,8 +45,7 @@ class Crate:
         return _join(self.folder, "Cargo.toml")
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """A project as the benchmark sees it.
 
     Attributes:

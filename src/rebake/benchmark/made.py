@@ -14,10 +14,10 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from msgspec import Struct, field
 
 from rebake.engine import build_cache, private
 from rebake.engine.build_cache import CacheRecord
@@ -67,8 +67,7 @@ def could_be_of(description: str, steps: set[tuple[str, str]]) -> bool:
     return bool(text) and any((text[0].upper(), text[-1]) == step for step in steps)
 
 
-@dataclass
-class Made:
+class Made(Struct):
     """What one run has made so far.
 
     Attributes:

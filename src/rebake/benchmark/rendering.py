@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct
 
 from rebake.benchmark.edits import LABEL
 from rebake.benchmark.layout import Crate, Layout
@@ -18,8 +19,7 @@ CARGO_SETTINGS = f"{_TOOLS} --mount=type=secret,id=cargo-config,target=/cargo/co
 UI_SETTINGS = f"{_TOOLS} --mount=type=secret,id=npmrc,target=/root/.npmrc"
 
 
-@dataclass(frozen=True)
-class RecipeBuild:
+class RecipeBuild(Struct, frozen=True):
     """Everything that decides one recipe's build.
 
     Attributes:

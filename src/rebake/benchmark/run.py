@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from rebake.benchmark.document import Finding
 from rebake.benchmark.edits import SMALL_CRATES, Sources, edited
@@ -26,8 +27,7 @@ T = TypeVar("T")
 _BACK_S = 60.0  # how long a lost engine may take to come back
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What was asked for."""
 
     scenarios: Sequence[Scenario]
@@ -38,8 +38,7 @@ class Wanted:
     known: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
-@dataclass
-class _Samples:
+class _Samples(Struct):
     """What was measured of one subject in one scenario."""
 
     samples: list[Sample] = field(default_factory=list)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from rebake.errors import UnknownName
 
@@ -15,8 +16,7 @@ Edit = Literal["none", "code", "shared", "dependency", "ui", "label"]
 Start = Literal["warm", "cold", "mounts lost", "fresh engine"]
 
 
-@dataclass(frozen=True)
-class Scenario:
+class Scenario(Struct, frozen=True):
     """One situation that a build begins in.
 
     Attributes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, Self
+
+from msgspec import Struct, field
 
 Unit = Literal["s", "times", "%", "images"]
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """All samples of one subject in one scenario.
 
     Attributes:
@@ -91,8 +91,7 @@ class Result:
         )
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """One claim and what was measured.
 
     Attributes:
@@ -125,8 +124,7 @@ class Limit:
         }
 
 
-@dataclass(frozen=True)
-class Ratio:
+class Ratio(Struct, frozen=True):
     """How many times as long as rebake a subject takes."""
 
     scenario: str
@@ -177,8 +175,7 @@ def ratios(results: Sequence[Result]) -> list[Ratio]:
     return found
 
 
-@dataclass(frozen=True)
-class _Measured:
+class _Measured(Struct, frozen=True):
     """The results by scenario, subject and size, for the limits."""
 
     results: Mapping[tuple[str, str, int], Result]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from rebake.benchmark.copies import Copy
 from rebake.benchmark.edits import LABEL, expected
@@ -27,8 +28,7 @@ _UI_FOLDER = "/srv/www"
 EXIT_NO_ENGINE = 69
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(Struct, frozen=True):
     """What all subjects of one run are given alike.
 
     Attributes:
@@ -67,8 +67,7 @@ class Site:
         return self.made.run
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One build, timed. `seconds` is the whole command's; see `statistics.Result` for the rest."""
 
     seconds: float

@@ -13,8 +13,9 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from rebake.benchmark.edits import Sources, edited
 from rebake.benchmark.rebake_subject import RebakeSubject
@@ -30,8 +31,7 @@ _ANSWER_TIMEOUT_S = 5.0
 LIMITS = {"COLD_MAX_S": 300.0, "HOT_MAX_S": 30.0, "HEALTH_MAX_S": 60.0}
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step: how long it took, how long it may take, and what was wrong with what it gave."""
 
     name: str

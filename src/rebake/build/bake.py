@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from rebake.build.plan import DEPENDENCIES, BuildPlan, bake_words, dependency_words
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.ping import ping
@@ -25,8 +27,7 @@ if TYPE_CHECKING:  # a build with nothing to do reads no progress
 _QUIET = {"BUILDX_METADATA_PROVENANCE": "disabled", "BUILDX_GIT_INFO": "false"}
 
 
-@dataclass(frozen=True)
-class BakeResult:
+class BakeResult(Struct, frozen=True):
     """What one bake did: its progress, and the digest of each target's image."""
 
     progress: BuildProgress

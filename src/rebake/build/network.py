@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake.build.plan import Half
 
@@ -23,8 +25,7 @@ Network = Literal["online", "offline"]
 _IN_VAIN = re.compile(r"exit code: 67\b")
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """A choice for one half, and what it was made for.
 
     Attributes:

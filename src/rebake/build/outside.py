@@ -17,8 +17,9 @@ import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import product
+
+from msgspec import Struct
 
 from rebake.build.plan import RECIPE, BuildPlan
 from rebake.engine.client import ImageInfo
@@ -41,8 +42,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 _MOST_CHOICES = 16
 
 
-@dataclass(frozen=True)
-class Outside:
+class Outside(Struct, frozen=True):
     """What an image takes in from outside.
 
     Attributes:
@@ -74,8 +74,7 @@ def settings_in(settings: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in settings.items() if name.startswith(SETTING)}
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """What tells which images take part.
 
     Attributes:

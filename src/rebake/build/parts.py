@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.build import skip
 from rebake.build.ids import without
@@ -29,8 +31,7 @@ _PART = "part of: "
 _AGAIN = "linked without a change: "
 
 
-@dataclass(frozen=True)
-class Left:
+class Left(Struct, frozen=True):
     """An image that stays as it is.
 
     Attributes:
@@ -42,8 +43,7 @@ class Left:
     binaries: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Around:
+class Around(Struct, frozen=True):
     """What decides beside a plan: see `skip.image_key`."""
 
     digests: Mapping[str, str]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.project.project import Project
 from rebake.project.secrets import Declared, place_of
@@ -24,8 +26,7 @@ DEPENDENCIES = "backend-deps"
 RECIPE = "recipe"
 
 
-@dataclass(frozen=True)
-class PlannedImage:
+class PlannedImage(Struct, frozen=True):
     """One image that a build makes.
 
     Attributes:
@@ -40,8 +41,7 @@ class PlannedImage:
     needs: tuple[Half, ...]
 
 
-@dataclass(frozen=True)
-class RemoteCache:
+class RemoteCache(Struct, frozen=True):
     """A cache in a registry.
 
     Attributes:
@@ -63,8 +63,7 @@ class RemoteCache:
         return tuple(words)
 
 
-@dataclass(frozen=True)
-class BuildPlan:
+class BuildPlan(Struct, frozen=True):
     """Everything that a build needs to know.
 
     Attributes:

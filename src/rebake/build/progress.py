@@ -16,8 +16,9 @@ import binascii
 import re
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from rebake.build.progress_state import BuildProgress, FailedStep, Vertex, closing_error
 from rebake.build.rawjson import as_shown, count_of, document, moment, objects, text_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from rebake.build.usage import cache_use
 from rebake.history.records import StepRecord
@@ -13,8 +14,7 @@ from rebake.report.steps import WORK, StepName
 from rebake.results import CacheCount, CacheUse, Step, StepUsage
 
 
-@dataclass(frozen=True)
-class FailedStep:
+class FailedStep(Struct, frozen=True):
     """The step that broke the build, with its last log lines (redacted)."""
 
     step: StepName
@@ -22,8 +22,7 @@ class FailedStep:
     tail: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class BuildProgress:
+class BuildProgress(Struct, frozen=True):
     """What a build did, read from its progress.
 
     Attributes:
@@ -104,8 +103,7 @@ def closing_error(messages: Sequence[str]) -> str:
     return ""
 
 
-@dataclass
-class Vertex:
+class Vertex(Struct):
     """One step while the build runs.
 
     Attributes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.build.plan import DEPENDENCIES, BuildPlan
 from rebake.engine.client import ImageInfo
@@ -16,8 +18,7 @@ if TYPE_CHECKING:  # a build with nothing to do reads no progress
     from rebake.build.progress_state import BuildProgress
 
 
-@dataclass
-class Bakes:
+class Bakes(Struct):
     """All bakes of one build, as they end: what each did.
 
     Attributes:

@@ -21,8 +21,9 @@ import re
 import secrets
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from rebake.build.bake import BakeStopped
 from rebake.build.plan import BuildPlan, Half

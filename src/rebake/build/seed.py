@@ -15,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rebake.build.plan import Seed
 from rebake.history.records import FileDigest
@@ -36,8 +37,7 @@ _MANIFESTS = frozenset(
 _EMPTY = re.compile(r"exit code: 66\b")
 
 
-@dataclass(frozen=True)
-class CacheState:
+class CacheState(Struct, frozen=True):
     """What is known of the caches before a build.
 
     Attributes:
@@ -51,8 +51,7 @@ class CacheState:
     built: bool
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What was chosen.
 
     Attributes:

@@ -11,7 +11,6 @@ import json
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import fields
 
 from rebake.results import CacheCount, CacheUse, StepUsage, StoreUse
 
@@ -23,7 +22,7 @@ _MOST_CRATES = 60_000  # characters; a crate takes some twenty
 _CRATE = re.compile(r"^[A-Za-z0-9_-]+@[0-9A-Za-z.+-]+$")
 _BINARY = re.compile(r"^([A-Za-z0-9_-]+)=(\d+:\d+:\d+\.\d{9})$")
 _MOST = 2**53  # beyond any real count, within SQLite's and JSON's whole numbers
-_NAMES = frozenset(field.name for field in fields(StepUsage))
+_NAMES = frozenset(StepUsage.__struct_fields__)
 _FRACTIONS = frozenset({"cpu_s"})
 
 

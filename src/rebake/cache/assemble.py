@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.cache.inventory import NamedCache, Piece
 from rebake.cache.owner import CACHE_VOLUMES, Owner
@@ -21,8 +23,7 @@ _NOT_COMPILED = ("cargo", "sccache")  # filled by downloads, or by single compil
 Fills = Mapping[str, tuple[float, float]]
 
 
-@dataclass(frozen=True)
-class Past:
+class Past(Struct, frozen=True):
     """What the history knows.
 
     Attributes:

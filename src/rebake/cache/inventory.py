@@ -7,9 +7,10 @@ the records of layers, an image's name, a volume.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
+
+from msgspec import Struct, field
 
 from rebake.results import SCHEMA_VERSION
 
@@ -17,8 +18,7 @@ Kind = Literal["mount", "layers", "volume", "image"]
 KINDS: tuple[Kind, ...] = ("mount", "layers", "image", "volume")
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A thing that the engine can remove.
 
     Attributes:
@@ -38,8 +38,7 @@ class Piece:
     parents: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class NamedCache:
+class NamedCache(Struct, frozen=True):
     """A cache with a name that a person understands.
 
     Attributes:
@@ -88,8 +87,7 @@ class NamedCache:
         }
 
 
-@dataclass(frozen=True)
-class Inventory:
+class Inventory(Struct, frozen=True):
     """All caches of a project.
 
     Attributes:

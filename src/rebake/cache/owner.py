@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 # The volumes of the dev stack that hold what can be made again; all others are data, not caches.
 CACHE_VOLUMES: Mapping[str, str] = {
@@ -30,16 +31,14 @@ _VARIABLE = re.compile(r"\\\$(?:\\\{\w+\\\}|\w+)")
 _VALUE = r"[A-Za-z0-9._:@/+-]+"
 
 
-@dataclass(frozen=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """A worktree of this repository whose folder is not there any more."""
 
     folder: str
     name: str
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """What a project calls its own.
 
     Attributes:

@@ -8,7 +8,8 @@ unused before the others. What is in use never goes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rebake.cache.inventory import Inventory, Kind, NamedCache, Piece
 
@@ -24,8 +25,7 @@ _Pair = tuple[NamedCache, Piece]
 _Key = tuple[Kind, str]
 
 
-@dataclass(frozen=True)
-class Removal:
+class Removal(Struct, frozen=True):
     """A piece that goes."""
 
     cache: str
@@ -33,8 +33,7 @@ class Removal:
     piece: Piece
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What goes.
 
     Attributes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.results import Manager
 
@@ -30,8 +32,7 @@ LINT_GROUPS = (
 _NOTHING = re.compile(r"(?!)")
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """One check of a session.
 
     Attributes:
@@ -83,8 +84,7 @@ class Part:
         return [line for line in output.splitlines() if self.keep.search(line)]
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """What the plan has to know about the repository.
 
     Attributes:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake.checks import powershell, sqlx, ui_licences, workflows
 from rebake.checks.dockerfiles import hadolint
@@ -29,8 +31,7 @@ ACTIONS: dict[str, Action] = {
 _CLEAN_UP_S = 30.0  # for what parts do at their end, after Ctrl-C
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """What became of a part.
 
     Attributes:
@@ -50,8 +51,7 @@ class Finished:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Listener:
+class Listener(Struct, frozen=True):
     """Who is told about starts, ends and (for a lone part) each line; called by any thread."""
 
     started: Callable[[Part], None]

@@ -13,9 +13,10 @@ import time
 import tomllib
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from rebake.checks.tools import Tool
 from rebake.errors import ProjectError
@@ -32,8 +33,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """A file of `.sqlx` that is not as it has to be.
 
     Attributes:

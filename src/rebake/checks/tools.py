@@ -7,9 +7,11 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.errors import RebakeError
 from rebake.process import Command, run, which
@@ -32,8 +34,7 @@ class Tool(Protocol):
         """Return the command that runs the tool with `argv` in `cwd`."""
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(Struct, frozen=True):
     """A program of this machine.
 
     Attributes:
@@ -51,8 +52,7 @@ class Program:
         return Command((str(self.path), *argv), cwd=cwd, env={"PATH": path, **env})
 
 
-@dataclass(frozen=True)
-class Client:
+class Client(Struct, frozen=True):
     """The docker client of an engine."""
 
     docker: Docker
@@ -62,8 +62,7 @@ class Client:
         return self.docker.command(*argv, cwd=cwd, env=dict(env))
 
 
-@dataclass(frozen=True)
-class InContainer:
+class InContainer(Struct, frozen=True):
     """A program of a base image; the repository is mounted under the path that it has here.
 
     Attributes:

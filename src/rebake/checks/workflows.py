@@ -14,9 +14,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from rebake.process import Outcome
 
@@ -37,8 +38,7 @@ _RELEASE_EVENTS = frozenset({"release", "registry_package"})
 _IGNORE = re.compile(r"#\s*rebake:\s*ignore\[([\w-]+)\]\s+\S")
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """A broken rule.
 
     Attributes:

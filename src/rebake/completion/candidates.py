@@ -7,8 +7,9 @@ the Tab key must not wait for Invoke.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 SERVICES = "services"  # a task's words are names of services
 _PROGRAM = {
@@ -18,8 +19,7 @@ _PROGRAM = {
 }
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """What can be put in.
 
     Attributes:
@@ -31,8 +31,7 @@ class Candidate:
     says: str = ""
 
 
-@dataclass
-class _Place:
+class _Place(Struct):
     """Where in the line the cursor is.
 
     Attributes:

@@ -10,9 +10,10 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from rebake import __version__
 from rebake.remember import keep, recall
@@ -21,8 +22,7 @@ _FORMAT = 1
 _RULES = Path(__file__).parent
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """Settings that were found good.
 
     Attributes:

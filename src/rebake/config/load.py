@@ -12,13 +12,13 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import platformdirs
+from msgspec import Struct
 
 from rebake.config import kept
 from rebake.config.cross_check import cross_check
@@ -45,8 +45,7 @@ _ENV_RESERVED = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """The configuration (plain values: see `values.py`) and the source of each key's value."""
 
     config: Config

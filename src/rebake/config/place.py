@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 FILE_NAME = "rebake.toml"
 ENVIRONMENT = Path("environment")  # stands where a file's name would
@@ -16,8 +17,7 @@ def variable_name(key: str) -> str:
     return ENV_PREFIX + re.sub(r"[^A-Z0-9]", "_", key.upper())
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """A source of values: its file and text, to find lines in."""
 
     file: Path

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake.doctor.case import Case
 from rebake.doctor.diagnosis import Diagnosis, listed, ok, warning
@@ -23,8 +25,7 @@ _TOOLCHAIN = ("rust-toolchain.toml", "rust-toolchain")
 _WHY = "the build compiles every dependency again: what was cooked is not used"
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """A call of cargo in a Dockerfile, and what is in force there."""
 
     call: CargoCall

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from rebake.doctor.requirement import satisfies
 from rebake.project.cargo import Workspace, read_manifest
@@ -23,8 +24,7 @@ _KINDS = (
 )
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """One dependency of a manifest: the package's name, the versions, and a path within here."""
 
     package: str

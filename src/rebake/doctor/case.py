@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast, overload
+
+from msgspec import Struct
 
 from rebake.doctor import memo
 from rebake.doctor.diagnosis import Diagnosis, NotChecked
@@ -58,8 +59,7 @@ class Fact(Generic[_T]):
         return cast("_T", future.result())
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(Struct, frozen=True):
     """A folder that travels to the builder.
 
     Attributes:
@@ -74,8 +74,7 @@ class Context:
     files: Mapping[Path, int]
 
 
-@dataclass(frozen=True)
-class EngineInfo:
+class EngineInfo(Struct, frozen=True):
     """The engine's `/info`, and when it was asked.
 
     Attributes:

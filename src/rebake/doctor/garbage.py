@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from rebake.doctor.case import Case
 from rebake.doctor.diagnosis import Diagnosis, NotChecked, ok, warning
@@ -23,8 +24,7 @@ _NEW_WORDS = (28,)  # the engine whose daemon.json knows reservedSpace and its l
 _HOUR_NS = 3600 * 1_000_000_000
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One rule of a policy that concerns cache mounts.
 
     Attributes:

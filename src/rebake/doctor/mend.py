@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from rebake.errors import FileRefused
 
 
-@dataclass(frozen=True)
-class LineEnds:
+class LineEnds(Struct, frozen=True):
     """Write a script again with LF line ends; everything else in it stays as it is."""
 
     file: Path
@@ -31,8 +31,7 @@ class LineEnds:
         _rewrite(self.file, self.file.read_bytes().replace(b"\r\n", b"\n"))
 
 
-@dataclass(frozen=True)
-class Ignore:
+class Ignore(Struct, frozen=True):
     """Add lines to the end of an ignore file, which is made where there is none."""
 
     file: Path
@@ -55,8 +54,7 @@ class Ignore:
         _rewrite(self.file, before + "".join(f"{line}\n" for line in self.lines).encode())
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """Give a file, or a folder with all that is in it, to the user whose project it is."""
 
     path: Path

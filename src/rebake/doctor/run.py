@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+
+from msgspec import Struct
 
 from rebake.doctor import (
     buildkit,
@@ -42,8 +43,7 @@ Look = Callable[[Case], Iterator[Diagnosis]]
 LIMIT_S = 10.0
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Struct, frozen=True):
     """One check.
 
     Attributes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _WITH_VALUE = {
     "--profile", "--target", "--features", "-F", "--target-dir", "--package", "-p", "--bin",
@@ -15,8 +16,7 @@ _SHORT = {"-F": "--features", "-p": "--package", "-r": "--release"}
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)$", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class CargoCall:
+class CargoCall(Struct, frozen=True):
     """One call of cargo: `build` or `chef cook`, its options, and the variables set for it."""
 
     command: str

@@ -13,18 +13,18 @@ import http.client
 import json
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from msgspec import Struct
+
 VERSION = "v1.44"  # of engine 25.0; every engine since then speaks it
 TIMEOUT_S = 5.0
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What the engine said: the HTTP status, and its document (None when it is no JSON)."""
 
     status: int

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake.errors import CannotRun
 
@@ -16,8 +18,7 @@ from rebake.errors import CannotRun
 DEBIAN_SUITES = ("bullseye", "bookworm", "trixie", "forky", "sid")
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """One archive with one suite.
 
     Attributes:
@@ -48,8 +49,7 @@ class Source:
         return "\n".join(lines) + "\n"
 
 
-@dataclass(frozen=True)
-class System:
+class System(Struct, frozen=True):
     """What /etc/os-release says of this machine."""
 
     id: str

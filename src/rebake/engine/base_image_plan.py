@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from rebake.engine import recipes
 
 Source = Literal["auto", "pull", "make"]
 
 
-@dataclass(frozen=True)
-class BaseImage:
+class BaseImage(Struct, frozen=True):
     """An image that Dockerfiles start from: its key in the configuration and its reference."""
 
     key: str
     ref: str
 
 
-@dataclass(frozen=True)
-class LocalImage:
+class LocalImage(Struct, frozen=True):
     """What the engine has under a reference."""
 
     digest: str
@@ -33,8 +32,7 @@ class LocalImage:
         return self.labels.get(recipes.LABEL_RECIPE, "")
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(Struct, frozen=True):
     """What to do for one image, and why."""
 
     image: BaseImage

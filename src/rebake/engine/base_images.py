@@ -13,9 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake import process
 from rebake.engine import recipes
@@ -39,8 +41,7 @@ _TRANSIENT = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class BaseImageResult:
+class BaseImageResult(Struct, frozen=True):
     """One base image as it is now.
 
     Attributes:

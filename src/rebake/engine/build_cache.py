@@ -18,9 +18,10 @@ import random
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from rebake.engine import api
 from rebake.engine.endpoint import Endpoint
@@ -39,8 +40,7 @@ _KINDS: tuple[tuple[str, Kind, str], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class CacheRecord:
+class CacheRecord(Struct, frozen=True):
     """One record of the builder's cache.
 
     Attributes:

@@ -13,9 +13,10 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct, field
 
 from rebake import process
 from rebake.engine.endpoint import Endpoint
@@ -36,8 +37,7 @@ _TAIL_LINES = 20
 _environment_lock = threading.RLock()
 
 
-@dataclass(frozen=True)
-class ImageInfo:
+class ImageInfo(Struct, frozen=True):
     """An image that the engine has.
 
     Attributes:
@@ -55,8 +55,7 @@ class ImageInfo:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class PortInfo:
+class PortInfo(Struct, frozen=True):
     """A published port."""
 
     container_port: int
@@ -65,8 +64,7 @@ class PortInfo:
     host_port: int
 
 
-@dataclass(frozen=True)
-class ContainerInfo:
+class ContainerInfo(Struct, frozen=True):
     """A container, running or not.
 
     Attributes:
@@ -89,8 +87,7 @@ class ContainerInfo:
     image: str = ""
 
 
-@dataclass(frozen=True)
-class VolumeInfo:
+class VolumeInfo(Struct, frozen=True):
     """A named volume."""
 
     name: str
@@ -99,8 +96,7 @@ class VolumeInfo:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class SystemInfo:
+class SystemInfo(Struct, frozen=True):
     """What the engine says of itself."""
 
     name: str

@@ -13,10 +13,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake import process
 from rebake.engine import detect_memory, versions
@@ -32,8 +33,7 @@ _PING_LIMIT_S = 1.0
 _WINDOWS = sys.platform == "win32"
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A place where an engine may be.
 
     Attributes:
@@ -45,8 +45,7 @@ class Candidate:
     named: bool = False
 
 
-@dataclass(frozen=True)
-class Detected:
+class Detected(Struct, frozen=True):
     """An engine that answers and is good enough."""
 
     endpoint: Endpoint
@@ -64,8 +63,7 @@ class Detected:
         }
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What detection depends on; made from the real machine by `here`, or by a test."""
 
     environ: Mapping[str, str]

@@ -10,9 +10,10 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec.structs import asdict
 
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.ping import ping

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.errors import UsageError, did_you_mean
 from rebake.process import Command
@@ -18,8 +20,7 @@ Kind = Literal[
 SHELLS = ("posix", "fish", "powershell", "cmd")
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """An engine that can be called.
 
     Attributes:

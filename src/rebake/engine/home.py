@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+from msgspec import Struct
 
 HOME_VARIABLE = "REBAKE_ENGINE_HOME"
 _SOCKET_LIMIT = 107  # bytes in sockaddr_un.sun_path, less the closing zero
@@ -21,8 +21,7 @@ _SOCKET_LIMIT = 107  # bytes in sockaddr_un.sun_path, less the closing zero
 _LONGEST_SOCKET = len("/exec/libnetwork/0123456789ab.sock")
 
 
-@dataclass(frozen=True)
-class Home:
+class Home(Struct, frozen=True):
     """The paths of one private engine.
 
     Attributes:

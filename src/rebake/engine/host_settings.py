@@ -13,11 +13,12 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake.engine import apt_settings, apt_sources, ca
 from rebake.engine.npm_registry import read_npmrc
@@ -45,8 +46,7 @@ _CARGO_PATHS = {"directory", "local-registry"}
 _PIP_KEPT = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries")
 
 
-@dataclass(frozen=True)
-class HostSettings:
+class HostSettings(Struct, frozen=True):
     """The contents of the files, by name."""
 
     contents: Mapping[str, str]

@@ -10,10 +10,10 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+from msgspec import Struct
 
 from rebake import process
 from rebake.engine import apt_sources, packages
@@ -41,8 +41,7 @@ _IPTABLES = ("iptables", "ip6tables")
 _FAMILY_TOOLS = ("", "-save", "-restore")
 
 
-@dataclass(frozen=True)
-class InstallPlan:
+class InstallPlan(Struct, frozen=True):
     """What an install downloads and where it puts it."""
 
     packages: tuple[Package, ...]

@@ -17,8 +17,10 @@ import re
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake.engine.build_cache import CacheRecord
 from rebake.history.cache_log import CacheLog, OwnedLayer, RanStep
@@ -143,8 +145,7 @@ def claim(steps: Iterable[RanStep], records: Sequence[CacheRecord]) -> tuple[Own
     return tuple(layer for group in groups for layer in group.layers())
 
 
-@dataclass
-class _Group:
+class _Group(Struct):
     """Steps, and the records that one or another of them can have made."""
 
     steps: list[RanStep]

@@ -8,8 +8,10 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake import process
 from rebake.engine import (
@@ -42,8 +44,7 @@ _TAR_OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Workshop:
+class Workshop(Struct, frozen=True):
     """What making needs: the archive, mmdebstrap and how to become root.
 
     Attributes:

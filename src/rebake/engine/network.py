@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from itertools import chain
 from pathlib import Path
 
 import psutil
+from msgspec import Struct
 
 from rebake import process
 from rebake.engine.privilege import Privilege
@@ -32,8 +32,7 @@ _CANDIDATES = tuple(
 )
 
 
-@dataclass(frozen=True)
-class AddressRange:
+class AddressRange(Struct, frozen=True):
     """A /16: its first /24 is the bridge's, Compose's networks are cut from the rest."""
 
     pool: IPv4Network

@@ -12,10 +12,11 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
 
 from rebake import process
 from rebake.engine import ca
@@ -32,8 +33,7 @@ _CHUNK = 1 << 20
 _HINT = "set NPM_CONFIG_REGISTRY (or `registry=` in ~/.npmrc) to the npm registry you use"
 
 
-@dataclass(frozen=True)
-class Registry:
+class Registry(Struct, frozen=True):
     """An npm registry with the token to present there."""
 
     url: str

@@ -12,17 +12,17 @@ import json
 import platform
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct, field
 
 EPOCH = 1_735_689_600  # the time of every file and image that we make: 2025-01-01
 _OCI = "application/vnd.oci.image"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "amd64": "amd64", "arm64": "arm64"}
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The image's configuration."""
 
     env: tuple[str, ...] = ()

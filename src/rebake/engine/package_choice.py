@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # What every system has, or what only an installation (not a program that runs) needs.
 _NOT_NEEDED = frozenset(
@@ -17,8 +18,7 @@ _NOT_NEEDED = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(Struct, frozen=True):
     """One version of a package in the archive.
 
     Attributes:

@@ -14,9 +14,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import cmp_to_key
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake import process
 from rebake.engine import apt_sources
@@ -37,8 +39,7 @@ _APT_TIMEOUT_S = 300.0
 _RECENT_S = 600.0
 
 
-@dataclass(frozen=True)
-class Archive:
+class Archive(Struct, frozen=True):
     """A private apt root in `folder` that reads `sources`."""
 
     folder: Path

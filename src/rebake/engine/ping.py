@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 DEFAULT_TIMEOUT_S = 1.0
 _REQUEST = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
 _LIMIT = 65536
 
 
-@dataclass(frozen=True)
-class Pong:
+class Pong(Struct, frozen=True):
     """What the answer's headers say."""
 
     api: str

@@ -12,10 +12,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.engine import daemon, install, privilege
 from rebake.engine.endpoint import Endpoint
@@ -28,8 +29,7 @@ from rebake.errors import Busy, NoEngine, UsageError
 _LOCK_PATIENCE_S = 2.0
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(Struct, frozen=True):
     """The private engine as it is now."""
 
     state: str  # running, stopped, absent

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
 from functools import cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake import process
 from rebake.errors import CannotRun, ProgramMissing, TimedOut
 from rebake.process import Command
 
 
-@dataclass(frozen=True)
-class Privilege:
+class Privilege(Struct, frozen=True):
     """How to become root: `prefix` stands before every command that needs it."""
 
     prefix: tuple[str, ...] = ()

@@ -6,7 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from rebake.errors import UsageError
 
@@ -18,8 +20,7 @@ NPM = "11.21.2"  # of the images of node that are made here; pulled ones bring t
 NODE_FALLBACK = "/usr/local/bun-node-fallback-bin"
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """How to make one base image.
 
     Attributes:
@@ -63,8 +64,7 @@ class Recipe:
         return {LABEL_MADE: "made", LABEL_RECIPE: self.digest}
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """An image reference, taken apart as Docker does."""
 
     registry: str

@@ -16,9 +16,10 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from msgspec import Struct
 
 from rebake import process
 from rebake.engine.endpoint import Endpoint
@@ -32,8 +33,7 @@ _OPAQUE = ".wh..wh..opq"
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class ImageFile:
+class ImageFile(Struct, frozen=True):
     """A file of an image: its path from the root, and the digests of its content in hex."""
 
     path: str
@@ -41,8 +41,7 @@ class ImageFile:
     sha1: str
 
 
-@dataclass(frozen=True)
-class Attested:
+class Attested(Struct, frozen=True):
     """What was attested of an image.
 
     Attributes:

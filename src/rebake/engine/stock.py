@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct, field
 
 from rebake.engine import api
 from rebake.engine.build_cache import moment
@@ -27,8 +28,7 @@ _TIMEOUT_S = 60.0  # a busy engine may take long, and nobody builds meanwhile
 _THREADS = 8
 
 
-@dataclass(frozen=True)
-class StoredImage:
+class StoredImage(Struct, frozen=True):
     """An image.
 
     Attributes:
@@ -43,8 +43,7 @@ class StoredImage:
     created_at: float
 
 
-@dataclass(frozen=True)
-class StoredContainer:
+class StoredContainer(Struct, frozen=True):
     """A container, running or not.
 
     Attributes:
@@ -63,8 +62,7 @@ class StoredContainer:
     created_at: float
 
 
-@dataclass(frozen=True)
-class StoredVolume:
+class StoredVolume(Struct, frozen=True):
     """A volume. `key` is what the compose file calls it; `bytes` is None where it is not known."""
 
     name: str
@@ -74,8 +72,7 @@ class StoredVolume:
     bytes: int | None = None
 
 
-@dataclass(frozen=True)
-class Stock:
+class Stock(Struct, frozen=True):
     """All of it."""
 
     images: tuple[StoredImage, ...] = ()

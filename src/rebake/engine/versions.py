@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 LEAST = {"engine": (23,), "buildx": (0, 12), "compose": (2, 20)}
 _LEAST_PODMAN_API = (1, 41)
@@ -17,8 +18,7 @@ _INSTALL = {
 }
 
 
-@dataclass(frozen=True)
-class Versions:
+class Versions(Struct, frozen=True):
     """The versions of one engine and its client; empty where something is not there."""
 
     engine: str = ""

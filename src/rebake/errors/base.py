@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+from msgspec import Struct
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -76,8 +77,7 @@ class WithTail:
         return self.tail
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One fault of a configuration file: where it stands and what was expected."""
 
     file: Path

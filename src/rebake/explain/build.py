@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rebake.explain.causes import Comparison
 from rebake.explain.crates import Workspace, explain_crates
@@ -20,8 +21,7 @@ LEFT_OUT = "its image was left as it is: no change reached it"
 BACKEND = "backend.path"  # the setting that names the cargo workspace's folder
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """A build, and what it is compared with.
 
     Attributes:

@@ -10,9 +10,10 @@ has lost what it had.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import cached_property
+
+from msgspec.structs import replace
 
 from rebake.explain import changes
 from rebake.explain.graph import Graph, Key, Node, graph_of

@@ -8,8 +8,9 @@ itself would tell with its fingerprint log, which costs time at each build (see 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from rebake.explain import changes
 from rebake.explain.model import Cause, ExplainedCrate
@@ -22,8 +23,7 @@ _BUILD_ID = "BACKEND_BUILD_ID"
 _SERVICE_IDS = "SERVICE_BUILD_IDS"
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(Struct, frozen=True, dict=True):
     """The packages of a cargo workspace and its lock file.
 
     Attributes:

@@ -7,7 +7,8 @@ serves for a build that was and for one to come.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from rebake.explain.side import Side, clean, dockerfile_of
 from rebake.history.evidence import BakeTarget
@@ -26,8 +27,7 @@ _SEEN_BY_RUN = frozenset({"ENV", "SHELL", "USER"})
 _MOST = 2000  # steps: a file that includes itself must not hang anything
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Struct, frozen=True):
     """A step's identity: the bake target, the stage, and how many steps of it come after."""
 
     target: str
@@ -35,16 +35,14 @@ class Key:
     after: int
 
 
-@dataclass(frozen=True)
-class FolderRead:
+class FolderRead(Struct, frozen=True):
     """What a step reads of a folder: patterns of paths below it; empty for all of it."""
 
     folder: str
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True):
     """One step.
 
     Attributes:
@@ -88,8 +86,7 @@ class Node:
         return f"{self.dockerfile}:{self.instruction.line}"
 
 
-@dataclass(frozen=True)
-class Graph:
+class Graph(Struct, frozen=True):
     """The steps of one bake target and of the targets that it is made from.
 
     Attributes:
@@ -103,8 +100,7 @@ class Graph:
     selectors: Mapping[tuple[str, str], str]
 
 
-@dataclass
-class _End:
+class _End(Struct):
     """What a stage leaves for those that come from it."""
 
     tip: tuple[Key, ...] = ()
@@ -127,8 +123,7 @@ def graph_of(side: Side, target: str) -> Graph:
     return Graph(maker.nodes, frozenset(maker.stages), maker.selectors)
 
 
-@dataclass(frozen=True)
-class _Where:
+class _Where(Struct, frozen=True):
     """A bake target with its Dockerfile."""
 
     name: str

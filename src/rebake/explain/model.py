@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from rebake.results import IN_DOUBT
 
@@ -19,8 +20,7 @@ CauseKind = Literal[
 ]
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """Why a step ran, by name.
 
     Attributes:
@@ -55,8 +55,7 @@ class Cause:
         return f"{words} ({self.detail})" if self.detail else words
 
 
-@dataclass(frozen=True)
-class ExplainedStep:
+class ExplainedStep(Struct, frozen=True):
     """One step of a build.
 
     Attributes:
@@ -95,8 +94,7 @@ class ExplainedStep:
         }
 
 
-@dataclass(frozen=True)
-class ExplainedCrate:
+class ExplainedCrate(Struct, frozen=True):
     """A package that cargo compiled, and why.
 
     `root` is what the reason comes down to, to group by: the package or file that changed first.
@@ -112,8 +110,7 @@ class ExplainedCrate:
         return {"name": self.name, "version": self.version, "reason": self.reason}
 
 
-@dataclass(frozen=True)
-class ExplainedBuild:
+class ExplainedBuild(Struct, frozen=True):
     """What a build did for one service.
 
     Attributes:

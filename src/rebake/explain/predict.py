@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rebake.explain.build import BACKEND, all_compiled, mount_gone
 from rebake.explain.causes import Comparison
@@ -27,8 +28,7 @@ _ALIKE = 2  # packages more or less
 RunsOf = Callable[[Node], Sequence[StepRun]]
 
 
-@dataclass(frozen=True)
-class Coming:
+class Coming(Struct, frozen=True):
     """The next build of a service.
 
     Attributes:

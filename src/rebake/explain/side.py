@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.history.evidence import BakeTarget, Evidence, FileFacts
 from rebake.history.records import BuildRecord, FileDigest, StepRecord
@@ -14,8 +16,7 @@ from rebake.project.dockerfile import Dockerfile, parse
 RECIPE = "recipe"  # the name of the recipe's list in a build's inputs
 
 
-@dataclass(frozen=True)
-class Side:
+class Side(Struct, frozen=True, dict=True):
     """What a build was made from, and what it did.
 
     Attributes:

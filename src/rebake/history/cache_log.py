@@ -14,10 +14,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from rebake.history.database import Kind, Opened, is_corrupt, open_database, transaction
 
@@ -66,8 +68,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1, _SCHEMA_2)
 _KIND = Kind("the list of caches", MIGRATIONS, "SELECT count(*) FROM ran", "new layers get no name")
 
 
-@dataclass(frozen=True)
-class RanStep:
+class RanStep(Struct, frozen=True):
     """A step of a build that really ran.
 
     Attributes:
@@ -87,8 +88,7 @@ class RanStep:
     ended_at: float
 
 
-@dataclass(frozen=True)
-class OwnedLayer:
+class OwnedLayer(Struct, frozen=True):
     """A layer of the builder, and the step that made it, which tells whose it is.
 
     Attributes:
@@ -108,8 +108,7 @@ class OwnedLayer:
         return self.step.ended_at - self.step.started_at
 
 
-@dataclass(frozen=True)
-class SizeSample:
+class SizeSample(Struct, frozen=True):
     """How large a cache was at a moment (seconds since 1970)."""
 
     at: float

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from rebake.history.evidence import Evidence
 from rebake.history.records import BuildRecord, FileDigest, ImageRecord, keyed_digest

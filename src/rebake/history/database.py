@@ -15,9 +15,10 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 BUSY_S = 10.0
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -109,8 +110,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCH
 OnNote = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """What a file of ours holds, for those that are opened as the history is.
 
     Attributes:
@@ -131,8 +131,7 @@ def _history() -> Kind:
     return Kind("the history", MIGRATIONS, probe, "this run is not recorded")
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """An open database; `persistent` is false when it is only in memory."""
 
     connection: sqlite3.Connection

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 FactKind = Literal["lines", "text", "lock", "manifest"]
 USUAL = "*"  # in front of a kind of file: the mode that is usual for it
 LINE_BYTES = 4  # of each line's digest: two lines are taken for one in 4 billion pairs
 
 
-@dataclass(frozen=True)
-class BakeTarget:
+class BakeTarget(Struct, frozen=True):
     """One target of the bake file as bake resolves it.
 
     Attributes:
@@ -40,8 +40,7 @@ class BakeTarget:
     contexts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(Struct, frozen=True):
     """A package of a lock file: `source` is empty for one of the workspace's own."""
 
     name: str
@@ -50,8 +49,7 @@ class Package:
     needs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """A Cargo.toml as far as the order of compilation depends on it.
 
     Attributes:
@@ -65,8 +63,7 @@ class Manifest:
     tests: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class FileFacts:
+class FileFacts(Struct, frozen=True):
     """What is known of one content of a file.
 
     Attributes:
@@ -83,8 +80,7 @@ class FileFacts:
     manifest: Manifest | None = None
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What a build was made from, beside its files.
 
     Attributes:
@@ -108,8 +104,7 @@ class Evidence:
     facts: Mapping[str, FileFacts] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Removal:
+class Removal(Struct, frozen=True):
     """Caches that rebake itself removed: when (seconds since 1970), by which command, which."""
 
     at: float

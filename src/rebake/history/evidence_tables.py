@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
+
+from msgspec import to_builtins
 
 from rebake.history import trees
 from rebake.history.evidence import (
@@ -30,7 +31,7 @@ def insert(db: sqlite3.Connection, build_id: int, evidence: Evidence) -> list[tu
     """
     parts: dict[str, object] = {
         "settings": dict(evidence.settings),
-        "targets": {name: asdict(target) for name, target in evidence.targets.items()},
+        "targets": {name: to_builtins(target) for name, target in evidence.targets.items()},
         "mounts": None if evidence.mounts is None else sorted(evidence.mounts),
         "crates": None if evidence.crates is None else list(evidence.crates),
         "modes": {name: dict(modes) for name, modes in evidence.modes.items()} or None,
@@ -145,7 +146,7 @@ def _pack(facts: FileFacts) -> list[tuple[FactKind, bytes]]:
         rows = [[p.name, p.version, p.source, list(p.needs)] for p in facts.lock]
         found.append(("lock", trees.pack(json.dumps(rows, separators=(",", ":")).encode())))
     if facts.manifest is not None:
-        found.append(("manifest", trees.pack(json.dumps(asdict(facts.manifest)).encode())))
+        found.append(("manifest", trees.pack(json.dumps(to_builtins(facts.manifest)).encode())))
     return found
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rebake.results import Mode
 
 
-@dataclass(frozen=True)
-class ImageUse:
+class ImageUse(Struct, frozen=True):
     """An image's name in the history.
 
     Attributes:
@@ -27,8 +27,7 @@ class ImageUse:
     export_s: float | None
 
 
-@dataclass(frozen=True)
-class LastBuild:
+class LastBuild(Struct, frozen=True):
     """When the newest build of a worktree in a mode began that really built something."""
 
     worktree: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from rebake.history import evidence_tables, trees
@@ -22,7 +21,7 @@ from rebake.history.records import (
 from rebake.results import Mode, StepUsage
 
 _SHA256 = "sha256:"
-_USAGE = ", ".join(field.name for field in fields(StepUsage))  # the columns have the same names
+_USAGE = ", ".join(StepUsage.__struct_fields__)  # the columns have the same names
 # The columns that are fields, of the same names, of a record and of a summary.
 _SHARED = (
     "project, worktree, mode, targets, started_at, seconds, outcome, skipped, git_head, git_dirty,"

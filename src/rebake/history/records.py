@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from rebake.history.evidence import Evidence
 from rebake.results import Mode, StepUsage
@@ -19,8 +20,7 @@ _WORK = frozenset({"run", "copy", "meta"})  # the kinds of the Dockerfiles' own 
 FileKind = Literal["file", "exec", "link"]
 
 
-@dataclass(frozen=True, slots=True)
-class FileDigest:
+class FileDigest(Struct, frozen=True):
     """One file of a build's context.
 
     Attributes:
@@ -36,8 +36,7 @@ class FileDigest:
     kind: FileKind = "file"
 
 
-@dataclass(frozen=True)
-class StepRecord:
+class StepRecord(Struct, frozen=True):
     """One step of the build. Times in seconds from the build's first step.
 
     Digests of steps that need the build's context differ from build to build: compare names.
@@ -100,8 +99,7 @@ def count_work(steps: Iterable[StepRecord]) -> tuple[int, int]:
     return len(work), sum(step.cached for step in work)
 
 
-@dataclass(frozen=True)
-class LayerRecord:
+class LayerRecord(Struct, frozen=True):
     """One layer of an image, the lowest first: digest of its content, and its bytes unpacked.
 
     `created_by` is the line of the Dockerfile that made it. The digest is empty where the engine
@@ -113,8 +111,7 @@ class LayerRecord:
     created_by: str = ""
 
 
-@dataclass(frozen=True)
-class ImageRecord:
+class ImageRecord(Struct, frozen=True):
     """One service's image after the build. `built` is false where an older one was kept."""
 
     service: str
@@ -127,8 +124,7 @@ class ImageRecord:
     layers: tuple[LayerRecord, ...] = ()
 
 
-@dataclass(frozen=True)
-class BuildRecord:
+class BuildRecord(Struct, frozen=True):
     """One build: what went in, what it did, what came out.
 
     Attributes:
@@ -186,8 +182,7 @@ class BuildRecord:
         )
 
 
-@dataclass(frozen=True)
-class StoredBuild:
+class StoredBuild(Struct, frozen=True):
     """A build as the history gives it back.
 
     `inputs_digest` stands for all input files at once (see `history.trees.inputs_digest`): two
@@ -204,8 +199,7 @@ class StoredBuild:
         return next((i for i in self.record.images if i.service == service), None)
 
 
-@dataclass(frozen=True)
-class BuildSummary:
+class BuildSummary(Struct, frozen=True):
     """One line of a list of builds: enough to show it and to draw trends.
 
     `steps` and `cached_steps` count the Dockerfiles' own steps (kinds `run`, `copy`, `meta`);

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rebake.results import Mode
 
@@ -11,8 +12,7 @@ _MOST_RUNS = 60  # of a step that are looked at
 _MOST_BUILDS = 500  # in which they are looked for
 
 
-@dataclass(frozen=True)
-class StepRun:
+class StepRun(Struct, frozen=True):
     """One time that a step ran.
 
     `name` is the step's as the builder gave it, `crates` how many packages cargo compiled in it,

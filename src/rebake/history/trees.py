@@ -14,8 +14,9 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
+
+from msgspec import Struct
 
 from rebake.history.records import FileDigest, FileKind
 
@@ -23,16 +24,14 @@ Inputs = Mapping[str, Sequence[FileDigest]]
 Load = Callable[[bytes], bytes]
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """The root's id, and the text of every object by its id (not packed yet)."""
 
     root: bytes
     objects: Mapping[bytes, bytes]
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """One file that differs between two builds; `before` or `after` is None where it was not."""
 
     context: str

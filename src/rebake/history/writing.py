@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import astuple, fields
+
+from msgspec.structs import astuple
 
 from rebake.history import evidence_tables, trees
 from rebake.history.database import transaction
@@ -13,7 +14,7 @@ from rebake.history.records import BuildRecord, StepRecord, count_work
 from rebake.results import StepUsage
 
 _SHA256 = "sha256:"
-_USAGE = tuple(field.name for field in fields(StepUsage))  # the columns have the same names
+_USAGE = StepUsage.__struct_fields__  # the columns have the same names
 
 
 def insert(db: sqlite3.Connection, build: BuildRecord) -> int:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from rebake.errors import ProjectError
 from rebake.project.manifests import needs
 
 
-@dataclass(frozen=True)
-class Binary:
+class Binary(Struct, frozen=True):
     """One binary of the workspace and the package that makes it."""
 
     name: str
@@ -25,8 +25,7 @@ class Binary:
     crate: Path
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(Struct, frozen=True, dict=True):
     """A cargo workspace.
 
     Attributes:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from rebake.errors import ProjectError
 from rebake.project.dockerfile_words import (
@@ -34,8 +35,7 @@ _WORD = re.compile(r"^\s*([A-Za-z]+)(?:\s+|$)")
 _FROM = re.compile(r"^(?P<image>\S+)(?:\s+[Aa][Ss]\s+(?P<name>\S+))?\s*$")
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """One stage: its name (`stage-1` for one without), what it starts from, its instructions."""
 
     name: str
@@ -50,8 +50,7 @@ class Stage:
         return tuple(i for i in self.instructions if i.word in STEPS)
 
 
-@dataclass(frozen=True)
-class Dockerfile:
+class Dockerfile(Struct, frozen=True):
     """A Dockerfile: the `ARG`s before its first stage, its stages, and where it was read from.
 
     `syntax` is the image that reads it, where its first line names one.
@@ -107,8 +106,7 @@ class Dockerfile:
         return values
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(Struct, frozen=True):
     """What a step reads from outside of its own file system.
 
     Attributes:

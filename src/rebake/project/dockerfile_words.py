@@ -11,7 +11,8 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?:=((?:\"[^\"]*\"|'[^']*'|\S)*))?(?:\s+|$)")
 _QUOTES = "\"'"
@@ -21,8 +22,7 @@ _VARIABLE = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(Struct, frozen=True):
     """One instruction.
 
     Attributes:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from rebake.errors import ProgramMissing, TimedOut
 from rebake.process import Command, run
 
 
-@dataclass(frozen=True)
-class GitState:
+class GitState(Struct, frozen=True):
     """The commit that is checked out, and whether files differ from it."""
 
     head: str

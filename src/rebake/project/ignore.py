@@ -18,9 +18,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+from msgspec import Struct
 
 from rebake.errors import ProjectError
 from rebake.project.ignore_pattern import BadPattern, Pattern, parse_line
@@ -28,8 +29,7 @@ from rebake.project.ignore_pattern import BadPattern, Pattern, parse_line
 Matched = tuple[bool, ...]  # for each pattern, whether it matched this folder
 
 
-@dataclass(frozen=True)
-class IgnoreMatcher:
+class IgnoreMatcher(Struct, frozen=True):
     """The patterns of one file, in order. Paths are relative, with `/`."""
 
     patterns: tuple[Pattern, ...] = ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Self
+
+from msgspec import Struct
 
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"  # as Go\'s TrimSpace
 _WILD = frozenset("*?[\\")
@@ -29,8 +30,7 @@ class BadPattern(ValueError):
     """A pattern that the builder refuses."""
 
 
-@dataclass(frozen=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """One line of the file.
 
     Attributes:
@@ -45,7 +45,7 @@ class Pattern:
     exception: bool
     prefix: str
     wild: bool
-    match: Callable[[str], bool] = field(compare=False, repr=False)
+    match: Callable[[str], bool]
 
     @classmethod
     def of(cls, text: str, *, exception: bool) -> Self:

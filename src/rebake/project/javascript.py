@@ -9,12 +9,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 from filelock import FileLock
+from msgspec import Struct
 
 from rebake.errors import CommandFailed, ProgramMissing, ProjectError, TimedOut
 from rebake.process import Command, run, which
@@ -25,8 +25,7 @@ _INSTALL_TIMEOUT_S = 300.0
 _VERSION_TIMEOUT_S = 20.0
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(Struct, frozen=True):
     """What package.json says."""
 
     path: Path

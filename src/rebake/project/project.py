@@ -7,12 +7,12 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
+from msgspec import Struct
 
 from rebake.config.load import Loaded, find_root, load
 from rebake.errors import ProjectError, UnknownName, UsageError
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 _STATE_HOME = "REBAKE_STATE_HOME"
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(Struct, frozen=True, dict=True):
     """A repository with a rebake.toml."""
 
     root: Path

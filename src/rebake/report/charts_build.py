@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from rebake.report import format as fmt
 from rebake.report import svg
@@ -20,8 +20,7 @@ _HOUSEKEEPING = frozenset({"internal", "cache", "other"})
 _SHADES = 4
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """The steps of a timeline by the targets that share them, and how many are left out."""
 
     groups: tuple[tuple[str, tuple[StepView, ...]], ...]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from rebake.report import format as fmt
 from rebake.report import svg
@@ -20,8 +20,7 @@ FEW = 60  # up to so many builds, each is drawn as a dot
 _DATES = 6
 
 
-@dataclass(frozen=True)
-class _Scale:
+class _Scale(Struct, frozen=True):
     """Where a bucket and a time are drawn."""
 
     count: int

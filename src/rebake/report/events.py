@@ -7,20 +7,19 @@ They live here, on the reporters' floor, because `build/progress.py` (above) mak
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rebake.report.steps import StepName
 
 
-@dataclass(frozen=True)
-class StepStarted:
+class StepStarted(Struct, frozen=True):
     """A step began to run, or runs again after a pause (a base image that is pulled late)."""
 
     step: StepName
 
 
-@dataclass(frozen=True)
-class StepDone:
+class StepDone(Struct, frozen=True):
     """A step ended well. `seconds` is the time that it really ran, pauses left out."""
 
     step: StepName
@@ -28,8 +27,7 @@ class StepDone:
     cached: bool
 
 
-@dataclass(frozen=True)
-class StepFailed:
+class StepFailed(Struct, frozen=True):
     """A step ended with an error. `tail` holds its last log lines, redacted.
 
     `canceled` is true when it was only stopped because another step failed.
@@ -42,8 +40,7 @@ class StepFailed:
     canceled: bool = False
 
 
-@dataclass(frozen=True)
-class StepLog:
+class StepLog(Struct, frozen=True):
     """One line that a step printed, redacted. `seconds` counts from the step's start."""
 
     step: StepName
@@ -51,8 +48,7 @@ class StepLog:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """Bytes that a step moved so far; `total` is 0 when nobody knows it.
 
     `kind` is `context` (files sent to the builder), `download` (layers of an image or of a
@@ -67,16 +63,14 @@ class Transfer:
     done: bool
 
 
-@dataclass(frozen=True)
-class Warned:
+class Warned(Struct, frozen=True):
     """A warning of the builder about the Dockerfile."""
 
     text: str
     url: str = ""
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(Struct, frozen=True):
     """A line of buildx that belongs to no step, redacted."""
 
     text: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
@@ -35,8 +36,7 @@ _WIDE = 90  # columns from which the last log line is shown beside a running ste
 _LONG = 40  # columns of the title when a log line stands beside it
 
 
-@dataclass
-class _Running:
+class _Running(Struct):
     step: StepName
     since: float
     last: str = ""

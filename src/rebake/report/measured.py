@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 from rebake.report import format as fmt
 
@@ -30,8 +31,7 @@ class NotABenchmark(ValueError):
     """The document is not what a benchmark writes; the text says where."""
 
 
-@dataclass(frozen=True)
-class Measurement:
+class Measurement(Struct, frozen=True):
     """What one subject needed for one scenario.
 
     `median_s` is None where nothing was measured, and `error` says why; `correct` is false where
@@ -68,8 +68,7 @@ class Measurement:
         return max(self.runs_s, default=self.median_s)
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Struct, frozen=True):
     """One scenario at one size of the workspace, with all its subjects."""
 
     scenario: str
@@ -106,8 +105,7 @@ class Group:
         return _ratio(peer.median_s, self.seconds(OURS)) if peer else None
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """One promise: what may be measured at most, or at least. `ok` is None where nobody looked."""
 
     name: str
@@ -135,8 +133,7 @@ class Limit:
         return {True: "ok", False: "missed", None: "not measured"}[self.ok]
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """What something else needs that is no subject, such as a plain bake with nothing to do."""
 
     name: str
@@ -145,8 +142,7 @@ class Reference:
     median_s: float | None
 
 
-@dataclass(frozen=True)
-class Benchmark:
+class Benchmark(Struct, frozen=True):
     """One result of the benchmark.
 
     `not_run` says what was left out and why, `notes` how it was done, a line each.

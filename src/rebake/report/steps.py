@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 # `meta`: a Dockerfile line that is neither RUN, COPY, ADD nor FROM, such as WORKDIR.
 StepKind = Literal["run", "copy", "meta", "from", "export", "internal", "cache", "other"]
@@ -31,8 +32,7 @@ _OTHER_KINDS: tuple[tuple[tuple[str, ...], StepKind], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class StepName:
+class StepName(Struct, frozen=True):
     """A step's identity for people.
 
     Attributes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup, escape
+from msgspec import Struct
 
 from rebake.report.format import shorten, width
 
@@ -14,8 +14,7 @@ _CHAR = 6.4  # px that a usual character of the charts' 12 px text takes
 _NAMESPACE = "http://www.w3.org/2000/svg"
 
 
-@dataclass(frozen=True)
-class Drawing:
+class Drawing(Struct, frozen=True):
     """A piece of a picture with its size in px."""
 
     width: float

@@ -9,9 +9,10 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Self, TextIO
+
+from msgspec.structs import replace
 
 from rebake.errors import RebakeError
 from rebake.redact import Redactor

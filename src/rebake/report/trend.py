@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+
+from msgspec import Struct
 
 from rebake.report.views import TrendPoint
 
@@ -13,8 +14,7 @@ MOST_POINTS = 120  # more than this, and neighbours are drawn together
 _RECENT = 20
 
 
-@dataclass(frozen=True)
-class Bucket:
+class Bucket(Struct, frozen=True):
     """Neighbouring builds of the trend.
 
     Times are of the builds that ended well and had something to do; of those that had nothing to

@@ -5,11 +5,12 @@ They know neither the history nor the engine: `tasks/report_flow.py` fills them.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.report.measured import Benchmark
 from rebake.report.steps import WORK, StepKind
@@ -25,8 +26,7 @@ _UNFIT = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class StepView:
+class StepView(Struct, frozen=True):
     """One step. Times in seconds from the build's first step, None for one that never began.
 
     `place` is `builder 2/5`, `title` what it does in short, `name` the builder's whole text.
@@ -55,8 +55,7 @@ class StepView:
         return max(self.ended_s - self.started_s, 0.0)
 
 
-@dataclass(frozen=True)
-class LayerView:
+class LayerView(Struct, frozen=True):
     """One layer of an image."""
 
     digest: str
@@ -64,8 +63,7 @@ class LayerView:
     created_by: str = ""
 
 
-@dataclass(frozen=True)
-class ImageView:
+class ImageView(Struct, frozen=True):
     """One service's image after a build; `built` is false where an older one was kept."""
 
     service: str
@@ -76,16 +74,14 @@ class ImageView:
     layers: tuple[LayerView, ...] = ()
 
 
-@dataclass(frozen=True)
-class FileView:
+class FileView(Struct, frozen=True):
     """One file of a context."""
 
     path: str
     bytes: int
 
 
-@dataclass(frozen=True)
-class ContextView:
+class ContextView(Struct, frozen=True):
     """What stands in a build context: all files in numbers, and the largest ones, largest first."""
 
     name: str
@@ -94,8 +90,7 @@ class ContextView:
     largest: tuple[FileView, ...] = ()
 
 
-@dataclass(frozen=True)
-class BuildView:
+class BuildView(Struct, frozen=True):
     """One build. `started_at` in seconds since 1970; `seconds` as the user waited for it.
 
     `network_bytes` are all bytes that came over the network; `caches` what was found in each kind
@@ -167,8 +162,7 @@ class BuildView:
         return tuple(sorted(ran, key=lambda step: -round(step.seconds, 3))[:count])
 
 
-@dataclass(frozen=True)
-class TrendPoint:
+class TrendPoint(Struct, frozen=True):
     """One build in the trend. `steps` and `cached_steps` count the Dockerfiles' own steps."""
 
     id: int
@@ -189,8 +183,7 @@ class TrendPoint:
         return "nothing to do" if self.skipped and self.outcome == "done" else self.outcome
 
 
-@dataclass(frozen=True)
-class ReportView:
+class ReportView(Struct, frozen=True):
     """All that one report shows.
 
     Attributes:
@@ -232,9 +225,9 @@ def cleaned(view: _T, clean: Callable[[str], str]) -> _T:
             return tuple(walk(item) for item in value)
         if isinstance(value, Mapping):
             return {walk(key): walk(item) for key, item in value.items()}
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            changes = {f.name: walk(getattr(value, f.name)) for f in dataclasses.fields(value)}
-            return dataclasses.replace(value, **changes)
+        if isinstance(value, Struct):
+            changes = {name: walk(getattr(value, name)) for name in value.__struct_fields__}
+            return replace(value, **changes)
         return value
 
     result: _T = walk(view)

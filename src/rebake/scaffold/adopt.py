@@ -8,8 +8,9 @@ import shutil
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from rebake.errors import FilesInTheWay, TemplateRefused, UsageError, did_you_mean
 from rebake.project.git import read_state
@@ -34,8 +35,7 @@ _NOT_NEEDED = frozenset({"collect-nginx", "try-nginx-conf", "dev-service", "dev-
 _YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What is to be adopted.
 
     Attributes:
@@ -51,8 +51,7 @@ class Wish:
     answers: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Adopted:
+class Adopted(Struct, frozen=True):
     """What was found, and what came of it.
 
     Attributes:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from rebake.project.dockerfile import Stage
 from rebake.project.dockerfile_words import Instruction, expand, given_values, split_words
@@ -20,8 +21,7 @@ from rebake.scaffold.adopt_view import Context, Kind, View, check_mounts, writte
 from rebake.scaffold.adopt_words import Unfit, compiles
 
 
-@dataclass(frozen=True)
-class Carried:
+class Carried(Struct, frozen=True):
     """What is taken over of a Dockerfile.
 
     Attributes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from rebake.project.dockerfile import Stage
 from rebake.project.dockerfile_words import (
@@ -38,8 +39,7 @@ _NO_MATTER = frozenset(
 _ROOT = frozenset({"root", "0", "0:0", "root:root"})
 
 
-@dataclass
-class Setup:
+class Setup(Struct):
     """What is kept.
 
     Attributes:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from rebake.errors import ProgramMissing, ProjectError
 
@@ -29,8 +30,7 @@ _KEPT = frozenset({"labels", "tags", "shm_size", "extra_hosts"})
 _MEANINGLESS = frozenset({"cache_from", "cache_to", "no_cache", "pull"})
 
 
-@dataclass(frozen=True)
-class BuiltService:
+class BuiltService(Struct, frozen=True):
     """A service with a `build:`.
 
     Attributes:
@@ -52,8 +52,7 @@ class BuiltService:
     fault: str = ""
 
 
-@dataclass(frozen=True)
-class ComposeFile:
+class ComposeFile(Struct, frozen=True):
     """A compose file.
 
     Attributes:

@@ -6,9 +6,10 @@ import os
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from rebake.errors import ProjectError, UsageError
 from rebake.project.cargo import Workspace, read_manifest, read_workspace
@@ -27,16 +28,14 @@ from rebake.scaffold.adopt_words import Unfit
 _BUN = re.compile(r"\bbun (?:install|i|run)\b")
 
 
-@dataclass(frozen=True)
-class Ui:
+class Ui(Struct, frozen=True):
     """The UI: its folder from the root, and what installs its packages."""
 
     path: str
     manager: Manager
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What was found.
 
     Attributes:
@@ -300,8 +299,7 @@ class _Looking:
         return found
 
 
-@dataclass(frozen=True)
-class _Context:
+class _Context(Struct, frozen=True):
     """The build context of a service, as our half of it has its files."""
 
     root: Path

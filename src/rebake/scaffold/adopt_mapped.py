@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rebake.scaffold.adopt_carry import Carried
 from rebake.scaffold.adopt_compose import BuiltService
@@ -29,8 +30,7 @@ _OURS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Mapped:
+class Mapped(Struct, frozen=True):
     """A service of the compose file that goes on the fast build.
 
     Attributes:

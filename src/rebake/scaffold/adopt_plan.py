@@ -7,7 +7,8 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rebake.scaffold.adopt_find import OURS
 from rebake.scaffold.adopt_look import Facts
@@ -23,8 +24,7 @@ _SECRETS = {
 }
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """The template's texts that an adopted project's are made of."""
 
     backend: str
@@ -35,8 +35,7 @@ class Recipe:
     noxfile: str
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What is written.
 
     Attributes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from rebake.project.dockerfile_words import Instruction, expand_known
 
@@ -101,8 +102,7 @@ class Unfit(Exception):
     """A service can't be taken over; the text says why."""
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(Struct, frozen=True):
     """What the commands of one `RUN` are for.
 
     Attributes:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 _PACKAGE = re.compile(r"^\[\[package\]\]\n(?:.+\n)+\n?", re.MULTILINE)
 _DEPENDENCY = re.compile(r'^ "([^"]+)",$', re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(Struct, frozen=True):
     """One `[[package]]` as it stands there."""
 
     name: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from rebake.errors import UsageError
 from rebake.scaffold.repository import by_nobody, git, try_git
@@ -26,16 +27,14 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """A file that the update changes: `A` new, `M` changed, `D` gone, `T` a link now, or none."""
 
     kind: str
     path: str
 
 
-@dataclass(frozen=True)
-class Merged:
+class Merged(Struct, frozen=True):
     """What comes out.
 
     Attributes:

@@ -6,8 +6,9 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from rebake.errors import UsageError
 
@@ -76,8 +77,7 @@ _RUST = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(Struct, frozen=True):
     """A project's name.
 
     Attributes:

@@ -12,8 +12,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from rebake.errors import UsageError
 from rebake.project.git import read_state
@@ -26,8 +27,7 @@ Say = Callable[[str], None]
 _TOOLKIT = "rebake"
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What is to be made.
 
     Attributes:
@@ -45,8 +45,7 @@ class Wish:
     ask: bool = False
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Struct, frozen=True):
     """What was made.
 
     Attributes:

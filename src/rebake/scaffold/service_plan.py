@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake.errors import NoPlace, UnknownName, UsageError
 from rebake.project.cargo import read_manifest
@@ -38,8 +40,7 @@ _RESERVED = {
 }
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """A file that changes.
 
     Attributes:
@@ -72,8 +73,7 @@ class Edit:
         return "".join(difflib.unified_diff(old, new, *names))
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What is to be done.
 
     Attributes:
@@ -197,8 +197,7 @@ def variable_of(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
-@dataclass(frozen=True)
-class _Reader:
+class _Reader(Struct, frozen=True):
     project: Project
 
     def text(self, path: str) -> str:

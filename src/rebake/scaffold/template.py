@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from rebake.errors import TemplateRefused
 from rebake.scaffold.repository import try_git
@@ -17,8 +18,7 @@ _ACTIVE = ("tasks", "migrations", "jinja_extensions", "external_data")
 _REPOSITORY = Path(__file__).parents[3]
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(Struct, frozen=True):
     """One commit of a template, unpacked without its history.
 
     Attributes:

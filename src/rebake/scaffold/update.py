@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from rebake.errors import UpdateConflicts, UsageError
 from rebake.scaffold import toolkit
@@ -18,8 +19,7 @@ from rebake.scaffold.template import Template, asked, fetch
 _SHORTEST = 7  # digits of a commit, as plain copier writes it
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What to bring up to date.
 
     Attributes:
@@ -37,8 +37,7 @@ class Wish:
     ask: bool = False
 
 
-@dataclass(frozen=True)
-class Updated:
+class Updated(Struct, frozen=True):
     """What an update did, or would do.
 
     Attributes:

@@ -12,9 +12,10 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
+
+from msgspec import Struct, field
 
 from rebake.errors import ScannerFailed
 from rebake.process import Command, run, which
@@ -27,8 +28,7 @@ _OPAQUE = ".wh..wh..opq"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A file of an image as a container sees it; `link` is where a symbolic link points to."""
 
     mode: int
@@ -36,8 +36,7 @@ class Entry:
     link: str = ""
 
 
-@dataclass(frozen=True)
-class Planted:
+class Planted(Struct, frozen=True):
     """Something in a layer that looks like a secret; `what` never says the secret itself."""
 
     layer: int
@@ -46,8 +45,7 @@ class Planted:
     line: int | None = None
 
 
-@dataclass(frozen=True)
-class ImageContent:
+class ImageContent(Struct, frozen=True):
     """An image.
 
     Attributes:

@@ -12,9 +12,10 @@ import json
 import mmap
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from msgspec import Struct
 
 from rebake.errors import DatabaseUnusable
 
@@ -30,8 +31,7 @@ _BRANCH, _LEAF = 0x01, 0x02
 _TABLES = frozenset({b"vulnerability", b"data-source"})
 
 
-@dataclass(frozen=True)
-class Database:
+class Database(Struct, frozen=True):
     """A database that can be used.
 
     Attributes:

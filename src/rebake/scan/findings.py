@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 Severity = Literal["unknown", "low", "medium", "high", "critical"]
 Kind = Literal[
@@ -21,8 +22,7 @@ EXIT_CODES: Mapping[Severity, int] = {"unknown": 10, "low": 11, "medium": 12, "h
 EXIT_BROKEN = 1
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that is wrong.
 
     Attributes:
@@ -64,8 +64,7 @@ class Finding:
         return ", ".join(part for part in (target, place, what) if part)
 
 
-@dataclass(frozen=True)
-class Ignore:
+class Ignore(Struct, frozen=True):
     """A finding that is let through for a while.
 
     Attributes:
@@ -88,8 +87,7 @@ class Ignore:
         return not self.target or any(fnmatchcase(name, self.target) for name in names)
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What counts.
 
     Attributes:
@@ -130,8 +128,7 @@ class Policy:
         return Judged(finding, "fails")
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A finding and what it counts for; `ignore` is the one that lets it through."""
 
     finding: Finding
@@ -139,8 +136,7 @@ class Judged:
     ignore: Ignore | None = None
 
 
-@dataclass(frozen=True)
-class PartResult:
+class PartResult(Struct, frozen=True):
     """What became of one part of a scan.
 
     Attributes:
@@ -163,8 +159,7 @@ class PartResult:
         return [one.finding for one in self.findings if one.standing == "fails"]
 
 
-@dataclass(frozen=True)
-class ScanResult:
+class ScanResult(Struct, frozen=True):
     """What a whole scan found.
 
     Attributes:

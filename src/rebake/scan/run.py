@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake.errors import Interrupted, RebakeError
 from rebake.process import stopping_children
@@ -17,8 +19,7 @@ class Missing(Exception):
     """A part can't be done, since a tool is not there: the reason is its text."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """One part of a scan: its name, and what finds things."""
 
     name: str

@@ -13,11 +13,12 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import platformdirs
 from filelock import FileLock
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.checks.tools import Docker, version_of
 from rebake.errors import RebakeError, ScannerFailed, ToolRefused
@@ -29,8 +30,7 @@ _DOWNLOAD_S = 1800.0
 _BUILD_S = 3600.0
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """A scanner, and how it is had.
 
     Attributes:
@@ -85,8 +85,7 @@ SNYK = Recipe("snyk", oldest=(1, 1000))
 RECIPES = {recipe.name: recipe for recipe in (TRIVY, GRYPE, SNYK)}
 
 
-@dataclass(frozen=True)
-class LocalScanner:
+class LocalScanner(Struct, frozen=True):
     """A program of this machine."""
 
     path: Path
@@ -98,8 +97,7 @@ class LocalScanner:
         return Command.of(self.path, *argv, **options)
 
 
-@dataclass(frozen=True)
-class ScannerInContainer:
+class ScannerInContainer(Struct, frozen=True):
     """A scanner out of an image; the folders that it works in are mounted under their own paths."""
 
     docker: Docker

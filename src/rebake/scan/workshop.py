@@ -6,12 +6,13 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 from filelock import FileLock
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake.checks.tools import Docker
 from rebake.errors import DatabaseUnusable, ScannerFailed
@@ -28,8 +29,7 @@ _SCAN_S = 900.0
 _FETCH_S = 900.0
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What `[scan]` says of the scanner and its database.
 
     Attributes:

@@ -11,8 +11,9 @@ https://slsa.dev/spec/v1.0/requirements#provenance-exists
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from rebake.engine.saved_image import Attested
 from rebake.sign import provenance
@@ -22,8 +23,7 @@ PROVENANCE = "provenance"
 _LISTS = ("https://spdx.dev/Document", "https://cyclonedx.org/bom")
 
 
-@dataclass(frozen=True)
-class Lack:
+class Lack(Struct, frozen=True):
     """What an image lacks: the word of the settings, what is wrong, and how to mend it."""
 
     kind: str

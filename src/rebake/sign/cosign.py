@@ -6,9 +6,9 @@ Source: `cosign attest-blob --help` and `cosign verify-blob-attestation --help` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
 from rebake import process
@@ -24,8 +24,7 @@ _TIMEOUT_S = 120.0
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Trust:
+class Trust(Struct, frozen=True):
     """Whose signatures count: a key's, or those of an identity that an issuer vouches for.
 
     Attributes:

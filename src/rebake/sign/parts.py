@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from rebake.history.evidence import Package
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """One package in an image.
 
     Attributes:

@@ -13,9 +13,10 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from rebake import __version__
 from rebake.engine.saved_image import ImageFile
@@ -25,8 +26,7 @@ from rebake.sign.statement import hex_of
 _SPACE = uuid.UUID("6f2f2a3e-7f39-5b0f-9d7f-0c9a1f3f6b11")
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(Struct, frozen=True):
     """What an image is made of.
 
     Attributes:

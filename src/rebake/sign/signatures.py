@@ -6,9 +6,10 @@ import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from rebake import process
 from rebake.errors import CommandFailed
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from rebake.project.project import Project
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(Struct, frozen=True):
     """An image that is to be signed or checked.
 
     Attributes:
@@ -39,8 +39,7 @@ class Image:
     build_id: str
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What the check of one image found; `statement` is what was verified."""
 
     image: Image

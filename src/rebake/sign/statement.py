@@ -14,8 +14,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 # The type of what is said beside name and digest. It is raised when a field changes its meaning.
 PREDICATE = "urn:rebake:image:1"
@@ -28,8 +29,7 @@ Reason = Literal[
 ]
 
 
-@dataclass(frozen=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """What is signed of one image.
 
     Attributes:
@@ -58,8 +58,7 @@ class Statement:
         return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(Struct, frozen=True):
     """A signature's file, read and not yet checked.
 
     Attributes:
@@ -71,8 +70,7 @@ class Bundle:
     hint: str
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Why an image is not run: one word for programs, a sentence for people."""
 
     reason: Reason

@@ -8,17 +8,18 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from rebake.results import Mode
 
 Kind = Literal["containers", "native"]
 
 
-@dataclass(frozen=True)
-class Remembered:
+class Remembered(Struct, frozen=True):
     """One stack as it was last started."""
 
     mode: Mode

@@ -12,9 +12,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rebake.errors import CommandFailed, Interrupted, ServiceUnhealthy
 from rebake.process import Command, spawn_background, terminate_as_interrupt
@@ -168,8 +170,7 @@ def home_of(project: Project) -> Home:
     return Home(project.state / "native")
 
 
-@dataclass
-class _Start:
+class _Start(Struct):
     """The start of a stack, step by step."""
 
     project: Project
@@ -313,8 +314,7 @@ class _Start:
         return ServiceUnhealthy(service.name, words, [redactor.text(line) for line in tail])
 
 
-@dataclass
-class _Progress:
+class _Progress(Struct):
     """Says now and then how far cargo is."""
 
     build: CargoBuild

@@ -9,9 +9,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+from msgspec import Struct, field
 
 from rebake.errors import BuildFailed
 from rebake.process import Command, Running, start
@@ -33,8 +34,7 @@ _NO_SOURCE = re.compile(r"(\.db|\.db-\w+|\.sqlite3?|\.sw[a-z]|~|\.tmp)$|^(\.#|49
 _WAIT_S = 0.05
 
 
-@dataclass(frozen=True)
-class CargoEvents:
+class CargoEvents(Struct, frozen=True):
     """What a line of cargo's outputs says.
 
     Attributes:
@@ -184,8 +184,7 @@ def stamp(program: Path) -> Stamp | None:
     return (status.st_ino, status.st_mtime_ns, status.st_size)
 
 
-@dataclass(frozen=True)
-class SourceRecord:
+class SourceRecord(Struct, frozen=True):
     """The sources' digests at a build: cargo compares times, we compare contents.
 
     A file that was replaced by an older one with another content (restored, moved, unpacked) is

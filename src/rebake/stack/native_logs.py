@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from rebake.stack.native_state import Home
 
@@ -32,8 +33,7 @@ def last_lines(log: Path, count: int) -> list[str]:
     return data.decode("utf-8", errors="replace").splitlines()[-count:]
 
 
-@dataclass
-class _Tail:
+class _Tail(Struct):
     """Where we are in a log."""
 
     log: Path

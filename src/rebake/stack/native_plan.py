@@ -11,9 +11,10 @@ import os
 import re
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field, to_builtins
 
 from rebake.process import Command
 from rebake.project.packages import LOCK_FILES, install_words
@@ -29,8 +30,7 @@ SCHEMA_VERSION = 1
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a comparison
 
 
-@dataclass(frozen=True)
-class Tools:
+class Tools(Struct, frozen=True):
     """The programs that native mode needs."""
 
     cargo: Path
@@ -38,8 +38,7 @@ class Tools:
     npm: Path | None = None  # where ui.manager is npm
 
 
-@dataclass(frozen=True)
-class NativeService:
+class NativeService(Struct, frozen=True):
     """One process of the stack.
 
     Attributes:
@@ -72,8 +71,7 @@ class NativeService:
         return self.url + HEALTH_PATH
 
 
-@dataclass(frozen=True)
-class NativePlan:
+class NativePlan(Struct, frozen=True):
     """A whole native stack.
 
     Attributes:
@@ -257,7 +255,7 @@ def database_url(file: Path) -> str:
 
 def to_json(plan: NativePlan) -> str:
     """The plan as a JSON document."""
-    return json.dumps(asdict(plan), default=str, indent=1)
+    return json.dumps(to_builtins(plan, enc_hook=str), indent=1)
 
 
 def from_json(text: str) -> NativePlan:

@@ -13,12 +13,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
+from msgspec import Struct, field, to_builtins
 
 from rebake.errors import Busy
 from rebake.stack.native_plan import MARK, NativePlan, from_json
@@ -29,8 +29,7 @@ _WAIT_S = 0.02
 _LOG_CAP_BYTES = 5_000_000
 
 
-@dataclass(frozen=True)
-class ProcessId:
+class ProcessId(Struct, frozen=True):
     """A process that can't be taken for another one."""
 
     pid: int
@@ -52,8 +51,7 @@ class ProcessId:
         return abs(started - self.started) <= tolerance
 
 
-@dataclass
-class ServiceRecord:
+class ServiceRecord(Struct):
     """One service as the supervisor sees it."""
 
     process: ProcessId | None = None
@@ -61,8 +59,7 @@ class ServiceRecord:
     last_exit: int | None = None
 
 
-@dataclass
-class RunRecord:
+class RunRecord(Struct):
     """What the supervisor wrote down.
 
     Attributes:
@@ -83,8 +80,7 @@ class RunRecord:
         yield from self.others
 
 
-@dataclass(frozen=True)
-class Home:
+class Home(Struct, frozen=True):
     """The folder of a worktree's native stack, outside the repository."""
 
     folder: Path
@@ -174,7 +170,7 @@ class Home:
 
     def write_run(self, record: RunRecord) -> None:
         """Write the supervisor's record, all of it or nothing."""
-        write_file(self.run_file, json.dumps(asdict(record), indent=1))
+        write_file(self.run_file, json.dumps(to_builtins(record), indent=1))
 
     def forget(self) -> None:
         """Remove what tells of a running stack; data and logs stay."""

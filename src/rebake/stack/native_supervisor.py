@@ -16,9 +16,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from rebake.errors import BuildFailed, RebakeError
 from rebake.process import Running, start
@@ -45,8 +46,7 @@ _BACKLOG = 1024
 _UI_MANIFEST = "package.json"
 
 
-@dataclass
-class _Service:
+class _Service(Struct):
     """A service and its process."""
 
     plan: NativeService

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.project.project import Project
 from rebake.results import Mode
@@ -14,8 +16,7 @@ from rebake.results import Mode
 Half = Literal["backend", "ui"]
 
 
-@dataclass(frozen=True)
-class GivenSecret:
+class GivenSecret(Struct, frozen=True):
     """A secret as a stack gets it.
 
     Attributes:
@@ -31,8 +32,7 @@ class GivenSecret:
     services: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class StackPlan:
+class StackPlan(Struct, frozen=True):
     """What a stack runs, and where it will be reached.
 
     Attributes:

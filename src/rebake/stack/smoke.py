@@ -12,10 +12,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import Busy, CommandFailed
@@ -34,8 +35,7 @@ _HARDENED = ("--network", "none", "--read-only", "--cap-drop", "ALL")
 _NO_MORE_RIGHTS = ("--security-opt", "no-new-privileges:true")
 
 
-@dataclass
-class Findings:
+class Findings(Struct):
     """What the tests found, one line each."""
 
     lines: list[str] = field(default_factory=list)

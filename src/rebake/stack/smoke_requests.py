@@ -10,16 +10,16 @@ import json
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct
 
 TIMEOUT_S = 10.0
 _CONTINUE_S = 1.0  # for the interim answer; a server need not send it
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """An answer; status 0 when there was none, and then `text` says why."""
 
     status: int

@@ -7,11 +7,11 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import platformdirs
+from msgspec.structs import replace
 
 from rebake.config.values import tree_of
 from rebake.errors import LimitsMissed, RebakeError, UsageError

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from rebake.errors import Interrupted, NoEngine, NotFreed, RebakeError, UsageError
 from rebake.results import SCHEMA_VERSION
@@ -28,8 +29,7 @@ _LOOK_EVERY_S = 86_400.0
 _LOOK_EVERY_BUILDS = 25
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Ceilings.
 
     Attributes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from rebake.errors import NoEngine
 from rebake.tasks.session import Session
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from rebake.history.cache_log import CacheLog
 
 
-@dataclass(frozen=True)
-class Caches:
+class Caches(Struct, frozen=True):
     """What every word about caches works with.
 
     Attributes:

@@ -80,7 +80,7 @@ def _status(session: Session, *, quiet: bool = False) -> dict[str, object]:
 
 def _env(session: Session, shell: str) -> dict[str, object] | None:
     """Lines for a shell: `eval "$(invoke engine env)"`."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from rebake.engine.endpoint import default_shell, shell_exports
 

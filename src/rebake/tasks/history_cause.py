@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rebake.history.records import StoredBuild
 from rebake.history.store import History
@@ -11,8 +12,7 @@ from rebake.history.trees import Change
 from rebake.results import IN_DOUBT, SET_BY_BUILD
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """What a build was done for.
 
     Attributes:

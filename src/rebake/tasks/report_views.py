@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from rebake.build.usage import cache_use
 from rebake.history.records import BuildSummary, FileDigest, StepRecord, StoredBuild, each_once

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rebake.build.gate import LABEL
 from rebake.errors import UsageError
@@ -12,8 +13,7 @@ from rebake.sign.signatures import Image
 from rebake.tasks.session import Session
 
 
-@dataclass(frozen=True)
-class BuiltImage:
+class BuiltImage(Struct, frozen=True):
     """An image and the record of the build that made it, with the files it was made from."""
 
     image: Image

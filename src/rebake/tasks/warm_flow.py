@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from rebake.results import SCHEMA_VERSION, Mode
 from rebake.tasks import image_flow
@@ -27,8 +28,7 @@ State = Literal["warm", "warmed", "cold"]
 _PATIENCE_S = 0.3  # for the volumes' sizes: only told
 
 
-@dataclass(frozen=True)
-class Warmth:
+class Warmth(Struct, frozen=True):
     """One cache after warming.
 
     Attributes:

@@ -6,10 +6,10 @@ import json
 import os
 import sys
 import textwrap
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from rebake.build import run as build_run
 from rebake.build import targets

@@ -5,10 +5,10 @@ import json
 import socketserver
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from rebake.engine import base_images
 from rebake.engine.base_images import Action, BaseImage

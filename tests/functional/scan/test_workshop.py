@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bbolt import SIZE, write_database
 from rebake.engine.endpoint import Endpoint

@@ -10,11 +10,11 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from rebake.project.project import Project, open_project
 from rebake.stack import native

@@ -10,10 +10,10 @@ import sys
 import textwrap
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import CommandFailed, Interrupted, ServiceUnhealthy, TimedOut

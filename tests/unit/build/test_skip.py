@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from rebake.build.skip import image_key, made_already, settings_of
 from rebake.history.records import BuildRecord, ImageRecord, StoredBuild

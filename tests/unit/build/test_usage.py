@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import pytest
+from msgspec.structs import asdict
 
 from rebake.build.usage import cache_use, parse_binaries, parse_crates, parse_usage
 from rebake.results import CacheCount, StepUsage

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 
 from rebake.engine.detect import Candidate, Surroundings, candidates, context_host
 from rebake.engine.home import Home
@@ -137,17 +138,17 @@ def test_the_floors_themselves_are_good_enough():
     ],
 )
 def test_each_fault_says_what_is_needed(change, word):
-    (line,) = faults(Versions(**{**vars(GOOD), **change}))
+    (line,) = faults(Versions(**{**asdict(GOOD), **change}))
     assert line.startswith(word)
 
 
 def test_compose_v1_alone_is_refused_by_name():
-    (line,) = faults(Versions(**{**vars(GOOD), "compose": ""}), compose_v1=True)
+    (line,) = faults(Versions(**{**asdict(GOOD), "compose": ""}), compose_v1=True)
     assert "Compose v1, `docker-compose`, is too old" in line
 
 
 def test_podman_is_judged_by_its_api():
-    podman = {**vars(GOOD), "engine": "5.3.1", "podman": True}
+    podman = {**asdict(GOOD), "engine": "5.3.1", "podman": True}
     assert faults(Versions(**{**podman, "api": "1.41"})) == []
     assert faults(Versions(**{**podman, "api": "1.40"}))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from rebake.explain.crates import explain_crates, would_compile
 from rebake.explain.model import Cause

@@ -10,10 +10,10 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from rebake.build.progress import ProgressReader
 from rebake.history import database

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 from html.parser import HTMLParser
 
 import pytest
+from msgspec.structs import replace
 
 from rebake.redact import Redactor
 from rebake.report.measured import read

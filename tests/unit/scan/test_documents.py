@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
+
+from msgspec.structs import replace
 
 from rebake.scan.document import json_of, sarif_of
 from rebake.scan.findings import Finding, Ignore, PartResult, Policy, ScanResult

@@ -6,6 +6,7 @@ import base64
 import json
 
 import pytest
+from msgspec.structs import astuple
 
 from rebake.sign.statement import (
     PREDICATE,
@@ -36,7 +37,7 @@ def test_it_is_an_in_toto_statement_and_always_the_same_bytes() -> None:
         "predicateType": PREDICATE,
         "predicate": {"buildId": "0123456789abcdef", "sboms": dict(SAID.sboms)},
     }
-    assert SAID.text() == Statement(*vars(SAID).values()).text()
+    assert SAID.text() == Statement(*astuple(SAID)).text()
 
 
 def test_a_bundle_gives_back_what_was_signed() -> None:
