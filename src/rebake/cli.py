@@ -12,6 +12,10 @@ def main() -> None:
     if sys.argv[1:2] == ["__complete"]:  # a press of the Tab key: nothing heavy
         sys.exit(complete(sys.argv[2:]))
     from colorama import just_fix_windows_console
+
+    from rebake.light_invoke import import_invoke
+
+    import_invoke()
     from invoke.program import Program
 
     from rebake.tasks import namespace

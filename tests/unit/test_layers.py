@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "rebake"
 FLOORS = (
-    ("errors", "redact", "remember", "results"),
+    ("errors", "light_invoke", "redact", "remember", "results"),
     ("process", "config", "history", "report"),
     ("engine", "project", "checks"),
     ("build", "stack", "cache", "explain", "scaffold", "completion", "scan", "sign"),
