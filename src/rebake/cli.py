@@ -11,8 +11,6 @@ def main() -> None:
     """Run a task; exits with its code."""
     if sys.argv[1:2] == ["__complete"]:  # a press of the Tab key: nothing heavy
         sys.exit(complete(sys.argv[2:]))
-    from colorama import just_fix_windows_console
-
     from rebake.light_invoke import import_invoke
 
     import_invoke()
@@ -20,7 +18,10 @@ def main() -> None:
 
     from rebake.tasks import namespace
 
-    just_fix_windows_console()
+    if sys.platform == "win32":
+        from colorama import just_fix_windows_console
+
+        just_fix_windows_console()
     program = Program(name="rebake", binary="rebake", version=__version__, namespace=namespace)
     program.run(sys.argv if len(sys.argv) > 1 else [*sys.argv, "--list"])
 

@@ -1,10 +1,9 @@
-"""Reads the layers of new images for the record, while the build still does something else."""
+"""The layers of a build's images, for the record: asked for where the history has none."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.image_layers import image_layers
@@ -13,42 +12,37 @@ from rebake.history.records import LayerRecord
 from rebake.history.store import History
 from rebake.results import ImageResult, Mode
 
+Layers = tuple[LayerRecord, ...]
 
-class LayersMeanwhile:
-    """The layers of a build's images.
 
-    The engine is asked in threads as soon as this is made, and only for images that the build made:
-    what the history knows of an image that stayed is still true.
+def read_layers(endpoint: Endpoint, ref: str) -> Layers:
+    """Ask the engine for an image's layers, the lowest first; empty where they can't be known."""
+    with contextlib.suppress(RebakeError, OSError):
+        return image_layers(endpoint, ref)
+    return ()
+
+
+class LayersOf:
+    """The layers of images after a build; what the history knows of one that stayed is still true.
 
     Args:
         endpoint: the engine.
         project: the project's id in the history.
         mode: `dev` or `prod`.
-        images: the images after the build.
+        new: the layers of an image that the build made, by name; None for one that stayed.
     """
 
     def __init__(
-        self, endpoint: Endpoint, project: str, mode: Mode, images: Iterable[ImageResult]
+        self, endpoint: Endpoint, project: str, mode: Mode, new: Callable[[str], Layers | None]
     ) -> None:
-        self._endpoint, self._project, self._mode = endpoint, project, mode
-        self._found: dict[str, Future[tuple[LayerRecord, ...]]] = {}
-        new = {image.ref for image in images if image.built}
-        if new:
-            pool = ThreadPoolExecutor(max_workers=4)
-            self._found = {ref: pool.submit(self._read, ref) for ref in sorted(new)}
-            pool.shutdown(wait=False)
+        self._endpoint, self._project, self._mode, self._new = endpoint, project, mode, new
 
-    def of(self, image: ImageResult, history: History) -> tuple[LayerRecord, ...]:
+    def __call__(self, image: ImageResult, history: History) -> Layers:
         """Return an image's layers, the lowest first; empty where they can't be known."""
-        found = self._found.get(image.ref)
+        found = self._new(image.ref)
         if found is not None:
-            return found.result()
+            return found
         known = history.last_image(self._project, self._mode, image.service)
         if known is not None and known.digest == image.digest and known.layers:
             return known.layers
-        return self._read(image.ref)
-
-    def _read(self, ref: str) -> tuple[LayerRecord, ...]:
-        with contextlib.suppress(RebakeError, OSError):
-            return image_layers(self._endpoint, ref)
-        return ()
+        return read_layers(self._endpoint, image.ref)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,11 +31,12 @@ from rebake.build import (
 from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
 from rebake.build.evidence import Collector, modes_by_half
 from rebake.build.inputs import digest_of, read_inputs
-from rebake.build.layers import LayersMeanwhile
+from rebake.build.layers import Layers, LayersOf, read_layers
 from rebake.build.leaving import Leaving
 from rebake.build.mends import Mends, seed_plan
 from rebake.build.parts import Around, Parts
 from rebake.build.plan import RECIPE, BuildPlan, Half, PlannedImage
+from rebake.build.written import Written
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, Interrupted, WrongImage
@@ -43,7 +44,6 @@ from rebake.history.records import (
     BuildRecord,
     FileDigest,
     ImageRecord,
-    LayerRecord,
     Outcome,
     StoredBuild,
 )
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 Inputs = Mapping[str, tuple[FileDigest, ...]]
-LayersOf = Callable[[ImageResult, History], tuple[LayerRecord, ...]]
 
 
 class ImageStore(Protocol):
@@ -209,9 +208,9 @@ class _Build:
         try:
             layer = self._dependency_layer()
         except Interrupted:
-            self._record("done", made, layers=layers.of)
+            self._record("done", made, layers=layers)
             raise
-        self._record("done", made, layers=layers.of, layer=layer)
+        self._record("done", made, layers=layers, layer=layer)
         return BuildResult(
             made,
             result.progress.steps,
@@ -220,7 +219,7 @@ class _Build:
             caches=result.progress.caches(),
         )
 
-    def _bake_until_right(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
+    def _bake_until_right(self) -> tuple[BakeResult, dict[str, ImageResult], LayersOf]:
         """Bake; again, for each reason once, where something is amiss that another bake mends."""
         inputs = {name: self.inputs[name] for name in (RECIPE, *self.plan.halves)}
         mends = Mends(self.project, inputs, self.caches, self.networks, self.evidence, say=self.say)
@@ -233,20 +232,24 @@ class _Build:
                     raise
                 self.plan = plan
 
-    def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersMeanwhile]:
+    def _bake(self) -> tuple[BakeResult, dict[str, ImageResult], LayersOf]:
+        written = Written(
+            self.plan.images,
+            self.before,
+            self.images.image,
+            partial(read_layers, self.endpoint),
+        )
         try:
-            result = bake(self.plan, self.endpoint, self.on_event)
+            result = bake(self.plan, self.endpoint, written.watching(self.on_event))
         except BakeStopped as stopped:
             self.bakes.progresses.append(stopped.progress)
             raise
         self.bakes.progresses.append(result.progress)
-        now = self._ask_images()
+        now = written.images(result.digests)
         made = {
             image.service: self._made(image, now[image.ref], result) for image in self.plan.images
         }
-        layers = LayersMeanwhile(
-            self.endpoint, self.project.cache_id, self.plan.mode, made.values()
-        )
+        layers = LayersOf(self.endpoint, self.project.cache_id, self.plan.mode, written.layers)
         if self.plan.mode == "prod":
             try:
                 wanted = {i.service: self.plan.expected_ids(i) for i in self.plan.images}
@@ -391,7 +394,7 @@ class _Build:
         outcome: Outcome,
         made: Mapping[str, ImageResult],
         *,
-        layers: LayersOf = lambda _image, _store: (),
+        layers: Callable[[ImageResult, History], Layers] = lambda _image, _store: (),
         skipped: str = "",
         layer: str = "",
     ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -28,8 +29,10 @@ _SETTINGS = frozenset(
 def image_layers(endpoint: Endpoint, ref: str) -> tuple[LayerRecord, ...]:
     """Return an image's layers, the lowest first; empty where the engine does not tell them."""
     path = f"/images/{quote(ref, safe='')}"
-    history = api.ask(endpoint.docker_host, f"{path}/history")
-    image = api.ask(endpoint.docker_host, f"{path}/json")
+    with ThreadPoolExecutor(max_workers=1) as pool:  # the engine takes its time for each
+        asked = pool.submit(api.ask, endpoint.docker_host, f"{path}/history")
+        image = api.ask(endpoint.docker_host, f"{path}/json")
+        history = asked.result()
     if history is not None and history.ok and image is not None and image.ok:
         return parse_layers(history.document, image.document)
     return parse_layers(*_ask_client(endpoint, ref))
