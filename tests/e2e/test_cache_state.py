@@ -15,6 +15,7 @@ from e2e import small_project
 from e2e.small_project import Bench
 from rebake.engine import build_cache
 from rebake.engine.endpoint import Endpoint
+from rebake.history.store import History
 from rebake.project.project import open_project
 
 pytestmark = pytest.mark.engine
@@ -68,6 +69,25 @@ def test_with_nothing_to_do_nothing_is_done(bench: Bench) -> None:
     rebuilt, _ = build(bench)
     assert "skipped" not in rebuilt
     assert bench.ask(image["ref"]).build_id == bench.one.id
+
+
+def test_after_an_edit_that_file_alone_is_sent(bench: Bench) -> None:
+    """What a step may write to, the builder gives away, and asks for all of it again."""
+    large = 300_000
+    bench.one.write("crates/api/large.txt", "x" * large)
+
+    def sent() -> int:
+        build(bench)
+        with History(bench.one.state / "history.sqlite3") as history:
+            last = history.last(bench.one.cache_id, "prod", "api", outcome="done")
+        assert last is not None
+        return last.record.context_bytes
+
+    assert sent() > large
+    bench.one.write_text("one file")
+    assert sent() < large / 3
+    bench.one.write_text("and another time")
+    assert sent() < large / 3
 
 
 def test_an_image_that_rebake_toml_does_not_name_counts_by_its_digest(bench: Bench) -> None:

@@ -31,6 +31,8 @@ LABEL_RUN = "dev.rebake.benchmark"
 _LIST = "made.json"
 _TIMEOUT_S = 300.0
 _PATIENCE_S = 30.0
+_IN_USE_S = 120.0  # a machine that has other work to do takes its time to let go
+_STILL_WRITES_S = 5.0
 _LOOK_S = 0.5
 _CALM_LOOKS = 2
 _MORE_LOOKS = 3
@@ -200,7 +202,23 @@ class Made(Struct):
             return
         if left:  # such as a package that every Dockerfile installs in the same way
             say(f"{len(left)} layers stay: what other builds have made stands on them")
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove_folder(say)
+
+    def _remove_folder(self, say: Say) -> None:
+        """Remove the files; what has just been stopped may still write one."""
+        limit = time.monotonic() + _STILL_WRITES_S
+        while True:
+            try:
+                shutil.rmtree(self.folder)
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                if time.monotonic() > limit:
+                    say(f"{self.folder} could not be removed, the next benchmark will: {error}")
+                    return
+                time.sleep(_LOOK_S)
+            else:
+                return
 
     def _remove_records(self) -> list[CacheRecord]:
         """Remove our cache records; return those that stayed.
@@ -208,7 +226,7 @@ class Made(Struct):
         A layer can go only after the ones that stand on it, and a build that was broken off holds
         its own for some seconds more.
         """
-        limit = time.monotonic() + _PATIENCE_S
+        limit = time.monotonic() + _IN_USE_S
         while True:
             ours = [record for record in self.cache().values() if self._is_ours(record)]
             if not ours:

@@ -79,3 +79,42 @@ def test_a_build_that_was_broken_off_comes_to_rest_first(
         raise Interrupted("docker")
     assert one.records == {"late"}
     assert len(looks) == 1
+
+
+def one_of(folder: Path) -> made.Made:
+    return made.Made("bench-1", folder, Endpoint("private", "unix:///nowhere", Path("docker")))
+
+
+def test_files_that_are_still_written_are_removed_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bench-1"
+    folder.mkdir()
+    monkeypatch.setattr(made, "_LOOK_S", 0.0)
+    real, failures = made.shutil.rmtree, [OSError("not empty"), OSError("not empty")]
+
+    def remove(path: Path) -> None:
+        if failures:
+            raise failures.pop()
+        real(path)
+
+    monkeypatch.setattr(made.shutil, "rmtree", remove)
+    said: list[str] = []
+    one_of(folder)._remove_folder(said.append)
+    assert (folder.exists(), said) == (False, [])
+    one_of(folder)._remove_folder(said.append)  # nothing is there
+    assert said == []
+
+
+def test_files_that_cannot_be_removed_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove(_path: Path) -> None:
+        raise OSError("not empty")
+
+    monkeypatch.setattr(made, "_LOOK_S", 0.0)
+    monkeypatch.setattr(made, "_STILL_WRITES_S", 0.01)
+    monkeypatch.setattr(made.shutil, "rmtree", remove)
+    said: list[str] = []
+    one_of(tmp_path)._remove_folder(said.append)
+    assert said == [f"{tmp_path} could not be removed, the next benchmark will: not empty"]
