@@ -167,20 +167,6 @@ target "_backend" {
   }
 }
 
-// What all services are made of: one cargo build. The images take it as it is, so that the sources are
-// read for it alone, however many services there are.
-target "backend-build" {
-  inherits = ["_backend"]
-  target   = "build"
-  output   = ["type=cacheonly"]
-}
-
-target "_service" {
-  inherits = ["_backend"]
-  target   = "prod"
-  contexts = { build = "target:backend-build" }
-}
-
 target "_ui" {
   inherits = ["_common"]
   context  = REBAKE_UI_CONTEXT
@@ -197,21 +183,24 @@ target "_ui" {
   }
 }
 
-// The services: a thin image each.
+// The services: one builder stage, a thin image each.
 target "api" {
-  inherits = ["_service"]
+  inherits = ["_backend"]
+  target   = "prod"
   args     = { SERVICE = "api", SERVICE_BUILD_ID = build_id_of("api") }
   tags     = ["${PROJECT}-api:${TAG}"]
 }
 
 target "worker" {
-  inherits = ["_service"]
+  inherits = ["_backend"]
+  target   = "prod"
   args     = { SERVICE = "worker", SERVICE_BUILD_ID = build_id_of("worker") }
   tags     = ["${PROJECT}-worker:${TAG}"]
 }
 
 target "web" {
-  inherits = ["_service"]
+  inherits = ["_backend"]
+  target   = "prod"
   args     = { SERVICE = "web" }
   output   = ["type=cacheonly"]
 }

@@ -231,7 +231,7 @@ def bake_file(text: str, names: tuple[str, ...]) -> str:
             result = result.replace(block[0], group)
         elif block[1] == first:
             result = result.replace(block[0], "\n".join(made))
-        elif not block[1].startswith("_") and ('SERVICE = "' in block[0] or "target:" in block[0]):
+        elif 'SERVICE = "' in block[0] or "target:" in block[0]:
             result = result.replace(block[0], "")
     binaries = f'    BINARIES   = "{" ".join(names)}"\n'
     return re.sub(r'(?ms)(^target "_backend" \{.*?^  args = \{\n)', rf"\g<1>{binaries}", result)

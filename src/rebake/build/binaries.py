@@ -8,7 +8,7 @@ the Dockerfiles and the bake targets; whatever is of another form is not known.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from rebake.build.outside import Doubt, Recipe, choices, clean, familiar, join
 from rebake.history.evidence import BakeTarget
@@ -46,18 +46,6 @@ class _Walk:
         self._recipe, self._backend, self._found = recipe, backend, found
 
     def target(self, name: str) -> None:
-        for stages in self._stages_of(name):
-            stages.walk(stages.final)
-
-    def compiles(self, name: str) -> bool:
-        """Whether a target is the compiling step, or stands on it."""
-        found = {stages.compiles(stages.final) for stages in self._stages_of(name)}
-        if len(found) > 1:
-            raise Doubt(f"{name} is the compiling step with some arguments only")
-        return found == {True}
-
-    def _stages_of(self, name: str) -> Iterator[_Stages]:
-        """The stages of a target, with each choice of its arguments."""
         target = self._recipe.targets.get(name)
         file = (
             self._recipe.dockerfiles.get(join(target.folder, target.dockerfile)) if target else None
@@ -65,7 +53,8 @@ class _Walk:
         if target is None or file is None:
             raise Doubt(name)
         for given in choices(target.arguments):
-            yield _Stages(self, target, file, given)
+            stages = _Stages(self, target, file, given)
+            stages.walk(stages.final)
 
     def folder(self, place: str) -> None:
         """A folder that is taken in as a whole: it must be no part of the backend."""
@@ -118,7 +107,7 @@ class _Stages:
 
     def walk(self, stage: Stage) -> None:
         """All that a stage takes in; the compiling step must be none of its own."""
-        if self.compiles(stage):
+        if self._compiles(stage):
             raise Doubt(f"{stage.name} holds the whole compiling step")
         if (named := self._contexts.get(stage.name)) is not None:  # it stands for the stage
             self._walk.context(named)
@@ -140,10 +129,7 @@ class _Stages:
             self._walk.folder(self._target.folder)
             return
         stage = self._file.stage(one.source)
-        named = self._contexts.get(familiar(one.source), "")
-        if named.startswith(_TARGET) and self._walk.compiles(named.removeprefix(_TARGET)):
-            self._walk.copied(one.paths)
-        elif not named and stage is not None and self.compiles(stage):
+        if stage is not None and self._contexts.get(stage.name) is None and self._compiles(stage):
             self._walk.copied(one.paths)
         else:
             self._from(one.source, stage)
@@ -156,14 +142,14 @@ class _Stages:
             self.walk(stage)
         # An image from outside holds nothing of the backend.
 
-    def compiles(self, stage: Stage) -> bool:
+    def _compiles(self, stage: Stage) -> bool:
         """Whether a stage is the compiling one, or stands on it."""
         if stage.name in self._contexts:
             return False
         if any(_COMPILES.search(one.rest) for one in stage.instructions if one.word == "RUN"):
             return True
         below = self._file.above(stage, self._base(stage))
-        return below is not None and self.compiles(below)
+        return below is not None and self._compiles(below)
 
     def _base(self, stage: Stage) -> str:
         base = expand(stage.base, self._globals)

@@ -163,7 +163,7 @@ def bake_file(facts: Facts, template: str, name: str, images: Mapping[str, str])
         f'group "default" {{\n  targets = [{listed}]\n}}',
         f'group "deps" {{\n  targets = [{deps}]\n}}',
         shared.strip("\n"),
-        "// The services, each with the last stage that it had before.",
+        "// The services: one builder stage, and the last stages that they had before.",
         *(_target(one) for one in backend),
     ]
     if has_ui:
@@ -197,11 +197,11 @@ def _target(one: Mapped) -> str:
     half = one.carried.kind
     args = dict(one.service.args)
     own = f'SERVICE_BUILD_ID = build_id_of("{one.name}")'
-    lines, base = ([own], "_service") if half == "backend" else ([], "_ui")
+    lines = [own] if half == "backend" else []
     lines += [f"{_hcl(key)} = {_hcl(value)}" for key, value in sorted(args.items())]
     shown = f"  args     = {{ {', '.join(lines)} }}\n" if lines else ""
     return (
-        f'target "{one.name}" {{\n  inherits = ["{base}"]\n  target   = "{one.stage}"\n'
+        f'target "{one.name}" {{\n  inherits = ["_{half}"]\n  target   = "{one.stage}"\n'
         f'{shown}  tags     = ["${{PROJECT}}-{one.name}:${{TAG}}"]\n}}'
     )
 

@@ -72,36 +72,6 @@ COPY --from=bundle /out /srv/www
     assert among(targets, texts, "ui") is None
 
 
-def linked(prod: str, build: str = BUILD, **arguments: str) -> frozenset[str] | None:
-    """What an image holds that takes the compiling step from a target of its own."""
-    made = BakeTarget("backend", "Dockerfile", "build", arguments)
-    api = BakeTarget("backend", "Dockerfile", "prod", {}, {"build": "target:backend-build"})
-    return among({"backend-build": made, "api": api}, {"backend/Dockerfile": build + prod})
-
-
-def test_the_compiling_step_of_another_target() -> None:
-    assert linked(PROD) == {"api"}
-    networks = BUILD.replace("build\n", "build-online\n", 1) + BUILD.replace(
-        "build\n", "build-offline\n", 1
-    )
-    text = "ARG NETWORK=online\n" + networks + "FROM build-${NETWORK} AS build\n"
-    assert linked(PROD, text, NETWORK="offline") == {"api"}
-
-
-@pytest.mark.parametrize(
-    ("prod", "build"),
-    [
-        (PROD + "COPY --from=build /out /all\n", BUILD),
-        (PROD + "FROM build AS prod\n", BUILD),
-        (PROD, "FROM rust:1 AS build\nCOPY . .\n"),
-        (PROD, "FROM rust:1 AS other\n"),
-    ],
-    ids=["more than binaries", "all of it", "no compiling step", "no such stage"],
-)
-def test_of_another_target_what_is_not_known(prod: str, build: str) -> None:
-    assert linked(prod, build) is None
-
-
 @pytest.mark.parametrize(
     "text",
     [
