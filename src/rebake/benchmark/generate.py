@@ -21,11 +21,10 @@ use axum::{{Json, Router}};
 use core_lib::{{Item, Page, Store}};
 use serde::{{Deserialize, Serialize}};
 
-const BUILD: Option<&str> = option_env!("REBAKE_BUILD_ID_{variable}");
-
 #[derive(Clone)]
 struct App {{
     store: Store,
+    build: Option<&'static str>,
 }}
 
 #[derive(Debug, Serialize)]
@@ -41,8 +40,8 @@ struct Wanted {{
     limit: Option<usize>,
 }}
 
-async fn health() -> Json<Health> {{
-    Json(Health {{ service: "{name}", build: BUILD }})
+async fn health(State(app): State<App>) -> Json<Health> {{
+    Json(Health {{ service: "{name}", build: app.build }})
 }}
 
 async fn list(State(app): State<App>, Query(wanted): Query<Wanted>) -> Json<Page> {{
@@ -57,30 +56,31 @@ async fn add(State(app): State<App>, Json(item): Json<Item>) -> Json<Item> {{
     Json(app.store.add(item))
 }}
 
-fn router() -> Router {{
+fn router(build: Option<&'static str>) -> Router {{
     Router::new()
         .route("/healthz", get(health))
         .route("/items", get(list))
         .route("/items/{{id}}", get(read))
         .route("/items", post(add))
-        .with_state(App {{ store: Store::new({number}) }})
+        .with_state(App {{ store: Store::new({number}), build }})
 }}
 
-async fn serve(address: SocketAddr) -> std::io::Result<()> {{
+async fn serve(address: SocketAddr, build: Option<&'static str>) -> std::io::Result<()> {{
     let listener = tokio::net::TcpListener::bind(address).await?;
-    axum::serve(listener, router()).await
+    axum::serve(listener, router(build)).await
 }}
 
-fn main() -> ExitCode {{
+/// What the program does; `build` is the id of the sources that it is made from.
+pub fn main(build: Option<&'static str>) -> ExitCode {{
     match std::env::args().nth(1).as_deref() {{
         Some("--version") => {{
-            println!("{name} 0.1.0 ({{}})", BUILD.unwrap_or("none"));
+            println!("{name} 0.1.0 ({{}})", build.unwrap_or("none"));
             ExitCode::SUCCESS
         }}
         Some("--healthcheck") => ExitCode::SUCCESS,
         _ => {{
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-            match runtime.block_on(serve(SocketAddr::from(([0, 0, 0, 0], 8080)))) {{
+            match runtime.block_on(serve(SocketAddr::from(([0, 0, 0, 0], 8080)), build)) {{
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {{
                     eprintln!("{name}: {{error}}");
@@ -89,6 +89,16 @@ fn main() -> ExitCode {{
             }}
         }}
     }}
+}}
+"""
+# The id is another one after each edit, and what holds it is compiled again: next to nothing, then.
+_MAIN = """\
+//! The program of service {number}.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {{
+    {crate}::main(option_env!("REBAKE_BUILD_ID_{variable}"))
 }}
 """
 _CORE = """\
@@ -188,8 +198,12 @@ def workspace_files(count: int) -> dict[str, str]:
         files[f"crates/{name}/Cargo.toml"] = _PACKAGE.format(name=name) + "".join(
             f"{crate}.workspace = true\n" for crate in uses
         )
-        files[f"crates/{name}/src/main.rs"] = _SERVICE.format(
-            name=name, variable=name.upper().replace("-", "_"), number=number, limit=10 * number
+        crate = name.replace("-", "_")
+        files[f"crates/{name}/src/lib.rs"] = _SERVICE.format(
+            name=name, number=number, limit=10 * number
+        )
+        files[f"crates/{name}/src/main.rs"] = _MAIN.format(
+            number=number, crate=crate, variable=crate.upper()
         )
     return files
 

@@ -37,7 +37,7 @@ def test_the_toolkit_reads_it(count: int, tmp_path: Path) -> None:
     assert layout.services == service_names(count)
     assert set(layout.binaries) == set(service_names(count))
     assert layout.shared_file == "crates/core/src/lib.rs"
-    assert layout.code_file == "crates/svc-01/src/main.rs"
+    assert layout.code_file == "crates/svc-01/src/lib.rs"
     assert layout.ui == ""
 
 
