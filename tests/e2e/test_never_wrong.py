@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
 import pytest
-from msgspec.structs import replace
 
 from e2e import small_project
 from e2e.small_project import Bench
@@ -237,7 +237,7 @@ def test_broken_crates_are_downloaded_again(bench: Bench) -> None:
 def test_a_library_that_cargo_wrongly_takes_for_fresh_is_found(bench: Bench) -> None:
     bench.one.write_text("fresh", at_ns=OLD)
     assert bench.built().text == "fresh"
-    bench.one.write_text("stale", at_ns=OLD)
+    bench.one.write_text("stale, and longer", at_ns=OLD)  # another size, so that it is sent
     new = hashlib.sha256((bench.one.backend / "crates/core/src/text.rs").read_bytes()).hexdigest()
     # As if the new content had been there before the library was compiled.
     line = f"s,^[0-9a-f]*  [0-9.]*\\(.*/text.rs\\)$,{new}  1000000000.000000000\\1,"
@@ -247,5 +247,5 @@ def test_a_library_that_cargo_wrongly_takes_for_fresh_is_found(bench: Bench) -> 
     )
     done = bench.one.invoke("build", "api", "--json", "--progress", "plain").ok()
     told = bench.ask(done.document["images"]["api"]["ref"])
-    assert (told.build_id, told.text) == (bench.one.id, "stale")
+    assert (told.build_id, told.text) == (bench.one.id, "stale, and longer")
     assert "can't be proven to be made from these sources" in done.stderr

@@ -22,14 +22,13 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 import pytest
-from msgspec.structs import replace
 
 from advisories import ADVISORY, write_advisories, write_workspace
 from bbolt import CRATE, DEBIAN, PACKAGE, SIZE, write_database
