@@ -12,12 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from msgspec import Struct, field
 
+from rebake.build.layers import Layers
 from rebake.build.plan import PlannedImage
 from rebake.engine.client import ImageInfo
-from rebake.history.records import LayerRecord
 from rebake.report.events import Event, OnEvent, StepDone
 
-Layers = tuple[LayerRecord, ...]
 _AT_ONCE = 8
 
 
