@@ -16,7 +16,7 @@ _IMAGE = re.compile(r"[a-z0-9][\w./-]*(?::[0-9]+/[\w./-]+)?(?::[\w.-]+)?(?:@sha2
 _SERVICE = re.compile(r"(?=.{1,40}\Z)[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 # Where no other thing of the recipe, or of the image, is.
 _FOLDER = re.compile(
-    r"(?!/(?:bin|cargo|dev|etc|lib\w*|out|proc|sbin|seed|skeleton|sys|target|tmp|tools|warm)\b)"
+    r"(?!/(?:bin|cargo|context|dev|etc|lib\w*|out|proc|sbin|seed|skeleton|sys|target|tmp|tools|warm)\b)"
     r"/(?!usr$|var$|root$)[\w.-]+(?:/[\w.-]+)*"
 )
 _ALPINE = re.compile(r"-?alpine[\w.]*$")

@@ -298,6 +298,7 @@ def test_a_service_that_can_t_be_taken_over_stays_as_it_is(old: Old) -> None:
         ("worker.Dockerfile", "COPY words.txt", "COPY gone.txt", "is not there, or it is ignored"),
         ("worker.Dockerfile", "WORKDIR /app", "WORKDIR /", "only a folder of its own"),
         ("worker.Dockerfile", "WORKDIR /app", "WORKDIR /target/x", "only a folder of its own"),
+        ("worker.Dockerfile", "WORKDIR /app", "WORKDIR /context", "only a folder of its own"),
         ("worker.Dockerfile", "WORKDIR /app", "WORKDIR /app/x", "compiles in /app/x, and"),
         ("docker-compose.yml", "worker.Dockerfile", '"worker\\nRUN x"', "has more than one line"),
         ("docker-compose.yml", "worker.Dockerfile", "'a!b'", "a name with such characters"),
