@@ -218,6 +218,8 @@ def _unknown(key: str, known: Mapping[str, object], place: Place) -> Problem | N
     if not match:  # a right name in the wrong table
         name = key.rpartition(".")[2]
         match = [k for k in known if k.rpartition(".")[2] == name][:1]
+    if not match and table not in tables:
+        match = [f"[{one}]" for one in difflib.get_close_matches(table, sorted(tables), n=1)]
     suggestion = f"did you mean {match[0]}?" if match else "see invoke config --defaults"
     return Problem(place.file, key, "unknown key", "", place.line(key), suggestion)
 

@@ -104,6 +104,17 @@ def test_a_key_in_the_wrong_table_is_found(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [("[bild]\nx = 1", "did you mean [build]?"), ("[zzz]\nx = 1", "see invoke config --defaults")],
+)
+def test_a_table_that_is_written_wrong_is_told_with_the_nearest_one(
+    tmp_path: Path, text: str, near: str
+) -> None:
+    (fault,) = faults(write(tmp_path, text))
+    assert fault.endswith(f".x: unknown key; {near}")
+
+
 def test_a_table_given_as_a_value(tmp_path: Path) -> None:
     folder = write(tmp_path, "engine = 3\n")
     assert faults(folder) == [
