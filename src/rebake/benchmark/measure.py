@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -11,12 +12,35 @@ import psutil
 from rebake.engine.endpoint import Endpoint
 
 _EVERY_S = 0.1
+_QUIET_PERCENT = 10.0  # of all cores
+_LOOK_S = 0.2
+_QUIET_LOOKS = 2  # one after the other
 _VIRTUAL = {"docker-desktop", "colima", "orbstack"}  # the engine is in a virtual machine
 
 
 def engine_is_here(endpoint: Endpoint) -> bool:
     """Whether the engine's work is seen in this machine's own numbers."""
     return endpoint.docker_host.startswith("unix://") and endpoint.kind not in _VIRTUAL
+
+
+def settle(limit_s: float) -> bool:
+    """Wait until the machine has nothing to do, so that a sample holds its own work alone.
+
+    An engine goes on for a while after an answer: it removes what a container or an image left.
+
+    Args:
+        limit_s: seconds after which the sample begins all the same.
+
+    Returns:
+        Whether it came to be quiet.
+    """
+    quiet = 0
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        quiet = quiet + 1 if psutil.cpu_percent(_LOOK_S) < _QUIET_PERCENT else 0
+        if quiet == _QUIET_LOOKS:
+            return True
+    return False
 
 
 class Meter:

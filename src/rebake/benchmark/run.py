@@ -14,6 +14,7 @@ from rebake.benchmark.edits import SMALL_CRATES, Sources, edited
 from rebake.benchmark.estimate import Clock
 from rebake.benchmark.floor_subject import FloorSubject
 from rebake.benchmark.journal import Book, Part
+from rebake.benchmark.measure import settle
 from rebake.benchmark.rebake_subject import RebakeSubject
 from rebake.benchmark.recipe_subject import RecipeSubject
 from rebake.benchmark.scenarios import Scenario, rotated, takes_part
@@ -24,6 +25,7 @@ from rebake.report.format import seconds as in_words
 
 Say = Callable[[str], None]
 T = TypeVar("T")
+_SETTLE_S = 10.0  # how long a sample waits for what the one before it left the engine to do
 _BACK_S = 60.0  # how long a lost engine may take to come back
 
 
@@ -86,6 +88,7 @@ class Benchmark:
         self._bake_s: list[float] = []
         self._not_run: list[tuple[str, str, str]] = []
         self._notes: list[str] = []
+        self._busy: set[str] = set()  # of which a sample began while something else went on
         self._edits = 0
         self._warm: set[str] = set()
         self._broken: dict[str, str] = {}  # subjects whose first build failed, and why
@@ -112,6 +115,7 @@ class Benchmark:
             self._say(f"about {in_words(self._left_s(left))} to go")
         for number, scenario in enumerate(left):
             self._bake_s, self._not_run, self._notes = [], [], []
+            self._busy.clear()
             if scenario.start == "fresh engine":
                 self._fresh(scenario)
             else:
@@ -139,6 +143,9 @@ class Benchmark:
             for subject in self._wanted.subjects
             if (scenario.name, subject) in self._taken
         ]
+        if self._busy:
+            names = ", ".join(sorted(self._busy))
+            self._notes.append(f"{scenario.name}: the machine had other work too, beside {names}")
         return Part(results, self._bake_s, self._not_run, self._notes)
 
     def _possible(self) -> list[Scenario]:
@@ -263,6 +270,8 @@ class Benchmark:
             subject.make_cold()
         elif scenario.start == "mounts lost":
             subject.lose_mounts()
+        if self._site.local and not settle(_SETTLE_S):
+            self._busy.add(name)
         try:
             sample = self._built(subject, scenario.name, edit)
         except (BuildFailed, EngineLost) as error:
@@ -313,6 +322,8 @@ class Benchmark:
     def _bare_bake(self) -> None:
         subject = self._subjects["rebake"]
         if isinstance(subject, RebakeSubject):
+            if self._site.local and not settle(_SETTLE_S):
+                self._busy.add("docker buildx bake")
             try:
                 self._bake_s.append(subject.bare_bake())
             except CommandFailed as error:

@@ -1,0 +1,34 @@
+"""A sample holds its own work alone: it waits for what came before, but not forever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rebake.benchmark import measure
+
+
+def _shares(monkeypatch: pytest.MonkeyPatch, shares: Iterator[float]) -> list[float]:
+    seen: list[float] = []
+
+    def percent(interval: float) -> float:
+        seen.append(interval)
+        return next(shares)
+
+    monkeypatch.setattr("rebake.benchmark.measure.psutil.cpu_percent", percent)
+    return seen
+
+
+def test_it_goes_on_once_the_machine_was_quiet_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = _shares(monkeypatch, iter([80.0, 3.0, 40.0, 4.0, 2.0, 99.0]))
+    assert measure.settle(60.0)
+    assert len(looks) == 5
+
+
+def test_a_machine_that_is_never_quiet_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr("rebake.benchmark.measure.time.monotonic", lambda: float(next(clock)))
+    looks = _shares(monkeypatch, iter([50.0] * 100))
+    assert not measure.settle(5.0)
+    assert len(looks) == 4
