@@ -23,6 +23,7 @@ from rebake.history.evidence import Removal
 from rebake.history.records import BuildRecord, ImageRecord
 from rebake.history.store import History
 from rebake.project.project import Project, open_project
+from rebake.results import BuildResult, CacheCount, CacheUse, ImageResult
 from rebake.tasks import caches_flow, wiring
 from rebake.tasks.session import Session
 
@@ -540,6 +541,11 @@ def session(bench: Bench) -> Session:
     return Session("build", progress="plain", folder=bench.root)
 
 
+def built(*, image_bytes: int = 0, compiled: int = 1) -> BuildResult:
+    image = ImageResult("api", "shop-api:prod", "sha256:a", image_bytes, "id", True, 1.0)
+    return BuildResult({"api": image}, (), 1.0, caches=CacheUse(crates=CacheCount(100, compiled)))
+
+
 def ceiling(bench: Bench, size: str) -> None:
     toml = f'[project]\nname = "shop"\n[cache]\nmax_size = "{size}"\nmax_age = ""\n'
     (bench.root / "rebake.toml").write_text(toml)
@@ -550,7 +556,7 @@ def test_after_a_build_the_ceiling_holds_and_what_is_needed_stays(
 ) -> None:
     bench.fill()
     ceiling(bench, "1700")
-    caches_flow.keep_ceilings(session(bench), bench.endpoint)
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built())
     assert set(bench.engine.records) == {"m1", "m2", "l1", "l3"} | FOREIGN
     assert "caches: 550 B removed that no build needs; 1.5 kB stay" in capsys.readouterr().err
     (removal,) = bench.removals()
@@ -558,7 +564,7 @@ def test_after_a_build_the_ceiling_holds_and_what_is_needed_stays(
     assert set(removal.names) == {"target release (rust:1.1)", "build layers"}
     ceiling(bench, "1000")
     bench.engine.changes.clear()
-    caches_flow.keep_ceilings(session(bench), bench.endpoint)
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built())
     assert bench.engine.changes == []
     assert "more than cache.max_size allows (1.0 kB): they stay" in capsys.readouterr().err
 
@@ -566,25 +572,58 @@ def test_after_a_build_the_ceiling_holds_and_what_is_needed_stays(
 def test_far_below_the_ceiling_the_engine_is_not_asked_each_time(bench: Bench) -> None:
     bench.fill()
     ceiling(bench, "1GB")
-    caches_flow.keep_ceilings(session(bench), bench.endpoint)
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built())
     asked = len(bench.engine.asked)
     assert asked > 0
     step = RanStep(bench.id, str(bench.root), "[a 1/1] RUN x", "a", "", time.time(), time.time())
     for _ in range(24):
         with bench.log() as log:
             log.note_steps([step], {})
-        caches_flow.keep_ceilings(session(bench), bench.endpoint)
+        caches_flow.keep_ceilings(session(bench), bench.endpoint, built())
     assert len(bench.engine.asked) == asked
     with bench.log() as log:
         log.note_steps([step], {})
-    caches_flow.keep_ceilings(session(bench), bench.endpoint)  # the 25th build
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built())  # the 25th build
     assert len(bench.engine.asked) > asked
+
+
+def near_the_ceiling(bench: Bench, size: str) -> int:
+    """A look at 2,080 B of caches, and one build since then; how often the engine was asked."""
+    bench.fill()
+    ceiling(bench, size)
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built())
+    step = RanStep(bench.id, str(bench.root), "[a 1/1] RUN x", "a", "", time.time(), time.time())
+    with bench.log() as log:
+        log.note_steps([step], {})
+    return len(bench.engine.asked)
+
+
+def test_the_engine_is_asked_when_builds_may_have_reached_the_ceiling(bench: Bench) -> None:
+    asked = near_the_ceiling(bench, "100MB")
+    # 20 MB, and six times its images, is what a build may add.
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built(image_bytes=13_000_000))
+    assert len(bench.engine.asked) == asked
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built(image_bytes=14_000_000))
+    assert len(bench.engine.asked) > asked
+
+
+@pytest.mark.parametrize(("known", "due"), [(60_000_000, True), (40_000_000, False)])
+def test_a_build_that_compiled_much_may_have_added_anything(
+    bench: Bench, known: int, due: bool
+) -> None:
+    ceiling(bench, "100MB")
+    with bench.log() as log:
+        log.note_sizes(bench.id, [("total", "total", known)])
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built())
+    assert bench.engine.asked == []
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built(compiled=21))
+    assert bool(bench.engine.asked) == due
 
 
 def test_no_ceiling_asks_nothing(bench: Bench) -> None:
     bench.fill()
     ceiling(bench, "")
-    caches_flow.keep_ceilings(session(bench), bench.endpoint)
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built())
     assert bench.engine.asked == []
 
 
@@ -593,7 +632,7 @@ def test_a_build_does_not_fail_because_of_its_caches(
 ) -> None:
     ceiling(bench, "1GB")
     caches_flow.keep_ceilings(
-        session(bench), Endpoint("host-env", "ssh://far-away", Path("docker"))
+        session(bench), Endpoint("host-env", "ssh://far-away", Path("docker")), built()
     )
     assert "could not be looked after" in capsys.readouterr().err
 

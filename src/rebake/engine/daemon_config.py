@@ -98,6 +98,12 @@ def containerd_toml(home: Home) -> str:
         f"  address = {_text(Path(f'{home.containerd_socket}.ttrpc'))}",
         "[debug]",
         '  level = "warn"',
+        # It looks through all that it has, and lets nobody write meanwhile, after so many changes;
+        # by default 100, which is in the middle of nearly every build. Whoever removes something
+        # has it looked for at once all the same.
+        "[plugins.'io.containerd.gc.v1.scheduler']",
+        "  mutation_threshold = 2000",
+        '  schedule_delay = "2s"',
     ]
     return "\n".join(lines) + "\n"
 

@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from rebake.cache.plan import Choice
     from rebake.engine.endpoint import Endpoint
     from rebake.history.cache_log import CacheLog
+    from rebake.results import BuildResult
 
 _PATIENCE_S = 0.6  # for the volumes' sizes: `show` answers in under 1.5 s
 # The engine runs the steps of everybody's builds once more after layers were removed (see
 # `build_cache.empty`). So what goes by itself goes seldom, and then as far as that helps.
 _ROOM = 0.5  # of a ceiling: as much stays once it is reached
 _WORTH_BYTES = 1_000_000_000  # what is only old waits until it is so much
-_NEAR = 0.5  # of a ceiling: then the engine is asked after each build
+# To ask the engine what it keeps takes about a second: it measures every mount. So it is asked when
+# a ceiling could have been reached, by what builds add at most: several times their images (the
+# compiling step's layer, the image's, its content, what cargo keeps of it), after an edit.
+_ADDS_TIMES = 6
+_ADDS_BYTES = 20_000_000
+_NEAR = 0.5  # of a ceiling: a build that compiles more than an edit's crates may add anything
+_FEW_CRATES = 20
 _LOOK_EVERY_S = 86_400.0
 _LOOK_EVERY_BUILDS = 25
 
@@ -203,18 +210,18 @@ def _ask(session: Session, choice: Choice, words: str, *, yes: bool) -> None:
     )
 
 
-def keep_ceilings(session: Session, endpoint: Endpoint) -> None:
+def keep_ceilings(session: Session, endpoint: Endpoint, built: BuildResult) -> None:
     """After a build: remove what no build needs and what is above a ceiling of rebake.toml.
 
-    What the next build needs stays. The engine is asked only where the caches may be near to the
-    ceiling, not after each build of a project that is far below. No build fails because of this.
+    What the next build needs stays. The engine is asked only where the caches may have come to the
+    ceiling, not after each build. No build fails because of this.
     """
     ceilings = limits(session)
     if ceilings.max_bytes is None and ceilings.max_age_s is None:
         return
     try:
         with cache_log(session, endpoint) as log:
-            due = _due(log, session.project.cache_id, ceilings.max_bytes)
+            due = _due(log, session.project.cache_id, ceilings.max_bytes, built)
         if due:
             with opened(session, endpoint, _PATIENCE_S) as caches:
                 _trim(session, caches, ceilings)
@@ -224,13 +231,18 @@ def keep_ceilings(session: Session, endpoint: Endpoint) -> None:
         session.say(f"the caches' ceilings could not be looked after: {error.what}")
 
 
-def _due(log: CacheLog, project: str, ceiling: int | None) -> bool:
-    known = [s for s in log.newest_sizes(project) if s.kind == "total"]
-    if not known or time.time() - known[0].at > _LOOK_EVERY_S:
+def _due(log: CacheLog, project: str, ceiling: int | None, built: BuildResult) -> bool:
+    known = next((s for s in log.newest_sizes(project) if s.kind == "total"), None)
+    if known is None or time.time() - known.at > _LOOK_EVERY_S:
         return True
-    if ceiling is not None and known[0].bytes > _NEAR * ceiling:
+    builds = log.builds_since(project, known.at)
+    if builds >= _LOOK_EVERY_BUILDS or ceiling is None:
+        return builds >= _LOOK_EVERY_BUILDS
+    crates = built.caches.crates
+    if known.bytes > _NEAR * ceiling and (crates is None or crates.misses > _FEW_CRATES):
         return True
-    return log.builds_since(project, known[0].at) >= _LOOK_EVERY_BUILDS
+    adds = _ADDS_BYTES + _ADDS_TIMES * sum(image.bytes for image in built.images.values())
+    return known.bytes + builds * adds > ceiling
 
 
 def _trim(session: Session, caches: Caches, ceilings: Limits) -> None:

@@ -92,7 +92,7 @@ def build(
     if not result.skipped:
         from rebake.tasks import caches_flow
 
-        caches_flow.keep_ceilings(session, detected.endpoint)
+        caches_flow.keep_ceilings(session, detected.endpoint, result)
     return result
 
 

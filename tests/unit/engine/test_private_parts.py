@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+import tomllib
 from ipaddress import IPv4Network
 from pathlib import Path
 from types import SimpleNamespace
@@ -217,6 +218,13 @@ def test_containerd_keeps_to_the_home_and_out_of_kubernetes():
     text = daemon_config.containerd_toml(Home.at(Path('/a "b"')))
     assert 'root = "/a \\"b\\"/containerd"' in text
     assert "io.containerd.grpc.v1.cri" in text
+
+
+def test_containerd_does_not_look_for_what_can_go_in_the_middle_of_a_build():
+    scheduler = tomllib.loads(daemon_config.containerd_toml(HOME))["plugins"][
+        "io.containerd.gc.v1.scheduler"
+    ]
+    assert scheduler == {"mutation_threshold": 2000, "schedule_delay": "2s"}
 
 
 def test_the_client_keeps_the_users_logins():
