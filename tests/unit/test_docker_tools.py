@@ -21,11 +21,10 @@ from rebake.build.plan import id_words
 from rebake.build.usage import parse_crates, parse_usage
 from rebake.project.ignore import IgnoreMatcher, walk
 from rebake.results import StepUsage
+from step_program import TOOLS, command
 
 if sys.platform != "linux":
     pytest.skip("runs in the builder: a POSIX shell with GNU tools", allow_module_level=True)
-
-TOOLS = Path(__file__).parents[2] / "docker" / "tools"
 
 
 class Mount:
@@ -70,7 +69,7 @@ class Mount:
 
     def _tool(self, name: str, *words: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [TOOLS / name, *map(str, words)],
+            [*command(name), *map(str, words)],
             cwd=self.sources,
             env={
                 **os.environ,
@@ -608,7 +607,7 @@ def service_ids(folder: Path, told: str, *binaries: str) -> subprocess.Completed
     ).stdout
     (folder / "files").write_text(digests)
     return subprocess.run(
-        [TOOLS / "service-ids", folder / "files", "of-all", *binaries],
+        [*command("service-ids"), folder / "files", "of-all", *binaries],
         env=os.environ | {"SERVICE_BUILD_IDS": told},
         capture_output=True,
         text=True,

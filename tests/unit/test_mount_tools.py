@@ -15,17 +15,18 @@ from pathlib import Path
 
 import pytest
 
+from step_program import command
+
 if sys.platform != "linux":
     pytest.skip("runs in the builder: a POSIX shell with GNU tools", allow_module_level=True)
 
-TOOLS = Path(__file__).parents[2] / "docker" / "tools"
 HASH = "0123456789abcdef"
 OTHER = "fedcba9876543210"
 
 
 def run(tool: str, *words: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [TOOLS / tool, *map(str, words)],
+        [*command(tool), *map(str, words)],
         cwd=cwd,
         env={**os.environ, **env},
         capture_output=True,

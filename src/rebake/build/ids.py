@@ -3,7 +3,7 @@
 An edit of one service leaves the others' ids, and with them their binaries and images, as they
 are. A service's part is all of its half, less the packages of the workspace that it is not compiled
 from. Like the id of a half (`build.inputs`), that of a service is worked out twice: here, and by
-docker/tools/service-ids in the builder.
+docker/tools/step/ids.rs in the builder.
 """
 
 from __future__ import annotations

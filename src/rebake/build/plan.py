@@ -238,7 +238,7 @@ def _of_ui(project: Project) -> dict[str, str]:
 
 
 def id_words(ids: Mapping[str, str], scopes: Mapping[str, Sequence[str]]) -> str:
-    """Write ids as docker/tools/service-ids reads them: `api=ID:crates/web,crates/worker …`."""
+    """Write ids as docker/tools/step/ids.rs reads them: `api=ID:crates/web,crates/worker …`."""
     return " ".join(f"{name}={id_}:{','.join(scopes.get(name, ()))}" for name, id_ in ids.items())
 
 

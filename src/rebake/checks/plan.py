@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -183,6 +183,7 @@ def _python(tree: Tree) -> list[Part]:
     ]
 
 
+_STEPS = ("docker/tools/step", "docker/rebake/tools/step")  # the second: an adopted project's
 _DENY = ("deny", "--locked", "check", "--hide-inclusion-graph")
 
 
@@ -191,7 +192,9 @@ def _rust(tree: Tree) -> list[Part]:
         return []
     # Quiet: without it, all crates that it compiled would stand above what it found.
     clippy = ("--quiet", "--workspace", "--all-targets", "--all-features", "--locked")
+    different = re.compile(r"^Diff in ", re.MULTILINE)
     return [
+        *_build_step(tree, clippy, different),
         Part(
             *(
                 "clippy",
@@ -209,7 +212,7 @@ def _rust(tree: Tree) -> list[Part]:
         ),
         Part(
             *("rustfmt", "rust", ("fmt", "--all", "--check"), "cargo-fmt", tree.backend),
-            count=re.compile(r"^Diff in ", re.MULTILINE),
+            count=different,
         ),
         # Advisories would need their database from the network: that is for scans.
         *when(
@@ -220,6 +223,27 @@ def _rust(tree: Tree) -> list[Part]:
                 lane="cargo",
                 count=re.compile(r"^error\[", re.MULTILINE),
             ),
+        ),
+    ]
+
+
+def _build_step(tree: Tree, clippy: Sequence[str], different: re.Pattern[str]) -> list[Part]:
+    """The program that runs beside cargo in a build: a crate of its own, without dependencies."""
+    step = next((one for one in _STEPS if tree.has(f"{one}/Cargo.toml")), "")
+    if not step:
+        return []
+    # Below the backend's: what lies beside the tools would be sent to each build.
+    back = "../" * len(PurePosixPath(step).parts)
+    words = (*clippy, "--target-dir", f"{back}{tree.backend}/target/step", "--", "-D", "warnings")
+    return [
+        Part(
+            *("clippy (build step)", "rust", ("clippy", *words), "cargo-clippy", step),
+            lane="cargo",
+            count=_RUSTC,
+        ),
+        Part(
+            *("rustfmt (build step)", "rust", ("fmt", "--check"), "cargo-fmt", step),
+            count=different,
         ),
     ]
 

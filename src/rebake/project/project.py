@@ -64,7 +64,7 @@ class Project(Struct, frozen=True, dict=True):
         """The unique name of this repository's cache mounts: its worktrees share them.
 
         Sharing is safe, since the build shows cargo a time for each content
-        (docker/tools/fresh-sources); two projects never share.
+        (docker/tools/step/sources.rs); two projects never share.
         """
         shared = common_dir(self.root) or self.root.resolve()
         return f"{self.slug}-{_digest(shared)}"

@@ -72,6 +72,23 @@ def test_rust() -> None:
     assert {part.lane for part in parts} == {"cargo", ""}
 
 
+@pytest.mark.parametrize(
+    ("folder", "back"),
+    [("docker/tools/step", "../../../"), ("docker/rebake/tools/step", "../../../../")],
+)
+def test_the_program_of_a_build_step_is_a_crate_of_its_own(folder: str, back: str) -> None:
+    parts = plan.parts_of_lint(Tree(files=("backend/Cargo.toml", f"{folder}/Cargo.toml")), "rust")
+    own = {part.name: part for part in parts if part.cwd == folder}
+    assert own["rustfmt (build step)"].argv == ("fmt", "--check")
+    clippy = own["clippy (build step)"]
+    # Nothing may lie beside the tools: they are sent to each build.
+    assert clippy.argv == (
+        *("clippy", "--quiet", "--workspace", "--all-targets", "--all-features", "--locked"),
+        *("--target-dir", f"{back}backend/target/step", "--", "-D", "warnings"),
+    )
+    assert (clippy.need, clippy.lane) == ("cargo-clippy", "cargo")
+
+
 def test_dockerfiles_by_their_names() -> None:
     parts = plan.parts_of_lint(TREE, "dockerfiles")
     assert argv_of(parts)["hadolint"] == ("hadolint", "backend/Dockerfile", "ui/dev.Dockerfile")

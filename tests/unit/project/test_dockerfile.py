@@ -45,7 +45,7 @@ def test_the_dockerfiles_of_this_repository() -> None:
         "/cargo", "/target", "/sccache",
     ]  # fmt: skip
     assert set(reads(run, {})) == {
-        Read(""), Read("tools"), Read("seed", ("target",)),
+        Read(""), Read("tools"), Read("step", ("step",)), Read("seed", ("target",)),
     }  # fmt: skip
     assert cache_mounts(run, {"CACHE_ID": "app", "RUST_IMAGE": "rust:1"}) == (
         "app-cargo", "app-target-release--rust:1", "app-sccache",
