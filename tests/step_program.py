@@ -11,7 +11,9 @@ from pathlib import Path
 
 TOOLS = Path(__file__).parents[1] / "docker" / "tools"
 # What it has to do; the other tools are scripts.
-WORDS = frozenset({"fresh-sources", "mend-mount", "service-ids", "proven-units", "pack"})
+WORDS = frozenset(
+    {"fresh-sources", "mend-mount", "pack", "proven-units", "same-rustc", "service-ids"}
+)
 
 
 @functools.cache

@@ -208,13 +208,32 @@ def test_an_empty_mount_has_no_time(target: Target) -> None:
     assert target.mended("check").stdout == ""
 
 
-def test_another_rustc_makes_cargo_ask_it_again(target: Target) -> None:
-    info = target.folder / ".rustc_info.json"
-    target.mend("check")
-    assert info.exists()
+# same-rustc
+
+
+def asked(target: Target) -> tuple[int, str]:
+    """Whether it is the same compiler, and what is written down of it then."""
+    record = target.list.with_name("rustc")
+    done = run(
+        "same-rustc", record, cwd=target.bin, PATH=f"{target.bin}:{os.environ['PATH']}"
+    )  # fmt: skip
+    new = record.with_name("rustc.new")
+    if new.exists():
+        new.rename(record)
+    return done.returncode, done.stderr
+
+
+def test_the_compiler_of_the_last_build_is_known(target: Target) -> None:
+    assert asked(target) == (4, "")  # nobody knew it
+    assert asked(target) == (0, "")
     target.toolchain("two")
-    target.mend("check")
-    assert not info.exists()
+    assert asked(target) == (4, "")
+    assert asked(target) == (0, "")
+
+
+def test_a_compiler_that_does_not_answer_is_an_error(target: Target) -> None:
+    (target.bin / "rustc").write_text("#!/bin/sh\necho lost >&2\nexit 7\n")
+    assert asked(target) == (1, "lost\nerror: rustc -vV: exit status: 7\n")
 
 
 # mend-crates

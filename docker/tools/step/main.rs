@@ -4,12 +4,14 @@
 //!
 //!   step fresh-sources STATE LIST [FROM]       the times that cargo is shown; prints the build id
 //!   step mend-mount check|keep LIST            cargo's files, as they were left
+//!   step same-rustc RECORD                     whether the compiler is the one of the last build
 //!   step service-ids FILES ID BINARY...        each binary's own part of the sources
 //!   step proven-units MESSAGES SOURCES RECORD  what was compiled from these very sources
 //!   step pack OUT PROFILE IDS [FROM]           the gate, and all that an image needs
 //!
 //! Needs Rust 1.66 and the standard library alone.
 
+mod elf;
 mod ids;
 mod mount;
 mod pack;
@@ -70,6 +72,7 @@ fn run(words: &[OsString]) -> Result<ExitCode, Failure> {
         ("fresh-sources", [state, list, from]) => sources::fresh(state, list, Some(from)),
         ("mend-mount", [word, list]) if *word == Path::new("check") => mount::check_and_tell(list),
         ("mend-mount", [word, list]) if *word == Path::new("keep") => mount::keep(list),
+        ("same-rustc", [record]) => return mount::same_rustc(record),
         ("service-ids", [files, id, binaries @ ..]) => ids::tell(files, id, binaries),
         ("proven-units", [messages, sources, record]) => {
             return units::prove(messages, sources, record);

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs, io};
 
 /// Nanoseconds since 1970.
@@ -21,6 +21,7 @@ pub type Time = i128;
 const SECOND: Time = 1_000_000_000;
 const OWN: &str = ".rebake"; // in the mount: not cargo's
 const SHOWN: usize = 3;
+const OTHER_RUSTC: u8 = 4;
 
 /// A time as `date +%s.%N` writes it.
 pub fn text_of(time: Time) -> String {
@@ -59,26 +60,7 @@ pub fn check(list: &Path) -> Result<Option<Time>, Failure> {
     if let Some(folder) = list.parent() {
         fs::create_dir_all(folder).map_err(at(folder))?;
     }
-    // cargo keeps what rustc said of itself as long as the program has the same size and times.
-    // Images that are made to be reproducible give all files one time, and not every file system
-    // knows another. It is asked while the files are looked at.
-    let asking = Command::new("rustc")
-        .arg("-vV")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(at(Path::new("rustc")))?;
-    let looked = files(&target);
-    let said = asking.wait_with_output()?;
-    let (now, mut latest) = looked?;
-    if !said.status.success() {
-        return Err(format!("rustc -vV: {}", said.status).into());
-    }
-    let before = sealed::beside(list, ".rustc");
-    if fs::read(&before).ok().as_deref() != Some(&said.stdout) {
-        walk::remove(&target.join(".rustc_info.json"))?;
-        fs::write(&before, &said.stdout).map_err(at(&before))?;
-    }
+    let (now, mut latest) = files(&target)?;
     let text = match fs::read(list) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(latest),
@@ -97,6 +79,30 @@ pub fn check(list: &Path) -> Result<Option<Time>, Failure> {
     };
     mend(&target, &known, &now)?;
     Ok(latest)
+}
+
+/// `same-rustc RECORD`: whether the compiler is the one of the last build. Ends with 4 where it is not;
+/// RECORD.new is what it says of itself then.
+///
+/// cargo keeps what rustc said of itself as long as the program has the same size and times. Images
+/// that are made to be reproducible give all files one time, and not every file system knows another.
+pub fn same_rustc(record: &Path) -> Result<ExitCode, Failure> {
+    let rustc = Path::new("rustc");
+    let said = Command::new(rustc)
+        .arg("-vV")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(at(rustc))?;
+    if !said.status.success() {
+        return Err(format!("rustc -vV: {}", said.status).into());
+    }
+    if fs::read(record).ok().as_deref() == Some(&said.stdout) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let new = sealed::beside(record, ".new");
+    fs::write(&new, &said.stdout).map_err(at(&new))?;
+    Ok(ExitCode::from(OTHER_RUSTC))
 }
 
 /// Removes what is not as it was written down, with all that cargo knows of it.

@@ -9,7 +9,7 @@
 //! With `BINARIES_TELL=no` they are not: a program that is not made for it would just start. That they are
 //! made from these sources is then what proven-units says.
 
-use crate::{at, walk, Failure};
+use crate::{at, elf, walk, Failure};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -113,15 +113,7 @@ fn copy_binaries(binaries: &[Binary], folder: &Path) -> Result<(), Failure> {
 }
 
 fn fill_root(binaries: &[Binary], root: &Path) -> Result<(), Failure> {
-    // The shared libraries of all binaries at once: they are the same few. It fails for a binary that
-    // needs none.
-    let ldd = Path::new("ldd");
-    let listing = Command::new(ldd)
-        .args(binaries.iter().map(|binary| &binary.built))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(at(ldd))?;
+    let listing = list_libraries(binaries)?;
     let (etc, data) = (root.join("etc"), root.join("data"));
     for folder in [&etc, &data] {
         fs::create_dir_all(folder).map_err(at(folder))?;
@@ -137,8 +129,13 @@ fn fill_root(binaries: &[Binary], root: &Path) -> Result<(), Failure> {
     if !status.success() {
         return Err(format!("chown: {status}").into());
     }
-    let listed = listing.wait_with_output()?.stdout;
-    for library in libraries(&listed) {
+    let mut libraries = BTreeSet::new();
+    for (loader, child) in listing {
+        let listed = child.wait_with_output()?.stdout;
+        libraries.insert(loader);
+        libraries.extend(named(&listed));
+    }
+    for library in &libraries {
         let place = root.join(library.strip_prefix("/").unwrap_or(library));
         if let Some(folder) = place.parent() {
             fs::create_dir_all(folder).map_err(at(folder))?;
@@ -148,16 +145,30 @@ fn fill_root(binaries: &[Binary], root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The files that `ldd` names.
-fn libraries(listed: &[u8]) -> BTreeSet<&Path> {
-    let lines = listed
-        .split(|&byte| byte == b'\n')
-        .filter(|line| !line.ends_with(b":"));
-    lines
-        .flat_map(|line| line.split(u8::is_ascii_whitespace))
+/// Asks the loader of each binary what it would load: what `ldd` does, without a shell.
+fn list_libraries(binaries: &[Binary]) -> Result<Vec<(PathBuf, Child)>, Failure> {
+    let mut found = Vec::new();
+    for Binary { built, .. } in binaries {
+        if let Some(loader) = elf::loader(built).map_err(at(built))? {
+            let child = Command::new(&loader)
+                .arg("--list")
+                .arg(built)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .spawn()
+                .map_err(at(&loader))?;
+            found.push((loader, child));
+        }
+    }
+    Ok(found)
+}
+
+/// The files that a loader names.
+fn named(listed: &[u8]) -> impl Iterator<Item = PathBuf> + '_ {
+    listed
+        .split(u8::is_ascii_whitespace)
         .filter(|word| word.starts_with(b"/"))
-        .map(|word| Path::new(OsStr::from_bytes(word)))
-        .collect()
+        .map(|word| PathBuf::from(OsStr::from_bytes(word)))
 }
 
 /// Which they are, to the linking: an image whose binary stayed need not be written again. For
@@ -177,26 +188,21 @@ fn tell(binaries: &[Binary]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::libraries;
-    use std::path::Path;
+    use super::named;
+    use std::path::{Path, PathBuf};
 
     #[test]
-    fn the_libraries_of_several_programs_are_named_once() {
-        let listed = b"/target/release/api:
-\tlinux-vdso.so.1 (0x00007ffc)
+    fn the_libraries_that_a_loader_names() {
+        let listed = b"\tlinux-vdso.so.1 (0x00007ffc)
 \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)
+\tlibodd.so => not found
 \t/lib64/ld-linux-x86-64.so.2 (0x00007f)
-/target/release/web:
-\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007e)
 ";
-        let found: Vec<&Path> = libraries(listed).into_iter().collect();
-        let loader = "/lib64/ld-linux-x86-64.so.2";
+        let found: Vec<PathBuf> = named(listed).collect();
+        let loader = Path::new("/lib64/ld-linux-x86-64.so.2");
         assert_eq!(
             found,
-            [
-                Path::new("/lib/x86_64-linux-gnu/libc.so.6"),
-                Path::new(loader)
-            ]
+            [Path::new("/lib/x86_64-linux-gnu/libc.so.6"), loader]
         );
     }
 }
