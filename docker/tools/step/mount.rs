@@ -5,7 +5,7 @@
 //! it, so that cargo makes it again. cargo itself does not look at what it has made: it would link a
 //! broken library, or fail with a riddle.
 
-use crate::walk::{self, bytes, Kind};
+use crate::walk::{self, bytes};
 use crate::{at, sealed, Failure};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::{env, fs, io};
+use std::{env, fs, io, thread};
 
 /// Nanoseconds since 1970.
 pub type Time = i128;
@@ -190,26 +190,67 @@ fn below(file: &Path, kind: &str) -> Option<(PathBuf, PathBuf)> {
 }
 
 /// A line for each of cargo's files, sorted: size, time, path. And the latest time.
+///
+/// There are thousands, and nothing else can go on before they were looked at. So all processors look,
+/// at the folders of one level after the other.
 fn files(target: &Path) -> Result<(Vec<u8>, Option<Time>), Failure> {
-    let own = target.join(OWN);
-    let mut lines = Vec::new();
-    let mut latest = None;
-    for entry in walk::all(target, &|path| path == own)? {
-        if entry.kind != Kind::File {
-            continue;
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut found = Found::default();
+    let mut level = vec![target.to_owned()];
+    while !level.is_empty() {
+        let share = (level.len() + threads - 1) / threads;
+        let parts: Vec<Result<Found, Failure>> = thread::scope(|scope| {
+            let look = |part| scope.spawn(move || look(target, part));
+            let running: Vec<_> = level.chunks(share).map(look).collect();
+            let broke = |_| Err(String::from("a look at the mount broke").into());
+            running
+                .into_iter()
+                .map(|one| one.join().unwrap_or_else(broke))
+                .collect()
+        });
+        level = Vec::new();
+        for part in parts {
+            let part = part?;
+            found.lines.extend(part.lines);
+            found.latest = found.latest.max(part.latest);
+            level.extend(part.folders);
         }
-        let found = fs::symlink_metadata(&entry.path).map_err(at(&entry.path))?;
-        let time = time_of(&found);
-        latest = latest.max(Some(time));
-        let path = entry.path.strip_prefix(target).unwrap_or(&entry.path);
-        // As `find . -printf '%s %T@ %p\n'` writes it, which wrote the lists of older mounts.
-        let mut line = format!("{} {}0 ./", found.len(), text_of(time)).into_bytes();
-        line.extend_from_slice(bytes(path));
-        line.push(b'\n');
-        lines.push(line);
     }
-    lines.sort_unstable();
-    Ok((lines.concat(), latest))
+    found.lines.sort_unstable();
+    Ok((found.lines.concat(), found.latest))
+}
+
+/// What was found in some folders.
+#[derive(Default)]
+struct Found {
+    lines: Vec<Vec<u8>>,
+    latest: Option<Time>,
+    folders: Vec<PathBuf>,
+}
+
+fn look(target: &Path, folders: &[PathBuf]) -> Result<Found, Failure> {
+    let own = target.join(OWN);
+    let mut found = Found::default();
+    for folder in folders {
+        for entry in fs::read_dir(folder).map_err(at(folder))? {
+            let entry = entry.map_err(at(folder))?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(at(&path))?;
+            if kind.is_dir() && path != own {
+                found.folders.push(path);
+            } else if kind.is_file() {
+                let about = entry.metadata().map_err(at(&path))?;
+                let time = time_of(&about);
+                found.latest = found.latest.max(Some(time));
+                // As `find . -printf '%s %T@ %p\n'` writes it, which wrote the lists of older mounts.
+                let mut line = format!("{} {}0 ./", about.len(), text_of(time)).into_bytes();
+                line.extend_from_slice(bytes(path.strip_prefix(target).unwrap_or(&path)));
+                line.push(b'\n');
+                found.lines.push(line);
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn time_of(found: &fs::Metadata) -> Time {

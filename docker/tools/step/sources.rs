@@ -99,7 +99,7 @@ pub fn fresh(state: &Path, list: &Path, from: Option<&Path>) -> Result<(), Failu
 
 /// One look at all names: the files and links, and the folders.
 fn look() -> Result<(Vec<Line>, Vec<Line>), Failure> {
-    let entries = walk::all(Path::new("."), &|_| false)?;
+    let entries = walk::all(Path::new("."))?;
     for Entry { path, .. } in &entries {
         let name = path.file_name().unwrap_or_default().as_bytes();
         if name.iter().any(|byte| b"\\\n\r".contains(byte)) {

@@ -35,17 +35,14 @@ pub fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
-/// Everything below a folder but what `pass` leaves out, in no order. Links are not followed.
-pub fn all(root: &Path, pass: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>, Failure> {
+/// Everything below a folder, in no order. Links are not followed.
+pub fn all(root: &Path) -> Result<Vec<Entry>, Failure> {
     let mut found = Vec::new();
     let mut left = vec![root.to_owned()];
     while let Some(folder) = left.pop() {
         for entry in fs::read_dir(&folder).map_err(at(&folder))? {
             let entry = entry.map_err(at(&folder))?;
             let path = entry.path();
-            if pass(&path) {
-                continue;
-            }
             let kind = kind_of(entry.file_type().map_err(at(&path))?);
             if kind == Kind::Folder {
                 left.push(path.clone());
