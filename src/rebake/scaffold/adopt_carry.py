@@ -200,7 +200,7 @@ class _Carrying:
         if folder.startswith(".") or "*" in folder:
             raise Unfit(f"line {one.line}: {path} is not the folder that the UI's build writes")
         self._outputs.add(folder)
-        return "/out"
+        return "/out/www"
 
     def _is_program(self, other: Stage, path: str) -> bool:
         """Whether a path is what cargo, or a command after it, wrote: not a folder of sources."""

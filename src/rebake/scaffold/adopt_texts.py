@@ -102,7 +102,7 @@ def ui_dockerfile(facts: Facts, template: str, name: str, images: Mapping[str, s
     head = _HEAD.format(
         what="the UI",
         deps="the packages installed, as a layer",
-        build="the static files, in /out",
+        build="the static files, in /out/www",
         images=f"#   {one.stage}   the UI, as the last stage of {one.dockerfile} makes it",
         folder=FOLDER,
     )

@@ -82,9 +82,9 @@ STEPS = (
     ("[api prod 2/2] COPY --from=build /out/bin/api /bin/service", "copy", "prod", "api"),
     (f"[ui bun 1/2] FROM docker.io/{BUN}@sha256:4c", "from", "bun", "ui"),
     ("[ui bun 2/2] WORKDIR /app", "meta", "bun", "ui"),
-    ("[ui build 1/1] RUN --mount=type=bind,target=/src,rw     /tools/build-ui /src /out", "run",
+    ("[ui build 1/1] RUN --mount=type=bind,target=/src,rw     /tools/build-ui /src /out/www", "run",
      "build", "ui"),
-    ("[ui prod 1/1] COPY --from=build /out /srv/www", "copy", "prod", "ui"),
+    ("[ui prod 1/1] COPY --from=build /out/www /srv/www", "copy", "prod", "ui"),
     ("[api] exporting to image", "export", "", "api"),
 )  # fmt: skip
 

@@ -284,7 +284,7 @@ def test_a_ui_keeps_its_server() -> None:
     assert found.stages == (
         "FROM nginx:alpine AS prod-api\n"
         "COPY nginx.conf /etc/nginx/conf.d/default.conf\n"
-        "COPY --from=build /out /usr/share/nginx/html\n"
+        "COPY --from=build /out/www /usr/share/nginx/html\n"
     )
 
 
