@@ -19,7 +19,7 @@ _NAME = "rebake-app"  # the template's
 _STAGE = re.compile(r"^FROM\s+\S+\s+AS\s+(\S+)\s*$", re.IGNORECASE)
 _BACKEND = (
     *("compiler-none", "compiler-sccache", "compiler", "skeleton", "deps", "seed-none"),
-    *("seed-deps", "seed", "workspace", "build-online", "build-offline", "build"),
+    *("seed-deps", "seed", "step", "workspace", "build-online", "build-offline", "build"),
 )
 _UI = (
     *("bun", "node", "npm", "manager", "deps-bun", "deps-npm", "deps"),
