@@ -159,8 +159,9 @@ def test_the_dockerfiles_have_the_stages_that_the_bake_file_names(old: Old) -> N
     assert not {"dev", "prod", "dev-tools"} & names
     for stage in backend.stages:  # nothing that was left out is asked for
         for one in stage.instructions:
-            source = one.flag("from")
-            assert source is None or source in names | {"tools"}
+            mounted = {mount["from"] for mount in one.mounts() if "from" in mount}
+            copied = {source} if (source := one.flag("from")) else set()
+            assert mounted | copied <= names | {"tools"}
     bake = old.text("docker/rebake/docker-bake.hcl")
     assert bake.count('dockerfile = "Dockerfile.rebake"') == 2
     assert "rebake-app" not in bake
