@@ -23,7 +23,7 @@ from rebake.history.evidence import Removal
 from rebake.history.records import BuildRecord, ImageRecord
 from rebake.history.store import History
 from rebake.project.project import Project, open_project
-from rebake.results import BuildResult, CacheCount, CacheUse, ImageResult
+from rebake.results import BuildResult, CacheCount, CacheUse, ImageResult, StoreUse
 from rebake.tasks import caches_flow, wiring
 from rebake.tasks.session import Session
 
@@ -541,9 +541,13 @@ def session(bench: Bench) -> Session:
     return Session("build", progress="plain", folder=bench.root)
 
 
-def built(*, image_bytes: int = 0, compiled: int = 1) -> BuildResult:
+def built(*, image_bytes: int = 0, compiled: int | None = 1, downloaded: int = 0) -> BuildResult:
     image = ImageResult("api", "shop-api:prod", "sha256:a", image_bytes, "id", True, 1.0)
-    return BuildResult({"api": image}, (), 1.0, caches=CacheUse(crates=CacheCount(100, compiled)))
+    caches = CacheUse(
+        crates=None if compiled is None else CacheCount(100, compiled),
+        bun=StoreUse(100, downloaded),
+    )
+    return BuildResult({"api": image}, (), 1.0, caches=caches)
 
 
 def ceiling(bench: Bench, size: str) -> None:
@@ -607,17 +611,26 @@ def test_the_engine_is_asked_when_builds_may_have_reached_the_ceiling(bench: Ben
     assert len(bench.engine.asked) > asked
 
 
+@pytest.mark.parametrize("much", [{"compiled": 21}, {"downloaded": 20}])
 @pytest.mark.parametrize(("known", "due"), [(60_000_000, True), (40_000_000, False)])
 def test_a_build_that_compiled_much_may_have_added_anything(
-    bench: Bench, known: int, due: bool
+    bench: Bench, known: int, due: bool, much: dict[str, int]
 ) -> None:
     ceiling(bench, "100MB")
     with bench.log() as log:
         log.note_sizes(bench.id, [("total", "total", known)])
     caches_flow.keep_ceilings(session(bench), bench.endpoint, built())
     assert bench.engine.asked == []
-    caches_flow.keep_ceilings(session(bench), bench.endpoint, built(compiled=21))
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built(**much))
     assert bool(bench.engine.asked) == due
+
+
+def test_an_edit_of_the_ui_alone_asks_nothing_above_half(bench: Bench) -> None:
+    ceiling(bench, "100MB")
+    with bench.log() as log:
+        log.note_sizes(bench.id, [("total", "total", 60_000_000)])
+    caches_flow.keep_ceilings(session(bench), bench.endpoint, built(compiled=None))
+    assert bench.engine.asked == []
 
 
 def test_no_ceiling_asks_nothing(bench: Bench) -> None:

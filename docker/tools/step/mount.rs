@@ -156,7 +156,7 @@ fn forget(target: &Path, file: &Path) -> Result<(), Failure> {
 }
 
 /// Removes the units of a folder of fingerprints whose names are wanted.
-pub fn forget_units(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), Failure> {
+fn forget_units(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), Failure> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.map_err(at(folder))?,

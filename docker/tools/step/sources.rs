@@ -26,9 +26,10 @@ use std::{env, fs, thread};
 
 const FILE: [u8; 2] = *b"  ";
 const LINK: [u8; 2] = *b" @";
-const HEAD: usize = 66; // a digest and a mark
-                        // To show many different times would take longer and longer: above so many, the oldest ones become
-                        // one, the latest of them, and KEPT are left. A later time never hides an edit.
+/// Bytes of a digest and a mark.
+const HEAD: usize = 66;
+// To show many different times would take longer and longer: above so many, the oldest ones become
+// one, the latest of them, and KEPT are left. A later time never hides an edit.
 const MOST_TIMES: usize = 64;
 const KEPT_TIMES: usize = 32;
 const ARGUMENTS: usize = 60_000; // bytes: well below what a program may be given
@@ -129,7 +130,7 @@ fn look() -> Result<(Vec<Line>, Vec<Line>), Failure> {
     Ok((lines, folders(&entries)))
 }
 
-/// The digests of files, in the same order; by all processors where there are many.
+/// The digests of files, in the same order; by all processors.
 fn digests(paths: &[&Path]) -> Result<Vec<Line>, Failure> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let share = paths.len() / threads + 1;
@@ -177,17 +178,18 @@ fn folders(entries: &[Entry]) -> Vec<Line> {
     names.into_iter().map(line).collect()
 }
 
+/// The lines of STATE: digest with mark, time, path.
+pub fn entries(state: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
+    state.split(|&byte| byte == b'\n').filter_map(|line| {
+        let rest = line.get(HEAD..)?;
+        let tab = rest.iter().position(|&byte| byte == b'\t')?;
+        Some((&line[..HEAD], &rest[..tab], &rest[tab + 1..]))
+    })
+}
+
 fn known(body: &[u8]) -> Known {
     let mut known = Known::default();
-    for line in body
-        .split(|&byte| byte == b'\n')
-        .filter(|line| line.len() > HEAD)
-    {
-        let (head, rest) = line.split_at(HEAD);
-        let Some(tab) = rest.iter().position(|&byte| byte == b'\t') else {
-            continue;
-        };
-        let (time, path) = (&rest[..tab], &rest[tab + 1..]);
+    for (head, time, path) in entries(body) {
         known.paths.insert(PathBuf::from(OsStr::from_bytes(path)));
         if let Some(time) = mount::parse(time) {
             known.times.insert([head, path].concat(), time);

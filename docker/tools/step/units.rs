@@ -5,6 +5,7 @@
 //! MESSAGES is what cargo said as JSON, SOURCES the list of fresh-sources. RECORD, kept in the cache
 //! mount, holds the digests of the files that each library was compiled from, at that time.
 
+use crate::sources::entries;
 use crate::{at, sealed, Failure};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -15,7 +16,6 @@ use std::{env, fs};
 
 const STALE: u8 = 3;
 const DIGEST: usize = 64;
-const HEAD: usize = 66;
 const WHOLE: &str = "-\t-"; // after the last file of a unit
 
 /// `proven-units`.
@@ -78,17 +78,12 @@ pub fn prove(messages: &Path, sources: &Path, record: &Path) -> Result<ExitCode,
 
 /// The digest of each source now, by path.
 fn digests(sources: &[u8]) -> HashMap<&Path, &str> {
-    let one = |line| {
-        let line: &[u8] = line;
-        let rest = line.get(HEAD..)?;
-        let tab = rest.iter().position(|&byte| byte == b'\t')?;
-        let digest = std::str::from_utf8(&line[..DIGEST]).ok()?;
-        Some((Path::new(OsStr::from_bytes(&rest[tab + 1..])), digest))
+    let one = |(head, _, path)| {
+        let head: &[u8] = head;
+        let digest = std::str::from_utf8(&head[..DIGEST]).ok()?;
+        Some((Path::new(OsStr::from_bytes(path)), digest))
     };
-    sources
-        .split(|&byte| byte == b'\n')
-        .filter_map(one)
-        .collect()
+    entries(sources).filter_map(one).collect()
 }
 
 /// Whether all files that a unit was compiled from are still what they were.

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from rebake.benchmark.edits import edited
 from rebake.benchmark.made import Made
+from rebake.benchmark.measure import settle
 from rebake.benchmark.rebake_subject import RebakeSubject
 from rebake.benchmark.recipe_subject import RecipeSubject
 from rebake.benchmark.scenarios import rotated
@@ -147,6 +148,8 @@ def _sample(
         moved = subject.at(site, f"{address}/{subject.name}")
     else:
         return
+    if site.local:
+        settle()
     try:
         taken.samples.append(moved.build("code"))
     except (BuildFailed, EngineLost) as error:

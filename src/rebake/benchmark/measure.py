@@ -12,6 +12,7 @@ import psutil
 from rebake.engine.endpoint import Endpoint
 
 _EVERY_S = 0.1
+_SETTLE_S = 10.0  # how long a sample waits for what the one before it left the engine to do
 _QUIET_PERCENT = 10.0  # of all cores
 _LOOK_S = 0.2
 _QUIET_LOOKS = 2  # one after the other
@@ -23,7 +24,7 @@ def engine_is_here(endpoint: Endpoint) -> bool:
     return endpoint.docker_host.startswith("unix://") and endpoint.kind not in _VIRTUAL
 
 
-def settle(limit_s: float) -> bool:
+def settle(limit_s: float = _SETTLE_S) -> bool:
     """Wait until the machine has nothing to do, so that a sample holds its own work alone.
 
     An engine goes on for a while after an answer: it removes what a container or an image left.

@@ -25,7 +25,6 @@ from rebake.report.format import seconds as in_words
 
 Say = Callable[[str], None]
 T = TypeVar("T")
-_SETTLE_S = 10.0  # how long a sample waits for what the one before it left the engine to do
 _BACK_S = 60.0  # how long a lost engine may take to come back
 
 
@@ -270,7 +269,7 @@ class Benchmark:
             subject.make_cold()
         elif scenario.start == "mounts lost":
             subject.lose_mounts()
-        if self._site.local and not settle(_SETTLE_S):
+        if self._site.local and not settle():
             self._busy.add(name)
         try:
             sample = self._built(subject, scenario.name, edit)
@@ -322,7 +321,7 @@ class Benchmark:
     def _bare_bake(self) -> None:
         subject = self._subjects["rebake"]
         if isinstance(subject, RebakeSubject):
-            if self._site.local and not settle(_SETTLE_S):
+            if self._site.local and not settle():
                 self._busy.add("docker buildx bake")
             try:
                 self._bake_s.append(subject.bare_bake())

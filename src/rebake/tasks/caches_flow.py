@@ -30,8 +30,8 @@ _WORTH_BYTES = 1_000_000_000  # what is only old waits until it is so much
 # compiling step's layer, the image's, its content, what cargo keeps of it), after an edit.
 _ADDS_TIMES = 6
 _ADDS_BYTES = 20_000_000
-_NEAR = 0.5  # of a ceiling: a build that compiles more than an edit's crates may add anything
-_FEW_CRATES = 20
+_NEAR = 0.5  # of a ceiling: a build with more new packages than an edit has may add anything
+_FEW_PACKAGES = 20
 _LOOK_EVERY_S = 86_400.0
 _LOOK_EVERY_BUILDS = 25
 
@@ -236,10 +236,13 @@ def _due(log: CacheLog, project: str, ceiling: int | None, built: BuildResult) -
     if known is None or time.time() - known.at > _LOOK_EVERY_S:
         return True
     builds = log.builds_since(project, known.at)
-    if builds >= _LOOK_EVERY_BUILDS or ceiling is None:
-        return builds >= _LOOK_EVERY_BUILDS
-    crates = built.caches.crates
-    if known.bytes > _NEAR * ceiling and (crates is None or crates.misses > _FEW_CRATES):
+    if builds >= _LOOK_EVERY_BUILDS:
+        return True
+    if ceiling is None:
+        return False
+    crates, packages = built.caches.crates, built.caches.bun
+    new = (crates.misses if crates else 0) + (packages.downloaded if packages else 0)
+    if new > _FEW_PACKAGES and known.bytes > _NEAR * ceiling:
         return True
     adds = _ADDS_BYTES + _ADDS_TIMES * sum(image.bytes for image in built.images.values())
     return known.bytes + builds * adds > ceiling
