@@ -130,6 +130,11 @@ def test_a_benchmark_with_nothing_to_go_on_with(bench: Bench) -> None:
     refused(bench, "benchmark", "--resume", code=2, says=(told, "without --resume"))
     flags = "--resume goes on with what was asked for then"
     refused(bench, "benchmark", "--resume", "--runs", "3", code=2, says=(flags,))
+    refused(bench, "benchmark", "--finish", code=2, says=(told,))
+    flags = "--finish goes on with what was asked for then"
+    refused(bench, "benchmark", "--finish", "--services", "5", code=2, says=(flags,))
+    both = "--resume goes on, and --finish does not"
+    refused(bench, "benchmark", "--finish", "--resume", code=2, says=(both,))
 
 
 def test_a_key_that_is_not_there(bench: Bench) -> None:

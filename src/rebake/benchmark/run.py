@@ -123,13 +123,7 @@ class Benchmark:
             if self._book is not None:
                 self._book.keep(scenario.name, done[scenario.name])
         parts += [done[scenario.name] for scenario in scenarios]
-        bake_s = [seconds for part in parts for seconds in part.bake_runs_s]
-        return Finding(
-            results=[result for part in parts for result in part.results],
-            bake_runs_s={len(self._site.layout.services): bake_s} if bake_s else {},
-            not_run=[entry for part in parts for entry in part.not_run],
-            notes=[note for part in parts for note in part.notes],
-        )
+        return finding_of(parts, len(self._site.layout.services))
 
     def _kept(self, scenario: Scenario) -> Part | None:
         return None if self._book is None else self._book.part(scenario.name)
@@ -360,6 +354,17 @@ class Benchmark:
         return f"{self._site.run}-edit-{self._edits:04d}"
 
 
+def finding_of(parts: Sequence[Part], services: int) -> Finding:
+    """Put what the scenarios of one size gave together."""
+    bake_s = [seconds for part in parts for seconds in part.bake_runs_s]
+    return Finding(
+        results=[result for part in parts for result in part.results],
+        bake_runs_s={services: bake_s} if bake_s else {},
+        not_run=[entry for part in parts for entry in part.not_run],
+        notes=[note for part in parts for note in part.notes],
+    )
+
+
 def make(site: Site, name: str) -> Subject:
     """Make a subject by name.
 
@@ -378,4 +383,4 @@ def _helper(site: Site) -> FloorSubject:
     return FloorSubject(site, label="-helper")
 
 
-__all__ = ["Benchmark", "RebakeError", "Wanted", "make"]
+__all__ = ["Benchmark", "RebakeError", "Wanted", "finding_of", "make"]

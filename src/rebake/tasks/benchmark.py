@@ -29,6 +29,7 @@ def _scenarios() -> Sequence[str]:
         "project": "folder of the project to measure, instead of this one",
         "services": "sizes of generated workspaces to measure instead, such as 1,5,20",
         "resume": "go on with a benchmark that was stopped",
+        "finish": "measure no more of one that was stopped: write down what there is",
         "check": "exit code 1 when a limit of [benchmark.limits] is not kept",
     },
     choices={"subjects": _subjects, "scenarios": _scenarios},
@@ -41,6 +42,7 @@ def benchmark(  # noqa: PLR0917 - Invoke reads flags from the signature
     project: str = "",
     services: str = "",
     resume: bool = False,
+    finish: bool = False,
     check: bool = False,
 ) -> dict[str, object] | None:
     """Measure these builds beside the usual recipes and beside the machine's own floor."""
@@ -54,6 +56,7 @@ def benchmark(  # noqa: PLR0917 - Invoke reads flags from the signature
         folder=project,
         services=services,
         resume=resume,
+        finish=finish,
         check=check,
     )
 

@@ -37,6 +37,7 @@ def benchmark(
     folder: str,
     services: str,
     resume: bool,
+    finish: bool,
     check: bool,
 ) -> dict[str, object] | None:
     """Run the benchmark, show and keep its document.
@@ -52,7 +53,7 @@ def benchmark(
     project.check_layout("benchmark")
     session.__dict__["project"] = project
     others = bool(subjects or scenarios or runs or services)
-    begun = _begun(project, others=others) if resume else None
+    begun = _begun(project, resume=resume, finish=finish, others=others)
     sizes = list(begun.asked.sizes) if begun else read_sizes(services)
     file = project.state / (documents.FILE if not sizes else "benchmark-services.json")
     if begun:
@@ -67,15 +68,16 @@ def benchmark(
     journal = _journal(session, project, wanted, sizes, begun)
     started_at = time.time()
     try:
-        findings = [_measure(session, project, wanted, size, journal) for size in sizes or [0]]
+        look = _kept if finish else _measure
+        findings = [look(session, project, wanted, size, journal) for size in sizes or [0]]
     except RebakeError:
         if journal.kept:
             which = f" --project {folder}" if folder else ""
             session.say(f"scenarios kept: {journal.kept}; next: invoke benchmark --resume{which}")
         raise
     finding = _together(findings)
-    if journal.sittings > 1:
-        note = f"measured in {journal.sittings} sittings, each scenario in one of them"
+    if (sittings := journal.sittings - finish) > 1:
+        note = f"measured in {sittings} sittings, each scenario in one of them"
         finding = replace(finding, notes=[*finding.notes, note])
     values: Mapping[str, float] = tree_of(project.config.benchmark.limits)
     detected = session.detected
@@ -150,11 +152,29 @@ def _wanted(names: tuple[str, str], runs: int, slow: _Slow, file: Path) -> Wante
     )
 
 
-def _begun(project: Project, *, others: bool) -> Journal:
-    """The benchmark of a project that was stopped.
+def _kept(
+    _session: Session, project: Project, wanted: Wanted, size: int, journal: Journal
+) -> Finding:
+    """What a benchmark measured before it was stopped; the rest as not run."""
+    from rebake.benchmark.journal import Part
+    from rebake.benchmark.run import finding_of
+
+    kept = journal.parts.get(size, {})
+    names = [scenario.name for scenario in wanted.scenarios]
+    left = Part(
+        not_run=[(name, "", "stopped before its end") for name in names if name not in kept]
+    )
+    parts = [left, *(kept[name] for name in names if name in kept)]
+    return finding_of(parts, size or len(project.config.backend.services))
+
+
+def _begun(project: Project, *, resume: bool, finish: bool, others: bool) -> Journal | None:
+    """The benchmark of a project that was stopped; None where a new one was asked for.
 
     Args:
         project: the project.
+        resume: whether to go on with it.
+        finish: whether to write down what it measured.
         others: whether flags say what to measure, too.
 
     Raises:
@@ -162,9 +182,14 @@ def _begun(project: Project, *, others: bool) -> Journal:
     """
     from rebake.benchmark.journal import FILE, Journal
 
+    if resume and finish:
+        raise UsageError("--resume goes on, and --finish does not", "leave one of them out")
+    if not resume and not finish:
+        return None
+    again = "--finish" if finish else "--resume"
     if others:
         raise UsageError(
-            "--resume goes on with what was asked for then", "leave the other flags out"
+            f"{again} goes on with what was asked for then", "leave the other flags out"
         )
     return Journal.resume(project.state / FILE)
 
