@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from rebake import __version__
@@ -11,6 +12,8 @@ def main() -> None:
     """Run a task; exits with its code."""
     if sys.argv[1:2] == ["__complete"]:  # a press of the Tab key: nothing heavy
         sys.exit(complete(sys.argv[2:]))
+    # What an import makes lives to the end: looking for garbage among it is time for nothing.
+    gc.disable()
     from rebake.light_invoke import import_invoke
 
     import_invoke()
@@ -18,6 +21,8 @@ def main() -> None:
 
     from rebake.tasks import namespace
 
+    gc.freeze()
+    gc.enable()
     if sys.platform == "win32":
         from colorama import just_fix_windows_console
 
