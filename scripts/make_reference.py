@@ -685,11 +685,7 @@ def shown(kind: type[RebakeError]) -> str:
 
 def sample(kind: type[RebakeError]) -> RebakeError:
     """Make an error of a class with values that read well."""
-    needed = (
-        field.name
-        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
-        if field.default is dataclasses.MISSING
-    )
+    needed = [name for name in kind.field_names() if not hasattr(kind, name)]
     return kind(**{**dict.fromkeys(needed, "…"), **SAMPLES.get(kind.code, {})})
 
 

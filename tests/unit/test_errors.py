@@ -36,8 +36,7 @@ SAMPLES = {
 
 
 def sample(kind: type[RebakeError]) -> RebakeError:
-    names = [name for name in inspect.signature(kind).parameters if name not in {"args", "kwargs"}]
-    return kind(**{name: SAMPLES.get(name, f"<{name}>") for name in names})
+    return kind(**{name: SAMPLES.get(name, f"<{name}>") for name in kind.field_names()})
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
@@ -82,3 +81,27 @@ def test_an_error_can_be_raised_with_its_cause_and_hashed() -> None:
     with pytest.raises(errors.UsageError) as caught:
         raise error from ValueError("cause")
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_fields_are_taken_in_their_order_by_name_or_by_default() -> None:
+    assert errors.CommandFailed.field_names() == ["argv", "returncode", "tail", "next_step"]
+    error = errors.CommandFailed(["docker"], returncode=3)
+    assert (error.argv, error.returncode, error.tail, error.next_step) == (["docker"], 3, (), "")
+    assert errors.CannotRun.field_names() == errors.NoEngine.field_names()
+    assert RebakeError("words of its own").what == "words of its own"
+
+
+@pytest.mark.parametrize(
+    ("values", "named", "words"),
+    [
+        ((["docker"],), {}, "CommandFailed: no value for returncode"),
+        ((["docker"],), {"argv": []}, "CommandFailed: two values for argv"),
+        ((["docker"], 1), {"tial": []}, "CommandFailed has no field tial"),
+        ((["docker"], 1, [], "", 5), {}, "CommandFailed has 4 fields, not 5"),
+    ],
+)
+def test_a_wrong_field_is_the_programmers_error(
+    values: tuple[object, ...], named: dict[str, object], words: str
+) -> None:
+    with pytest.raises(TypeError, match=words):
+        errors.CommandFailed(*values, **named)  # type: ignore[arg-type]

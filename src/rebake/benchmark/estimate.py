@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
+from rebake.benchmark.repeats import Repeats
+
 # Seconds to begin with where nothing is known: a workspace of three crates on two cores.
 _FULL_S = 120.0
 _WARM_S = {
@@ -35,14 +37,11 @@ class Clock(Struct):
     """Keeps what is still to be done and how long each part takes.
 
     Attributes:
-        runs: how many samples of a pair are taken.
-        slow_runs: how many when the first one took longer than `slow_s`.
+        repeats: how many samples of a pair are taken.
         known: seconds of a sample by scenario and subject, of an earlier benchmark.
     """
 
-    runs: int
-    slow_runs: int
-    slow_s: float
+    repeats: Repeats
     known: Mapping[tuple[str, str], float] = field(default_factory=dict)
     _taken: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
 
@@ -54,7 +53,7 @@ class Clock(Struct):
         """How many samples of a pair are wanted."""
         taken = self._taken.get((scenario, subject))
         first = taken[0][0] if taken else self.expected(scenario, subject)
-        return min(self.runs, self.slow_runs) if first > self.slow_s else self.runs
+        return self.repeats.after(first)
 
     def left_s(self, pairs: Iterable[tuple[str, str]]) -> float:
         """Seconds that the rest of these scenario-subject pairs will take."""

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 from msgspec import Struct, field
-from msgspec.structs import asdict
 
+from rebake.benchmark.repeats import Repeats
 from rebake.benchmark.statistics import Result
 from rebake.errors import UsageError
 
@@ -58,6 +59,7 @@ class Asked(Struct, frozen=True):
     """What a benchmark was asked for, and where.
 
     Attributes:
+        repeats: how many samples of each pair.
         sizes: of generated workspaces; none for the project itself.
         engine: its address.
         rebake: the version.
@@ -65,16 +67,14 @@ class Asked(Struct, frozen=True):
 
     scenarios: tuple[str, ...]
     subjects: tuple[str, ...]
-    runs: int
-    slow_runs: int
-    slow_s: float
+    repeats: Repeats
     sizes: tuple[int, ...]
     engine: str
     rebake: str
 
     def document(self) -> dict[str, object]:
         """As it is kept."""
-        return asdict(self)
+        return dict[str, object](msgspec.to_builtins(self))
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -86,9 +86,7 @@ class Asked(Struct, frozen=True):
         return cls(
             tuple(map(str, document["scenarios"])),
             tuple(map(str, document["subjects"])),
-            int(document["runs"]),
-            int(document["slow_runs"]),
-            float(document["slow_s"]),
+            msgspec.convert(document["repeats"], Repeats),
             tuple(map(int, document["sizes"])),
             str(document["engine"]),
             str(document["rebake"]),

@@ -17,6 +17,7 @@ from rebake.benchmark.journal import Book, Part
 from rebake.benchmark.measure import settle
 from rebake.benchmark.rebake_subject import RebakeSubject
 from rebake.benchmark.recipe_subject import RecipeSubject
+from rebake.benchmark.repeats import Repeats
 from rebake.benchmark.scenarios import Scenario, rotated, takes_part
 from rebake.benchmark.statistics import Result, middle
 from rebake.benchmark.subject import Sample, Site, Subject, engine_answers
@@ -33,9 +34,7 @@ class Wanted(Struct, frozen=True):
 
     scenarios: Sequence[Scenario]
     subjects: Sequence[str]
-    runs: int
-    slow_runs: int
-    slow_s: float
+    repeats: Repeats
     known: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
@@ -82,7 +81,7 @@ class Benchmark:
         self._book = book
         self._wanted = wanted
         self._say = say
-        self._clock = Clock(wanted.runs, wanted.slow_runs, wanted.slow_s, wanted.known)
+        self._clock = Clock(wanted.repeats, wanted.known)
         self._taken: dict[tuple[str, str], _Samples] = {}
         self._bake_s: list[float] = []
         self._not_run: list[tuple[str, str, str]] = []
@@ -202,7 +201,7 @@ class Benchmark:
         try:
             floor = self._subjects.get("floor")
             helper = floor if isinstance(floor, FloorSubject) else _helper(self._site)
-            count = min(self._wanted.runs, len(SMALL_CRATES))
+            count = min(self._wanted.repeats.runs, len(SMALL_CRATES))
             manifests = self._twice("dependencies", lambda: helper.dependencies(count))
         except (BuildFailed, CommandFailed, EngineLost) as error:
             self._say(f"dependency-bump: {error}")
@@ -249,8 +248,8 @@ class Benchmark:
 
     def _repetitions(self, scenario: Scenario) -> int:
         if scenario.edit == "dependency":
-            return min(self._wanted.runs, self._dependencies)
-        return self._wanted.runs
+            return min(self._wanted.repeats.runs, self._dependencies)
+        return self._wanted.repeats.most
 
     def _sample(self, scenario: Scenario, name: str, text: str, taken: _Samples) -> None:
         """Edit, build, look; once more where the engine was to blame."""
@@ -334,7 +333,7 @@ class Benchmark:
             found = fresh_ci.run(
                 self._site,
                 {name: self._subjects[name] for name in names},
-                rounds=min(self._wanted.runs, self._wanted.slow_runs),
+                rounds=self._wanted.repeats.fewest,
                 text=self._text,
                 took=lambda name, seconds, whole: self._clock.took(
                     scenario.name, name, seconds, whole

@@ -293,6 +293,8 @@ class BenchmarkTable(Table):
     runs: PositiveInt
     slow_runs: PositiveInt
     slow_s: Positive
+    quick_times: PositiveInt
+    quick_s: Positive
     runtime_image: ImageRef
     limits: BenchmarkLimitsTable
 

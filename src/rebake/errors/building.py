@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rebake.errors.base import RebakeError, WithTail
 
 
-@dataclass(eq=False)
 class BuildFailed(WithTail, RebakeError):
     """A step of an image build failed."""
 
@@ -26,7 +24,6 @@ class BuildFailed(WithTail, RebakeError):
         return f"the build failed in {self.step}" + (f": {self.message}" if self.message else "")
 
 
-@dataclass(eq=False)
 class NotWarm(RebakeError):
     """A build that had to be fully cached ran a step."""
 
@@ -41,7 +38,6 @@ class NotWarm(RebakeError):
         return self.lines
 
 
-@dataclass(eq=False)
 class WrongImage(RebakeError):
     """An image whose build id is not the one of the sources: it must not be used."""
 
@@ -56,7 +52,6 @@ class WrongImage(RebakeError):
     advises: ClassVar[str] = "invoke rebuild {service} (were files changed while the build ran?)"
 
 
-@dataclass(eq=False)
 class NotVerified(RebakeError):
     """An image whose signature is missing, or does not say what it must; nothing was started."""
 
@@ -79,7 +74,6 @@ class NotVerified(RebakeError):
         return self.refusals if len(self.refusals) > 1 else ()
 
 
-@dataclass(eq=False)
 class NotAttested(RebakeError):
     """Images that come without what `sign.attestations` asks for; none was signed."""
 
@@ -101,7 +95,6 @@ class NotAttested(RebakeError):
         return self.lacks if len(self.lacks) > 1 else ()
 
 
-@dataclass(eq=False)
 class NotFreed(RebakeError):
     """Cleaning freed less than it said."""
 

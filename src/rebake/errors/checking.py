@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from rebake.errors.base import RebakeError, WithTail
 
 
-@dataclass(eq=False)
 class ChecksFailed(RebakeError):
     """`invoke doctor` found errors."""
 
@@ -25,7 +23,6 @@ class ChecksFailed(RebakeError):
         return f"doctor found {count} error{'s' if count != 1 else ''}"
 
 
-@dataclass(eq=False)
 class QueriesChanged(RebakeError):
     """`invoke sqlx-prepare --check`: the committed query data is not what the queries ask for."""
 
@@ -45,7 +42,6 @@ class QueriesChanged(RebakeError):
         return self.changes
 
 
-@dataclass(eq=False)
 class LimitsMissed(RebakeError):
     """`invoke benchmark --check` or `invoke workflow-test` measured more than is allowed."""
 
@@ -65,7 +61,6 @@ class LimitsMissed(RebakeError):
         return self.missed
 
 
-@dataclass(eq=False)
 class ScannerFailed(WithTail, RebakeError):
     """A scanner did not scan, or its report can't be read: nothing is known to be clean."""
 
@@ -78,7 +73,6 @@ class ScannerFailed(WithTail, RebakeError):
     advises: ClassVar[str] = "{next_step}"
 
 
-@dataclass(eq=False)
 class DatabaseUnusable(RebakeError):
     """A vulnerability database that is missing, cut off, of another schema, or too old."""
 
@@ -92,7 +86,6 @@ class DatabaseUnusable(RebakeError):
     )
 
 
-@dataclass(eq=False)
 class ToolRefused(RebakeError):
     """A tool that must not be run: a version known to be malicious, or a wrong checksum."""
 

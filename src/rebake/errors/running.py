@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,7 +16,6 @@ from rebake.errors.base import (
 )
 
 
-@dataclass(eq=False)
 class NoEngine(RebakeError):
     """No Docker engine can be reached, or the one that is there is too old.
 
@@ -39,14 +37,12 @@ class NoEngine(RebakeError):
         return self.tried
 
 
-@dataclass(eq=False)
 class CannotRun(NoEngine):
     """This machine could have an engine of ours, but we are not allowed or not able to run one."""
 
     code: ClassVar[str] = "cannot-run"
 
 
-@dataclass(eq=False)
 class EngineLost(RebakeError):
     """The engine stopped answering in the middle of work."""
 
@@ -59,7 +55,6 @@ class EngineLost(RebakeError):
     )
 
 
-@dataclass(eq=False)
 class CommandFailed(WithTail, RebakeError):
     """A program that we ran ended with an error."""
 
@@ -76,7 +71,6 @@ class CommandFailed(WithTail, RebakeError):
         return f"{' '.join(self.argv)} ended with exit code {self.returncode}"
 
 
-@dataclass(eq=False)
 class ProgramMissing(RebakeError):
     """A program that is needed is not on PATH."""
 
@@ -87,7 +81,6 @@ class ProgramMissing(RebakeError):
     advises: ClassVar[str] = "{next_step}"
 
 
-@dataclass(eq=False)
 class DiskFull(RebakeError):
     """Not enough space where the engine keeps its data."""
 
@@ -104,7 +97,6 @@ class DiskFull(RebakeError):
         return f"{self.folder}: {free:.1f} GB free, at least {need:.1f} GB needed"
 
 
-@dataclass(eq=False)
 class FileRefused(RebakeError):
     """The system refused a file or folder that we must read or write."""
 
@@ -115,7 +107,6 @@ class FileRefused(RebakeError):
     advises: ClassVar[str] = "look at its owner and rights (ls -ld), and that the disk has room"
 
 
-@dataclass(eq=False)
 class PortInUse(RebakeError):
     """A port of the stack is taken by another program."""
 
@@ -128,7 +119,6 @@ class PortInUse(RebakeError):
     advises: ClassVar[str] = "stop that program, or set another port: {setting} in rebake.toml"
 
 
-@dataclass(eq=False)
 class ServiceUnhealthy(WithTail, RebakeError):
     """A service of the stack did not become healthy."""
 
@@ -140,7 +130,6 @@ class ServiceUnhealthy(WithTail, RebakeError):
     advises: ClassVar[str] = "invoke logs {service}"
 
 
-@dataclass(eq=False)
 class Busy(RebakeError):
     """Another rebake process holds what this one needs."""
 
@@ -152,7 +141,6 @@ class Busy(RebakeError):
     advises: ClassVar[str] = "wait for it to end, or stop it, then run the command again"
 
 
-@dataclass(eq=False)
 class TimedOut(RebakeError):
     """Something took longer than its limit."""
 
@@ -165,7 +153,6 @@ class TimedOut(RebakeError):
     advises: ClassVar[str] = "{next_step}"
 
 
-@dataclass(eq=False)
 class Interrupted(RebakeError):
     """The user pressed Ctrl-C, or the process was told to end."""
 
@@ -179,7 +166,6 @@ class Interrupted(RebakeError):
         return "interrupted" + (f" during {self.during}" if self.during else "")
 
 
-@dataclass(eq=False)
 class CachesHidden(RebakeError):
     """An engine that can't be asked what it keeps: its address is none that we speak to."""
 

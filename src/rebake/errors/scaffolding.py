@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rebake.errors.base import EXIT_USAGE, RebakeError
 
 
-@dataclass(eq=False)
 class TemplateRefused(RebakeError):
     """A template that can't be used: it is not there, or it would do more than make files."""
 
@@ -22,7 +20,6 @@ class TemplateRefused(RebakeError):
     advises: ClassVar[str] = "{next_step}"
 
 
-@dataclass(eq=False)
 class NoPlace(RebakeError):
     """A file was edited so that a service can't be put into it, or taken out, by rule."""
 
@@ -40,7 +37,6 @@ class NoPlace(RebakeError):
         return self.next_step or f"git log -p {self.file} shows what became of it; {by_hand}"
 
 
-@dataclass(eq=False)
 class UpdateConflicts(RebakeError):
     """An update changed the very lines that were changed here too; both are in the files."""
 
@@ -68,7 +64,6 @@ class UpdateConflicts(RebakeError):
         )
 
 
-@dataclass(eq=False)
 class FilesInTheWay(RebakeError):
     """Files that `rebake adopt` would write are there already; none is ever overwritten."""
 

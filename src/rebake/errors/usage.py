@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from rebake.errors.base import EXIT_USAGE, Problem, RebakeError, did_you_mean
 
 
-@dataclass(eq=False)
 class ConfigError(RebakeError):
     """Everything that is wrong with the configuration, all at once."""
 
@@ -32,7 +30,6 @@ class ConfigError(RebakeError):
         return [str(p) for p in self.problems] if len(self.problems) > 1 else ()
 
 
-@dataclass(eq=False)
 class MissingSecrets(RebakeError):
     """Secrets that rebake.toml declares are not there; nothing was started."""
 
@@ -54,7 +51,6 @@ class MissingSecrets(RebakeError):
         return self.faults if len(self.faults) > 1 else ()
 
 
-@dataclass(eq=False)
 class UsageError(RebakeError):
     """A flag, argument or environment variable that can't be used."""
 
@@ -66,7 +62,6 @@ class UsageError(RebakeError):
     advises: ClassVar[str] = "{next_step}"
 
 
-@dataclass(eq=False)
 class UnknownName(RebakeError):
     """A name (service, task, cache) that does not exist; the nearest one is named."""
 
@@ -83,7 +78,6 @@ class UnknownName(RebakeError):
         return did_you_mean(self.name, self.known)
 
 
-@dataclass(eq=False)
 class ProjectError(RebakeError):
     """A project file that can't be used: missing, unreadable, or it does not parse."""
 
@@ -102,7 +96,6 @@ class ProjectError(RebakeError):
         return f"{place}: {self.message}"
 
 
-@dataclass(eq=False)
 class NotAProject(RebakeError):
     """No rebake.toml here or in a folder above."""
 

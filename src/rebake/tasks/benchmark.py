@@ -25,7 +25,7 @@ def _scenarios() -> Sequence[str]:
     flags={
         "subjects": "rebake,naive,dummy-main,cargo-chef,cache-mount,floor; all when none is named",
         "scenarios": "cold,no-change,code-change,…; all when none is named",
-        "runs": "samples of each subject in each scenario",
+        "runs": "samples of each subject in each scenario; more of quick ones (quick_times)",
         "project": "folder of the project to measure, instead of this one",
         "services": "sizes of generated workspaces to measure instead, such as 1,5,20",
         "resume": "go on with a benchmark that was stopped",

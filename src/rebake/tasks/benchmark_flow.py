@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import platformdirs
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from rebake.tasks.session import Session
 if TYPE_CHECKING:
     from rebake.benchmark.document import Finding
     from rebake.benchmark.journal import Journal
+    from rebake.benchmark.repeats import Repeats
     from rebake.benchmark.run import Wanted
     from rebake.benchmark.subject import Site
     from rebake.project.project import Project
@@ -59,10 +60,9 @@ def benchmark(
     if begun:
         then = begun.asked
         names = ",".join(then.scenarios), ",".join(then.subjects)
-        wanted = _wanted(names, then.runs, then, file)
+        wanted = _wanted(names, then.repeats, file)
     else:
-        table = project.config.benchmark
-        wanted = _wanted((scenarios, subjects), runs or table.runs, table, file)
+        wanted = _wanted((scenarios, subjects), _repeats(project, runs), file)
     if session.dry_run:
         return _dry(session, wanted, sizes)
     journal = _journal(session, project, wanted, sizes, begun)
@@ -127,17 +127,17 @@ def read_sizes(text: str) -> list[int]:
     return sizes
 
 
-class _Slow(Protocol):
-    """How many samples of what is slow; the settings tell, or what was asked for then."""
+def _repeats(project: Project, runs: int | None) -> Repeats:
+    """How often to measure: what was asked for, if anything, with the project's settings."""
+    from rebake.benchmark.repeats import Repeats
 
-    @property
-    def slow_runs(self) -> int: ...
+    table = project.config.benchmark
+    return Repeats(
+        runs or table.runs, table.slow_runs, table.slow_s, table.quick_times, table.quick_s
+    )
 
-    @property
-    def slow_s(self) -> float: ...
 
-
-def _wanted(names: tuple[str, str], runs: int, slow: _Slow, file: Path) -> Wanted:
+def _wanted(names: tuple[str, str], repeats: Repeats, file: Path) -> Wanted:
     from rebake.benchmark.document import earlier_seconds
     from rebake.benchmark.run import Wanted
     from rebake.benchmark.scenarios import scenarios_named, subjects_named
@@ -145,9 +145,7 @@ def _wanted(names: tuple[str, str], runs: int, slow: _Slow, file: Path) -> Wante
     return Wanted(
         scenarios=scenarios_named(names[0]),
         subjects=subjects_named(names[1]),
-        runs=runs,
-        slow_runs=slow.slow_runs,
-        slow_s=slow.slow_s,
+        repeats=repeats,
         known=earlier_seconds(file),
     )
 
@@ -212,9 +210,7 @@ def _journal(
     asked = Asked(
         scenarios=tuple(scenario.name for scenario in wanted.scenarios),
         subjects=tuple(wanted.subjects),
-        runs=wanted.runs,
-        slow_runs=wanted.slow_runs,
-        slow_s=wanted.slow_s,
+        repeats=wanted.repeats,
         sizes=tuple(sizes),
         engine=engine,
         rebake=__version__,
@@ -323,7 +319,7 @@ def _dry(session: Session, wanted: Wanted, sizes: Sequence[int]) -> dict[str, ob
         else:
             commands.append(("docker", *bake_words(Path(subject) / "bake.json")))
     shown = session.show_commands(commands, "prod")
-    shown["runs"] = wanted.runs
+    shown["runs"] = wanted.repeats.runs
     shown["services"] = list(sizes)
     shown["plan"] = [
         {"scenario": scenario.name, "subject": subject}

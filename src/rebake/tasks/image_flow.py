@@ -52,11 +52,9 @@ def build(
     again: bool = False,
 ) -> BuildResult:
     """Build images: base images first, then one bake, then the gate."""
-    from rebake.build.inputs import read_inputs
-    from rebake.build.run import Surroundings, build_images
     from rebake.engine.host_settings import digest
     from rebake.engine.images import Images
-    from rebake.tasks import caches_view, overlay
+    from rebake.tasks import overlay
     from rebake.tasks.wiring import ask_base_images, fetch_base_images
 
     overlay.read_build_secrets(session)
@@ -65,9 +63,13 @@ def build(
     if no_cache:
         session.say("--no-cache: the compiled dependencies in the cache mounts are thrown away")
     require_space(session)
-    # The engine takes its time for an answer: it is asked while the sources are read.
+    # The engine takes its time for an answer: it is asked while modules and sources are read.
     images, ahead = Images(detected.endpoint), ask_base_images(session)
     images.ask_ahead(image.ref for image in plan.images)
+    from rebake.build.inputs import read_inputs
+    from rebake.build.run import Surroundings, build_images
+    from rebake.tasks import caches_view
+
     inputs = read_inputs(plan)
     bases = fetch_base_images(session, ahead)
     if any(base.source != "present" for base in bases):

@@ -12,6 +12,7 @@ import pytest
 
 from rebake.benchmark.journal import FILE, Asked, Journal
 from rebake.benchmark.made import LABEL_RUN, Made, workplace
+from rebake.benchmark.repeats import Repeats
 from rebake.benchmark.run import Benchmark, Wanted
 from rebake.benchmark.scenarios import scenarios_named
 from rebake.benchmark.subject import Site
@@ -131,8 +132,8 @@ def site_of(project: Path, made: Made) -> Site:
     return make_site(open_project(project), made, project / "settings", {}, "debian:1")
 
 
-def wanted(scenarios: str, *subjects: str, runs: int = 2) -> Wanted:
-    return Wanted(scenarios_named(scenarios), subjects, runs, slow_runs=1, slow_s=60.0)
+def wanted(scenarios: str, *subjects: str, runs: int = 2, times: int = 1) -> Wanted:
+    return Wanted(scenarios_named(scenarios), subjects, Repeats(runs, 1, 60.0, times, 10.0))
 
 
 def made_in(tmp_path: Path, endpoint: Endpoint) -> Made:
@@ -164,6 +165,15 @@ def test_rounds_go_over_all_subjects_and_begin_with_another_one(
         ("cache-mount", 2, True),
     ]
     assert any("to go" in line for line in said)
+
+
+def test_what_is_quick_is_taken_more_often(
+    tmp_path: Path, project: Path, endpoint: Endpoint
+) -> None:
+    site = site_of(project, made_in(tmp_path, endpoint))
+    asked = wanted("code-change", "naive", runs=1, times=3)
+    found = Benchmark(site, asked, lambda _text: None).run()
+    assert [len(result.runs_s) for result in found.results] == [3]
 
 
 def test_the_users_files_stay_as_they_are(
@@ -236,7 +246,7 @@ def test_a_benchmark_that_was_stopped_goes_on_with_the_scenarios_that_are_left(
 ) -> None:
     asked = wanted("code-change,ui-change,shared-crate", "naive", runs=1)
     names = tuple(scenario.name for scenario in asked.scenarios)
-    what = Asked(names, ("naive",), 1, 1, 60.0, (), endpoint.docker_host, "0.1.0")
+    what = Asked(names, ("naive",), asked.repeats, (), endpoint.docker_host, "0.1.0")
     said: list[str] = []
 
     def stopped(text: str) -> None:

@@ -9,12 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from rebake.benchmark.journal import FILE, Asked, Journal, Part
+from rebake.benchmark.repeats import Repeats
 from rebake.benchmark.statistics import Result
 from rebake.errors import UsageError
 
 ASKED = Asked(
-    ("cold", "code-change"), ("rebake", "floor"), 5, 2, 60.0, (1, 5), "unix:///a", "0.1.0"
-)
+    ("cold", "code-change"), ("rebake", "floor"), Repeats(5, 2, 60.0, 3, 10.0), (1, 5),
+    "unix:///a", "0.1.0",
+)  # fmt: skip
 RESULT = Result(
     "cold", "rebake", 3, (2.5, 1.25), correct=True, steps=9, cached_steps=4, cpu_s=1.5,
     peak_bytes=7, context_bytes=8, export_s=0.25, image_bytes={"api": 9}, error="",

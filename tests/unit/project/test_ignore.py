@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rebake.errors import ProjectError
 from rebake.project.ignore import IgnoreMatcher, ignore_file, included, walk
+from rebake.project.ignore_pattern import Pattern
 
 
 def left(patterns: str, *paths: str) -> list[str]:
@@ -166,3 +170,21 @@ def test_big_trees_are_quick(tmp_path: Path) -> None:
     started = time.perf_counter()
     assert len(walk(tmp_path, matcher)) == 2000
     assert time.perf_counter() - started < 1.0  # about 0.03 s on an idle machine
+
+
+NAME = st.text("ab.", max_size=3)
+
+
+@given(
+    folders=st.booleans(),
+    before=NAME,
+    after=NAME,
+    path=st.lists(st.text("ab.\n", min_size=1, max_size=4), min_size=1, max_size=3),
+)
+def test_one_star_means_what_the_regular_expression_does(
+    folders: bool, before: str, after: str, path: list[str]
+) -> None:
+    text = ("**/" if folders else "") + f"{before}*{after}"
+    body = ("(.*/)?" if folders else "") + f"{re.escape(before)}[^/]*{re.escape(after)}"
+    wanted = re.fullmatch(body, "/".join(path), re.ASCII) is not None
+    assert Pattern.of(text, exception=False).match("/".join(path)) is wanted
