@@ -127,11 +127,11 @@ def test_a_service_without_a_binary(bench: Bench) -> None:
 
 def test_a_benchmark_with_nothing_to_go_on_with(bench: Bench) -> None:
     told = "no benchmark of this project was stopped"
-    refused(bench, "benchmark", "--resume", code=2, says=(told, "without --resume"))
-    flags = "--resume goes on with what was asked for then"
+    refused(bench, "benchmark", "--resume", code=2, says=(told, "without that flag"))
+    flags = "--resume is for what was asked for then"
     refused(bench, "benchmark", "--resume", "--runs", "3", code=2, says=(flags,))
     refused(bench, "benchmark", "--finish", code=2, says=(told,))
-    flags = "--finish goes on with what was asked for then"
+    flags = "--finish is for what was asked for then"
     refused(bench, "benchmark", "--finish", "--services", "5", code=2, says=(flags,))
     both = "--resume goes on, and --finish does not"
     refused(bench, "benchmark", "--finish", "--resume", code=2, says=(both,))

@@ -129,12 +129,12 @@ class Journal(Struct):
             )
         except FileNotFoundError:
             raise UsageError(
-                "no benchmark of this project was stopped", "invoke benchmark, without --resume"
+                "no benchmark of this project was stopped", "invoke benchmark, without that flag"
             ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = type(error).__name__
             raise UsageError(
-                f"{file} can't be read ({reason})", "invoke benchmark, without --resume"
+                f"{file} can't be read ({reason})", "invoke benchmark, without that flag"
             ) from None
 
     @property
@@ -154,9 +154,9 @@ class Journal(Struct):
         ):
             if then != now:
                 raise UsageError(
-                    f"--resume: the {what} was {then} then, and is {now} now: "
+                    f"it was stopped: the {what} was {then} then, and is {now} now: "
                     "the results could not be compared",
-                    "invoke benchmark, without --resume",
+                    "invoke benchmark, without that flag",
                 )
 
     def book(self, size: int, sources: str) -> Book:
@@ -173,7 +173,7 @@ class Journal(Struct):
             raise UsageError(
                 "--resume: the project's files have changed since: "
                 "the results could not be compared",
-                "invoke benchmark, without --resume",
+                "invoke benchmark, without that flag",
             )
         return Book(self, self.parts.setdefault(size, {}))
 

@@ -186,9 +186,7 @@ def _begun(project: Project, *, resume: bool, finish: bool, others: bool) -> Jou
         return None
     again = "--finish" if finish else "--resume"
     if others:
-        raise UsageError(
-            f"{again} goes on with what was asked for then", "leave the other flags out"
-        )
+        raise UsageError(f"{again} is for what was asked for then", "leave the other flags out")
     return Journal.resume(project.state / FILE)
 
 
