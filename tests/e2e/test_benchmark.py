@@ -74,6 +74,8 @@ def test_real_edits_real_results_and_nothing_left(own_docker: Docker, project: P
                 *("benchmark", "--project", str(project), "--runs", "1", "--json"),
                 *("--subjects", "rebake,naive,cache-mount,floor"),
                 *("--scenarios", "no-change,code-change,ui-change,dockerfile-change"),
+                REBAKE_BENCHMARK_QUICK_TIMES="2",
+                REBAKE_BENCHMARK_QUICK_S="10",
             )
         )
         assert "users-own" in own_docker("volume", "ls", "--format", "{{.Name}}").split()
@@ -82,7 +84,9 @@ def test_real_edits_real_results_and_nothing_left(own_docker: Docker, project: P
     results = {(one["scenario"], one["subject"]): one for one in told["results"]}
     assert len(results) == 4 * 4 - 1  # the floor has no Dockerfile
     assert {key for key, one in results.items() if one["correct"] is not True} == set()
-    assert all(len(one["runs_s"]) == 1 and one["median_s"] > 0 for one in results.values())
+    for one in results.values():
+        assert len(one["runs_s"]) == (2 if one["runs_s"][0] < 10 else 1), one
+        assert one["median_s"] > 0
     assert results["code-change", "naive"]["steps"] > 0
     assert results["code-change", "rebake"]["context_bytes"] > 0
     assert set(results["code-change", "rebake"]["image_bytes"]) == {"api", "worker", "ui"}
