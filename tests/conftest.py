@@ -14,6 +14,8 @@ gc.disable()
 os.environ.setdefault("HYPOTHESIS_NO_PLUGINS", "1")
 # Of each repository that a program makes, a third of the files would be examples of hooks.
 os.environ.setdefault("GIT_TEMPLATE_DIR", "")
+# No test leaves anything behind that goes on after it; those of `upkeep` say otherwise.
+os.environ.setdefault("REBAKE_BUILD_UPKEEP", "foreground")
 
 from hypothesis import settings  # noqa: E402 - reads the variable
 

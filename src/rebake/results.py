@@ -140,7 +140,11 @@ class ImageResult(Struct, frozen=True):
 
 
 class BuildResult(Struct, frozen=True):
-    """What one build did: its images, its steps, and why anything was skipped."""
+    """What one build did: its images, its steps, and why anything was skipped.
+
+    Attributes:
+        later: what no image needs and is still to be done, such as the dependency layer.
+    """
 
     images: Mapping[str, ImageResult]
     steps: tuple[Step, ...]
@@ -148,6 +152,7 @@ class BuildResult(Struct, frozen=True):
     skipped: str = ""
     mode: Mode = "prod"
     caches: CacheUse = CacheUse()
+    later: tuple[str, ...] = ()
 
     def document(self) -> dict[str, object]:
         """The `--json` document of build, rebuild and prod."""
@@ -156,6 +161,7 @@ class BuildResult(Struct, frozen=True):
             "images": {name: image.document() for name, image in self.images.items()},
             "seconds": round(self.seconds, 3),
             **({"skipped": self.skipped} if self.skipped else {"caches": self.caches.document()}),
+            **({"later": list(self.later)} if self.later else {}),
         }
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from e2e import small_project
 from e2e.small_project import Bench
+from rebake.build.upkeep import Upkeep
 from rebake.engine import build_cache
 from rebake.engine.endpoint import Endpoint
 from rebake.history.store import History
@@ -138,6 +139,37 @@ def test_a_lost_mount_is_filled_from_the_dependency_layer(bench: Bench) -> None:
     assert not re.search(r"Compiling itoa", shown)
     told = bench.ask(document["images"]["api"]["ref"])
     assert (told.build_id, told.text) == (bench.one.id, text)
+
+
+def wait_for_upkeep(bench: Bench) -> None:
+    folders = list((bench.one.state / "projects").iterdir())
+    assert folders
+    for folder in folders:
+        assert Upkeep(folder).wait(120.0), folder
+
+
+def test_the_layer_is_made_in_the_background_and_a_build_goes_first(bench: Bench) -> None:
+    background = {"REBAKE_BUILD_UPKEEP": "background", "CI": ""}
+    build(bench)
+    forget_layer(bench)
+    document, shown = build(bench, **background)
+    assert document["later"][0] == "dependency layer"
+    assert "compile-dependencies" not in shown
+    # While it is at work, or begins: whoever comes is built, and is right.
+    bench.one.write_text(f"next {time.time_ns()}")
+    document, _ = build(bench, **background)
+    assert bench.ask(document["images"]["api"]["ref"]).build_id == bench.one.id
+    wait_for_upkeep(bench)
+    bench.one.write_text(f"and next {time.time_ns()}")
+    document, _ = build(bench, **background)
+    assert "dependency layer" not in document.get("later", [])
+    wait_for_upkeep(bench)
+    lose_mount(bench)
+    bench.one.write_text(f"lost {time.time_ns()}")
+    document, shown = build(bench, **background)
+    assert "the empty cache mount was filled from the dependency layer" in shown
+    assert bench.ask(document["images"]["api"]["ref"]).build_id == bench.one.id
+    wait_for_upkeep(bench)
 
 
 def test_without_the_layer_a_lost_mount_is_compiled_anew(bench: Bench) -> None:

@@ -15,7 +15,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from filelock import FileLock
+from msgspec.structs import replace
 
+from rebake import process
+from rebake.build.upkeep import Upkeep
 from rebake.cli import main
 from rebake.engine.endpoint import Endpoint
 from rebake.history.cache_log import CacheLog, OwnedLayer, RanStep
@@ -24,7 +28,7 @@ from rebake.history.records import BuildRecord, ImageRecord
 from rebake.history.store import History
 from rebake.project.project import Project, open_project
 from rebake.results import BuildResult, CacheCount, CacheUse, ImageResult, StoreUse
-from rebake.tasks import caches_flow, wiring
+from rebake.tasks import caches_flow, image_flow, upkeep_flow, wiring
 from rebake.tasks.session import Session
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="unix sockets")
@@ -648,6 +652,131 @@ def test_a_build_does_not_fail_because_of_its_caches(
         session(bench), Endpoint("host-env", "ssh://far-away", Path("docker")), built()
     )
     assert "could not be looked after" in capsys.readouterr().err
+
+
+# what a build leaves for afterwards
+
+
+def background(bench: Bench, monkeypatch: pytest.MonkeyPatch, **env: str) -> list[list[str]]:
+    """Leave it to another process; what is started instead is returned."""
+    started: list[list[str]] = []
+
+    def start(command: process.Command, log: Path) -> int:
+        assert command.cwd == bench.root
+        assert log == upkeep(bench).log
+        started.append(list(command.argv))
+        return 1
+
+    monkeypatch.setattr(process, "spawn_background", start)
+    for name, value in ({"REBAKE_BUILD_UPKEEP": "background", "CI": ""} | env).items():
+        monkeypatch.setenv(name, value)
+    return started
+
+
+def upkeep(bench: Bench) -> Upkeep:
+    return Upkeep(bench.project.state)
+
+
+def after_build(bench: Bench, result: BuildResult) -> BuildResult:
+    one = session(bench)
+    return upkeep_flow.after_build(
+        one, bench.endpoint, result, wait=not upkeep_flow.in_background(one)
+    )
+
+
+LATER = replace(built(), later=("dependency layer",))
+
+
+def test_a_build_leaves_its_caches_to_another_process(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = background(bench, monkeypatch)
+    bench.fill()
+    ceiling(bench, "1700")
+    assert after_build(bench, LATER).later == ("dependency layer", "the caches' ceilings")
+    assert bench.engine.asked == []
+    (words,) = started
+    assert words == [sys.executable, "-P", "-m", "rebake.cli", "refresh-cache", "upkeep"]
+    said = "goes on in the background: dependency layer, the caches' ceilings"
+    assert said in capsys.readouterr().err
+    # One that has not begun yet sees to what comes meanwhile.
+    after_build(bench, LATER)
+    assert len(started) == 1
+    monkeypatch.setattr(image_flow, "make_layer", lambda _session: True)
+    done = bench.run("upkeep", "--json")
+    assert done.document["dependency_layer"] is True
+    assert done.document["freed_bytes"] == 550
+    assert set(bench.engine.records) == {"m1", "m2", "l1", "l3"} | FOREIGN
+    assert upkeep(bench).wait(0.0)
+    # The next build tells what nobody has read; it has just been looked, and it looks no more.
+    upkeep_flow.make_way(session(bench))
+    assert "caches: 550 B removed that no build needs" in capsys.readouterr().err
+    upkeep_flow.make_way(session(bench))
+    assert capsys.readouterr().err == ""
+    assert after_build(bench, built()).later == ()
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"CI": "true"},
+        {"REBAKE_BUILD_UPKEEP": "foreground"},
+        {"REBAKE_CACHE_REMOTE": "registry.example/shop", "REBAKE_CACHE_EXPORT": "true"},
+    ],
+)
+def test_where_nobody_comes_after_it_is_done_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, env: dict[str, str]
+) -> None:
+    started = background(bench, monkeypatch, **env)
+    bench.fill()
+    ceiling(bench, "1700")
+    assert after_build(bench, built()).later == ()
+    assert started == []
+    assert set(bench.engine.records) == {"m1", "m2", "l1", "l3"} | FOREIGN
+
+
+def test_upkeep_by_hand_waits_for_the_one_at_work_and_tells_no_news(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.fill()
+    monkeypatch.setattr(image_flow, "make_layer", lambda _session: False)
+    bench.project.state.mkdir(parents=True)
+    held = threading.Event()
+
+    def at_work() -> None:
+        with FileLock(upkeep(bench).lock):
+            held.set()
+            time.sleep(0.2)
+
+    other = threading.Thread(target=at_work)
+    other.start()
+    assert held.wait(30)
+    ceiling(bench, "1700")
+    done = bench.run("upkeep")
+    other.join()
+    assert "waits for the upkeep that is at work" in done.err
+    assert "caches: 550 B removed" in done.err
+    assert "no dependency layer was due" in done.err
+    assert upkeep(bench).take_news() == []
+
+
+def test_upkeep_shows_what_it_would_do(bench: Bench) -> None:
+    bench.fill()
+    manifest = '[package]\nname = "api"\nversion = "1.0.0"\n[[bin]]\nname = "api"\npath = "a.rs"\n'
+    (bench.root / "backend" / "Cargo.toml").write_text(manifest)
+    (bench.root / "ui" / "package.json").write_text("{}")
+    ceiling(bench, "1700")
+    with (bench.root / "rebake.toml").open("a") as settings:
+        settings.write('[backend]\nservices = ["api"]\n')
+    shown = bench.run("upkeep", "--dry-run", "--json").document["commands"]
+    assert [words[-1] for words in shown] == ["backend-deps", "id=m3", "id=l2"]
+    assert bench.engine.changes == []
+
+
+def test_upkeep_needs_an_engine_that_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "engine_if_running", lambda _session: None)
+    assert bench.run("upkeep").code == 69
 
 
 def test_the_images_of_a_worktree_that_is_gone_are_old(bench: Bench, tmp_path: Path) -> None:

@@ -308,7 +308,7 @@ ADOPTED = Adopted(
 DOCUMENTS = {
     "dev, prod, up": (STACK.document(), STACK.document()["services"]["api"]),  # type: ignore[index]
     "build, rebuild": (
-        BuildResult({"api": IMAGE}, (), 1.0).document(),
+        BuildResult({"api": IMAGE}, (), 1.0, later=("dependency layer",)).document(),
         BuildResult({"api": IMAGE}, (), 1.0, skipped="nothing changed").document(),
         IMAGE.document(),
         CACHES.document(),

@@ -60,6 +60,7 @@ class _Samples(Struct):
             peak_bytes=round(statistics.median(peaks)) if peaks else None,
             context_bytes=last.context_bytes if last else None,
             export_s=middle(sample.export_s for sample in self.samples),
+            background_s=middle(sample.background_s for sample in self.samples) or 0.0,
             image_bytes=last.image_bytes if last else {},
             error=self.error,
         )

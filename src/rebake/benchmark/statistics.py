@@ -23,6 +23,8 @@ class Result(Struct, frozen=True):
             elsewhere.
         peak_bytes: the most memory that was used above what was used before, the median.
         export_s: seconds in which the engine wrote the images out, the median.
+        background_s: seconds that something went on after the command's end, the median; they are
+            waited for, and not a part of `runs_s`.
         error: why there are no samples, or fewer; empty when all is well.
     """
 
@@ -37,6 +39,7 @@ class Result(Struct, frozen=True):
     peak_bytes: int | None = None
     context_bytes: int | None = None
     export_s: float | None = None
+    background_s: float = 0.0
     image_bytes: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
 
@@ -66,6 +69,7 @@ class Result(Struct, frozen=True):
             "peak_bytes": self.peak_bytes,
             "context_bytes": self.context_bytes,
             "export_s": _rounded(self.export_s),
+            "background_s": _rounded(self.background_s),
             "image_bytes": dict(self.image_bytes),
             "error": self.error,
         }
@@ -87,6 +91,7 @@ class Result(Struct, frozen=True):
             runs_s=tuple(float(value) for value in document["runs_s"]),
             image_bytes=dict(document["image_bytes"]),
             error=str(document["error"]),
+            background_s=float(document.get("background_s", 0.0)),
             **{name: document[name] for name in plain},
         )
 

@@ -77,6 +77,7 @@ class Sample(Struct, frozen=True):
     cached_steps: int | None = None
     context_bytes: int | None = None
     export_s: float | None = None
+    background_s: float = 0.0
     image_bytes: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -78,12 +78,14 @@ class Surroundings(Struct, frozen=True):
         base_images: digests by reference.
         host_settings: a digest of the host's settings that builds get.
         on_steps: told what each bake did: layers have no name, only the time of their step.
+        layer_later: leave the dependency layer, where it is due, to `make_layer`.
     """
 
     engine: Mapping[str, str] = field(default_factory=dict)
     base_images: Mapping[str, str] = field(default_factory=dict)
     host_settings: str = ""
     on_steps: Callable[[BuildProgress], None] = lambda _progress: None
+    layer_later: bool = False
 
 
 def build_images(
@@ -120,6 +122,32 @@ def build_images(
         files = read_inputs(plan) if inputs is None else inputs
         one = _Build(project, plan, images, endpoint, on_event, say, store, around, files)
         return one.run()
+
+
+def make_layer(
+    project: Project,
+    plan: BuildPlan,
+    images: ImageStore,
+    endpoint: Endpoint,
+    *,
+    on_event: OnEvent,
+    say: Say,
+    history: Path,
+    surroundings: Surroundings,
+) -> bool:
+    """Make the dependency layer that the newest build has left for later; `build_images` as to all.
+
+    Returns:
+        Whether it was made. It is not where none is due, or where the sources need another one by
+        now: the build of those sees to it.
+
+    Raises:
+        Interrupted: the user interrupted it; it is still due.
+    """
+    with History(history, on_note=say) as store:
+        files = read_inputs(plan)
+        one = _Build(project, plan, images, endpoint, on_event, say, store, surroundings, files)
+        return one.layer_alone()
 
 
 @dataclass
@@ -162,6 +190,7 @@ class _Build:
         self.around = Around(digests, self.modes, bases, {**around, **environment})
         self.keys = skip.keys_of(self.plan, digests, self.modes, bases, self.around.surroundings)
         self.leaving: Leaving | None = None
+        self.layer_due = False
         self.digests, self.packages = digests, dict[Half, str]()
         self.compiling = packing.recipe_of_compiling(
             self.plan.root, self.inputs[RECIPE], self.plan.dockerfiles.values()
@@ -217,6 +246,7 @@ class _Build:
             time.monotonic() - self.began,
             mode=self.plan.mode,
             caches=result.progress.caches(),
+            later=(seed.SETTING,) if self.layer_due else (),
         )
 
     def _bake_until_right(self) -> tuple[BakeResult, dict[str, ImageResult], LayersOf]:
@@ -361,11 +391,27 @@ class _Build:
         wanted = self.layer_key and self.project.config.build.dependency_layer
         if not wanted or known == self.layer_key:
             return known
+        if self.surroundings.layer_later:
+            self.layer_due = True
+            return known
         if (made := make_dependency_layer(self.plan, self.endpoint, self.on_event)) is not None:
             self.bakes.layer = made
             return self.layer_key
         self.say("the dependency layer could not be made; a lost cache mount will cost minutes")
         return known
+
+    def layer_alone(self) -> bool:
+        """Make the dependency layer where the newest build has left this very one for later."""
+        last = self._last_prod
+        if last is None or last.record.settings.get(seed.DUE) != self.layer_key:
+            return False
+        made = make_dependency_layer(self.plan, self.endpoint, self.on_event)
+        if made is None:
+            self.say("the dependency layer could not be made; a lost cache mount will cost minutes")
+            return False
+        self.surroundings.on_steps(made)
+        self.store.change_settings(last.id, {seed.SETTING: self.layer_key, seed.DUE: ""})
+        return True
 
     # what came out
 
@@ -388,6 +434,13 @@ class _Build:
         if self.leaving is None:  # nothing was built
             return {}
         return self.leaving.settings(self.evidence.targets, self.bakes.binaries)
+
+    def _due(self, outcome: Outcome, skipped: str) -> dict[str, str]:
+        """The dependency layer that is still to be made: stays due until a build has another."""
+        due = self.layer_key if self.layer_due else ""
+        if skipped or outcome != "done":
+            due = self._last_settings().get(seed.DUE, "")
+        return {seed.DUE: due} if due else {}
 
     def _record(
         self,
@@ -425,6 +478,7 @@ class _Build:
             settings={
                 **skip.settings_of(self.keys if outcome == "done" else {}),
                 seed.SETTING: layer or self._known_layer(),
+                **self._due(outcome, skipped),
                 "seed": self.plan.seed_reason,
                 **self.networks.settings(self._last_settings()),
                 **self.taken_in,

@@ -22,6 +22,8 @@ from rebake.build.plan import Seed
 from rebake.history.records import FileDigest
 
 SETTING = "dependency layer"
+# What that shall be, where it was not made yet.
+DUE = "dependency layer due"
 _MANIFESTS = frozenset(
     {
         "Cargo.toml",

@@ -121,6 +121,7 @@ class BuildTable(Table):
 
     min_free_bytes: Annotated[int, Field(ge=0)]
     dependency_layer: bool
+    upkeep: Literal["background", "foreground"]
     compiler_cache: Literal["none", "sccache"]
     compression: Literal["none", "zstd", "gzip"]
     provenance: bool

@@ -51,6 +51,10 @@ class Cleaner:
             evidence=None if build.evidence is None else self._evidence(build.evidence),
         )
 
+    def settings(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """Return settings as they stand in a masked record."""
+        return self._named(settings)
+
     def _evidence(self, evidence: Evidence) -> Evidence:
         return replace(
             evidence,

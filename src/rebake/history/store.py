@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -81,6 +81,14 @@ class History:
         except sqlite3.Error as error:  # locked for too long, disk full: the build itself is fine
             self._on_note(f"this build is not in the history: {error}")
             return 0
+
+    def change_settings(self, build_id: int, changes: Mapping[str, str]) -> None:
+        """Change settings of a stored build; an empty text removes one. A failure is only noted."""
+        clean = Cleaner(self._redactor, self._key()).settings(changes)
+        try:
+            self._mended(lambda: writing.change_settings(self._db, build_id, clean))
+        except sqlite3.Error as error:
+            self._on_note(f"what was done after the build is not in the history: {error}")
 
     def last(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 
 from msgspec.structs import astuple
 
@@ -62,6 +63,20 @@ def insert(db: sqlite3.Connection, build: BuildRecord) -> int:
             for digest, text in evidence_tables.insert(db, build_id, build.evidence):
                 _add_object(db, digest, text)
     return build_id
+
+
+def change_settings(db: sqlite3.Connection, build_id: int, changes: Mapping[str, str]) -> None:
+    """Change settings of a stored build; an empty text removes one."""
+    with transaction(db):
+        row = db.execute("SELECT facts FROM builds WHERE id = ?", (build_id,)).fetchone()
+        if row is None:  # pruned meanwhile
+            return
+        facts = trees.unpack(load_object(db, row[0]))
+        settings = facts["settings"] | changes
+        facts["settings"] = {name: value for name, value in settings.items() if value}
+        digest, text = trees.encode(facts)
+        _add_object(db, digest, text)
+        db.execute("UPDATE builds SET facts = ? WHERE id = ?", (digest, build_id))
 
 
 def _insert_steps(db: sqlite3.Connection, build_id: int, steps: tuple[StepRecord, ...]) -> None:

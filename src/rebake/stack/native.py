@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from rebake.errors import CommandFailed, Interrupted, ServiceUnhealthy
 from rebake.process import Command, spawn_background, terminate_as_interrupt
+from rebake.process_id import ProcessId
 from rebake.redact import Redactor
 from rebake.results import StackResult
 from rebake.stack import ports
@@ -40,7 +41,7 @@ from rebake.stack.native_plan import (
     make_plan,
     to_json,
 )
-from rebake.stack.native_state import Home, ProcessId, RunRecord, sweep, write_file
+from rebake.stack.native_state import Home, RunRecord, sweep, write_file
 from rebake.stack.native_supervisor import BUILD_LOG, GRACE_S
 from rebake.stack.native_tools import find_tools
 

@@ -1,7 +1,7 @@
 """What is written down about a native stack, and whose processes are really ours.
 
 A process is ours when its id and its start time are those that were recorded, or when its
-environment carries our mark. An id alone proves nothing: the system gives it to others later.
+environment carries our mark.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -21,34 +20,12 @@ from filelock import FileLock, Timeout
 from msgspec import Struct, field, to_builtins
 
 from rebake.errors import Busy
+from rebake.process_id import ProcessId
 from rebake.stack.native_plan import MARK, NativePlan, from_json
 
-_START_TOLERANCE_S = 1.0  # where the start time is derived from a clock that may be set
 _LOCK_WAIT_S = 0.5
 _WAIT_S = 0.02
 _LOG_CAP_BYTES = 5_000_000
-
-
-class ProcessId(Struct, frozen=True):
-    """A process that can't be taken for another one."""
-
-    pid: int
-    started: float
-
-    @classmethod
-    def of(cls, pid: int) -> ProcessId | None:
-        """The running process of that id, or None."""
-        started = _started(pid)
-        return None if started is None else cls(pid, started)
-
-    @property
-    def alive(self) -> bool:
-        """Whether this very process runs."""
-        started = _started(self.pid)
-        if started is None:
-            return False
-        tolerance = 0.0 if sys.platform == "linux" else _START_TOLERANCE_S
-        return abs(started - self.started) <= tolerance
 
 
 class ServiceRecord(Struct):
@@ -251,22 +228,6 @@ def marked(mark: str) -> Iterator[psutil.Process]:
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
                 yield process
-
-
-def _started(pid: int) -> float | None:
-    """When a process started; None when it does not run (a zombie does not)."""
-    if sys.platform == "linux":  # ticks since the boot: no clock that is set can change them
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return None
-        words = fields.rpartition(")")[2].split()
-        return None if words[0] in {"Z", "X"} else float(words[19])
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.Error:
-        return None
 
 
 def _record(document: Mapping[str, Any]) -> RunRecord:

@@ -23,6 +23,7 @@ from msgspec import Struct, field
 
 from rebake.errors import BuildFailed, RebakeError
 from rebake.process import Running, start
+from rebake.process_id import ProcessId
 from rebake.stack.native_build import (
     CargoBuild,
     SourceRecord,
@@ -32,7 +33,7 @@ from rebake.stack.native_build import (
     stamp,
 )
 from rebake.stack.native_plan import UI, NativePlan, NativeService
-from rebake.stack.native_state import Home, ProcessId, RunRecord, ServiceRecord
+from rebake.stack.native_state import Home, RunRecord, ServiceRecord
 from rebake.stack.native_watch import Watcher
 
 BUILD_LOG = "build"

@@ -9,7 +9,7 @@ from rebake.errors import UnknownName, UsageError
 from rebake.tasks.face import task
 from rebake.tasks.session import Session
 
-ACTIONS = ("show", "clean", "prune", "refresh")
+ACTIONS = ("show", "clean", "prune", "refresh", "upkeep")
 WHAT = ("build", "images", "volumes", "all")
 Purpose = Literal["dev", "prod", "ci"]
 PURPOSES: tuple[Purpose, ...] = ("dev", "prod", "ci")
@@ -17,7 +17,7 @@ PURPOSES: tuple[Purpose, ...] = ("dev", "prod", "ci")
 
 @task(
     "refresh-cache",
-    words=("action", "show (the default), clean build|images|volumes|all, prune, refresh"),
+    words=("action", "show (the default), clean build|images|volumes|all, prune, refresh, upkeep"),
     after={"clean": WHAT},
     flags={
         "older_than": "for prune and clean: only what nothing has used for so long: 12h, 7d",
@@ -50,6 +50,10 @@ def refresh_cache(
             return caches_flow.clean(session, what, age, yes=yes)
         case "prune":
             return caches_flow.prune(session, limits, yes=yes)
+        case "upkeep":
+            from rebake.tasks import upkeep_flow
+
+            return upkeep_flow.run(session)
         case _:
             return caches_flow.refresh(session, yes=yes)
 

@@ -14,11 +14,15 @@ from rebake.tasks.consent import ask
 from rebake.tasks.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from rebake.cache.inventory import Inventory
     from rebake.cache.plan import Choice
     from rebake.engine.endpoint import Endpoint
-    from rebake.history.cache_log import CacheLog
+    from rebake.history.cache_log import CacheLog, SizeSample
     from rebake.results import BuildResult
+
+    Say = Callable[[str], None]
 
 _PATIENCE_S = 0.6  # for the volumes' sizes: `show` answers in under 1.5 s
 # The engine runs the steps of everybody's builds once more after layers were removed (see
@@ -216,23 +220,66 @@ def keep_ceilings(session: Session, endpoint: Endpoint, built: BuildResult) -> N
     What the next build needs stays. The engine is asked only where the caches may have come to the
     ceiling, not after each build. No build fails because of this.
     """
+    if ceilings_due(session, endpoint, built):
+        trim(session, endpoint)
+
+
+def ceilings_due(
+    session: Session, endpoint: Endpoint, built: BuildResult, *, at_most_every_s: float = 0.0
+) -> bool:
+    """Whether a build may have brought the caches to a ceiling of rebake.toml.
+
+    Args:
+        session: the task's.
+        endpoint: the engine.
+        built: what the build did.
+        at_most_every_s: seconds after a look in which there is no other one.
+    """
     ceilings = limits(session)
     if ceilings.max_bytes is None and ceilings.max_age_s is None:
-        return
+        return False
+    with cache_log(session, endpoint) as log:
+        known = _known_total(log, session.project.cache_id)
+        if known is not None and 0 <= time.time() - known.at < at_most_every_s:
+            return False
+        return _due(log, session.project.cache_id, ceilings.max_bytes, built)
+
+
+def trim(session: Session, endpoint: Endpoint, say: Say | None = None) -> int:
+    """Look whether the caches are above a ceiling of rebake.toml; return the bytes that went.
+
+    Args:
+        session: the task's.
+        endpoint: the engine.
+        say: told what came of it; the session when None.
+    """
+    say = say or session.say
+    ceilings = limits(session)
+    if ceilings.max_bytes is None and ceilings.max_age_s is None:
+        return 0
     try:
-        with cache_log(session, endpoint) as log:
-            due = _due(log, session.project.cache_id, ceilings.max_bytes, built)
-        if due:
-            with opened(session, endpoint, _PATIENCE_S) as caches:
-                _trim(session, caches, ceilings)
+        with opened(session, endpoint, _PATIENCE_S) as caches:
+            return _trim(session, caches, ceilings, say)
     except Interrupted:
         raise
     except RebakeError as error:
-        session.say(f"the caches' ceilings could not be looked after: {error.what}")
+        say(f"the caches' ceilings could not be looked after: {error.what}")
+        return 0
+
+
+def shown_trim(session: Session, endpoint: Endpoint) -> list[Sequence[str]]:
+    """The commands that would take away what is above a ceiling, for --dry-run."""
+    from rebake.cache import remove
+
+    ceilings = limits(session)
+    with opened(session, endpoint, _PATIENCE_S) as caches:
+        before = caches.look()
+    choice = over(before, ceilings)
+    return remove.commands(choice) if _worth(before, choice, ceilings) else []
 
 
 def _due(log: CacheLog, project: str, ceiling: int | None, built: BuildResult) -> bool:
-    known = next((s for s in log.newest_sizes(project) if s.kind == "total"), None)
+    known = _known_total(log, project)
     if known is None or time.time() - known.at > _LOOK_EVERY_S:
         return True
     builds = log.builds_since(project, known.at)
@@ -248,18 +295,28 @@ def _due(log: CacheLog, project: str, ceiling: int | None, built: BuildResult) -
     return known.bytes + builds * adds > ceiling
 
 
-def _trim(session: Session, caches: Caches, ceilings: Limits) -> None:
+def _known_total(log: CacheLog, project: str) -> SizeSample | None:
+    return next((s for s in log.newest_sizes(project) if s.kind == "total"), None)
+
+
+def _worth(inventory: Inventory, choice: Choice, ceilings: Limits) -> bool:
+    """Whether what goes is worth it: the engine runs steps once more after a removal."""
+    above = ceilings.max_bytes is not None and inventory.bytes > ceilings.max_bytes
+    return bool(choice.removals) and (above or choice.bytes >= _WORTH_BYTES)
+
+
+def _trim(session: Session, caches: Caches, ceilings: Limits, say: Say) -> int:
     from rebake.cache import remove
     from rebake.tasks import caches_words
 
     before = caches.look()
     choice = over(before, ceilings)
-    above = ceilings.max_bytes is not None and before.bytes > ceilings.max_bytes
     after = before
-    if choice.removals and (above or choice.bytes >= _WORTH_BYTES):
+    if _worth(before, choice, ceilings):
         remove.remove(caches.endpoint, choice, caches.ours)
         after = caches.look(_PATIENCE_S)
         _note(session, caches, choice, after, "a ceiling of [cache]")
     freed, _ = remove.freed(choice, after)
     for line in caches_words.trimmed(freed, after, ceilings.max_bytes):
-        session.say(line)
+        say(line)
+    return freed

@@ -15,6 +15,8 @@ from rebake.tasks.session import Session
 
 if TYPE_CHECKING:
     from rebake.build.plan import BuildPlan
+    from rebake.build.run import Surroundings
+    from rebake.engine.base_images import BaseImageResult
 
 
 def plan_images(
@@ -50,11 +52,20 @@ def build(
     *,
     no_cache: bool = False,
     again: bool = False,
+    wait: bool = False,
 ) -> BuildResult:
-    """Build images: base images first, then one bake, then the gate."""
-    from rebake.engine.host_settings import digest
+    """Build images: base images first, then one bake, then the gate.
+
+    Args:
+        session: the task's.
+        mode: prod or dev.
+        services: resolved names of services.
+        no_cache: throw everything away first.
+        again: compile again where nothing changed.
+        wait: leave nothing for afterwards (`upkeep_flow`).
+    """
     from rebake.engine.images import Images
-    from rebake.tasks import overlay
+    from rebake.tasks import overlay, upkeep_flow
     from rebake.tasks.wiring import ask_base_images, fetch_base_images
 
     overlay.read_build_secrets(session)
@@ -63,12 +74,13 @@ def build(
     if no_cache:
         session.say("--no-cache: the compiled dependencies in the cache mounts are thrown away")
     require_space(session)
+    wait = wait or not upkeep_flow.in_background(session)
+    upkeep_flow.make_way(session)
     # The engine takes its time for an answer: it is asked while modules and sources are read.
     images, ahead = Images(detected.endpoint), ask_base_images(session)
     images.ask_ahead(image.ref for image in plan.images)
     from rebake.build.inputs import read_inputs
-    from rebake.build.run import Surroundings, build_images
-    from rebake.tasks import caches_view
+    from rebake.build.run import build_images
 
     inputs = read_inputs(plan)
     bases = fetch_base_images(session, ahead)
@@ -82,20 +94,53 @@ def build(
         on_event=session.reporter.event,
         say=session.say,
         history=history_file(),
-        surroundings=Surroundings(
-            detected.versions.document(),
-            {base.ref: base.digest for base in bases},
-            digest(session.host_settings),
-            caches_view.noting(session, detected.endpoint),
-        ),
+        surroundings=_surroundings(session, bases, layer_later=not wait),
         inputs=inputs,
     )
     session.reporter.built(result)
     if not result.skipped:
-        from rebake.tasks import caches_flow
-
-        caches_flow.keep_ceilings(session, detected.endpoint, result)
+        result = upkeep_flow.after_build(session, detected.endpoint, result, wait=wait)
     return result
+
+
+def _surroundings(
+    session: Session, bases: Sequence[BaseImageResult], *, layer_later: bool = False
+) -> Surroundings:
+    from rebake.build.run import Surroundings
+    from rebake.engine.host_settings import digest
+    from rebake.tasks import caches_view
+
+    detected = session.detected
+    return Surroundings(
+        detected.versions.document(),
+        {base.ref: base.digest for base in bases},
+        digest(session.host_settings),
+        caches_view.noting(session, detected.endpoint),
+        layer_later=layer_later,
+    )
+
+
+def make_layer(session: Session) -> bool:
+    """Make the dependency layer, where the newest build has left one for later; `build.run`."""
+    from rebake.build.run import make_layer
+    from rebake.engine.images import Images
+    from rebake.tasks import overlay
+    from rebake.tasks.wiring import ask_base_images, fetch_base_images
+
+    if not session.project.config.build.dependency_layer:
+        return False
+    overlay.read_build_secrets(session)
+    endpoint = session.detected.endpoint
+    return make_layer(
+        session.project,
+        plan_images(session, "prod", session.project.config.backend.services),
+        Images(endpoint),
+        endpoint,
+        on_event=session.reporter.event,
+        say=session.say,
+        history=history_file(),
+        surroundings=_surroundings(session, fetch_base_images(session, ask_base_images(session))),
+    )
 
 
 def history_file() -> Path:

@@ -89,7 +89,6 @@ def warm(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
 
 def dry(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
     """Show the commands of warming everything from cold."""
-    from rebake.build.plan import dependency_words
     from rebake.stack.plan import Half, fill_words
     from rebake.tasks import wiring
     from rebake.tasks.stack_flow import plan_of
@@ -100,8 +99,7 @@ def dry(session: Session, purposes: Sequence[Purpose]) -> dict[str, object]:
     if "prod" in modes:
         plan = image_flow.plan_images(session, "prod", config.services)
         commands.append(wiring.shown_bake(plan))
-        if config.build.dependency_layer:
-            commands.append(wiring.shown(plan.all_variables, "docker", *dependency_words(plan)))
+        commands += wiring.shown_layer(session)
     if "dev" in modes:
         commands.append(wiring.shown_bake(image_flow.plan_images(session, "dev", config.services)))
         stack = plan_of(session, "dev", {})
@@ -194,7 +192,7 @@ def _production(session: Session, before: Inventory) -> bool:
     made = _made(session, there)
     if missing and made:
         session.say(f"gone, made again: {', '.join(missing)}")
-    result = image_flow.build(session, "prod", services, again=bool(missing) and made)
+    result = image_flow.build(session, "prod", services, again=bool(missing) and made, wait=True)
     return not result.skipped
 
 

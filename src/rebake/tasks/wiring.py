@@ -178,6 +178,18 @@ def shown_bake(plan: BuildPlan) -> Sequence[str]:
     return shown(plan.all_variables, "docker", *bake_words(plan, Path("metadata.json")))
 
 
+def shown_layer(session: Session) -> list[Sequence[str]]:
+    """The command that makes the dependency layer, where there shall be one, for --dry-run."""
+    from rebake.build.plan import dependency_words
+    from rebake.tasks.image_flow import plan_images
+
+    config = session.project.config
+    if not config.build.dependency_layer:
+        return []
+    plan = plan_images(session, "prod", config.backend.services)
+    return [shown(plan.all_variables, "docker", *dependency_words(plan))]
+
+
 def shown_pulls(session: Session) -> list[Sequence[str]]:
     """The pulls of the base images as a person would type them, for --dry-run."""
     from rebake.engine import base_images as room

@@ -557,6 +557,64 @@ def test_a_dependency_layer_that_can_not_be_made_is_done_without(
     assert "the dependency layer could not be made: compiling without it" in capsys.readouterr().out
 
 
+def layers_made(bench: Bench) -> int:
+    return sum(words[-1] == "backend-deps" for words in bench.calls)
+
+
+def make_layer(bench: Bench) -> bool:
+    return build_run.make_layer(
+        bench.project,
+        bench.plan,
+        bench.client,  # type: ignore[arg-type]
+        Endpoint("host-env", "ssh://nowhere", bench.folder / "docker.sh"),
+        on_event=lambda _event: None,
+        say=print,
+        history=bench.history,
+        surroundings=bench.surroundings,
+    )
+
+
+def test_a_layer_that_is_left_for_later_is_made_once(bench: Bench) -> None:
+    assert not make_layer(bench)  # nothing was ever built
+    bench.surroundings = replace(bench.surroundings, layer_later=True)
+    assert bench.build().later == ("dependency layer",)
+    assert layers_made(bench) == 0
+    assert bench.last().record.settings["dependency layer"] == ""
+    assert make_layer(bench)
+    assert not make_layer(bench)
+    assert layers_made(bench) == 1
+    # The next build knows of it.
+    (bench.folder / "backend" / "main.rs").write_text("fn main() { other() }\n")
+    bench.replan()
+    assert bench.build().later == ()
+    settings = bench.last().record.settings
+    assert settings["dependency layer"]
+    assert "dependency layer due" not in settings
+
+
+def test_a_layer_stays_due_until_it_is_made(bench: Bench) -> None:
+    bench.surroundings = replace(bench.surroundings, layer_later=True)
+    bench.build()
+    due = bench.last().record.settings["dependency layer due"]
+    assert bench.build().skipped
+    assert bench.last().record.settings["dependency layer due"] == due
+    (bench.folder / "backend" / "main.rs").write_text("fn main() { broken }\n")
+    (bench.folder / "code").write_text("1")
+    bench.replan()
+    with pytest.raises(BuildFailed):
+        bench.build()
+    assert make_layer(bench)
+
+
+def test_no_layer_is_made_of_sources_that_no_build_has_seen(bench: Bench) -> None:
+    bench.surroundings = replace(bench.surroundings, layer_later=True)
+    bench.build()
+    (bench.folder / "backend" / "Cargo.toml").write_text(f"{MANIFEST}# edited\n")
+    bench.replan()
+    assert not make_layer(bench)
+    assert layers_made(bench) == 0
+
+
 STALE = "api 0.1.0 (build 0123456789abcdef)"
 
 

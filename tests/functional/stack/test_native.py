@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from rebake.errors import BuildFailed, Busy, CommandFailed, ServiceUnhealthy
+from rebake.process_id import ProcessId
 from rebake.stack import native
-from rebake.stack.native_state import ProcessId
 
 
 def test_up_detached_runs_everything_and_down_ends_it(stack, get) -> None:

@@ -43,7 +43,7 @@ def offered(line: str, services: tuple[str, ...] = ("api", "worker", "ui", "w"))
         ("build --progress plain u", ["ui"]),
         ("build --progress=plain u", ["ui"]),
         ("prod --", ["--no-detach", "--require-signed", *SHARED]),
-        ("refresh-cache ", ["show", "clean", "prune", "refresh"]),
+        ("refresh-cache ", ["show", "clean", "prune", "refresh", "upkeep"]),
         ("refresh-cache clean ", ["build", "images", "volumes", "all"]),
         ("refresh-cache clean build --y", ["--yes"]),
         ("refresh-cache show ", []),

@@ -150,6 +150,20 @@ def test_last(path: Path) -> None:
         assert len(found.record.steps) == 30
 
 
+def test_settings_of_a_stored_build_change_and_go(path: Path) -> None:
+    with History(path, redactor=Redactor(["s3cret-value"])) as history:
+        kept = history.record(record(1, settings={"linker": "mold", "layer": "a", "due": "b"}))
+        other = history.record(record(2, settings={"layer": "a"}))
+        history.change_settings(kept, {"layer": "b", "due": "", "said": "s3cret-value"})
+        history.change_settings(9999, {"layer": "c"})
+        found, untouched = history.build(kept), history.build(other)
+    assert found is not None
+    assert untouched is not None
+    assert found.record.settings == {"linker": "mold", "layer": "b", "said": "***"}
+    assert found.record.engine == record(1).engine
+    assert untouched.record.settings == {"layer": "a"}
+
+
 def test_lists_count_the_dockerfiles_own_steps(path: Path) -> None:
     with History(path) as history:
         for number in range(5):

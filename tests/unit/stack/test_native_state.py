@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from rebake.errors import Busy
+from rebake.process_id import ProcessId
 from rebake.stack.native_logs import Follower, last_lines
-from rebake.stack.native_state import Home, ProcessId, RunRecord, ServiceRecord, sweep
+from rebake.stack.native_state import Home, RunRecord, ServiceRecord, sweep
 
 MARK = "unit-test-0000"
 
@@ -24,32 +25,6 @@ def sleeper(**env: str) -> subprocess.Popen[bytes]:
     assert child.stdout is not None
     child.stdout.readline()  # only now is its environment the one that was given
     return child
-
-
-def test_a_process_is_known_by_id_and_start() -> None:
-    ours = ProcessId.of(os.getpid())
-    assert ours is not None
-    assert ours.alive
-    assert not ProcessId(ours.pid, ours.started - 100).alive
-    with sleeper() as child:
-        known = ProcessId.of(child.pid)
-        assert known is not None
-        child.kill()
-        child.wait()
-        assert not known.alive
-    assert ProcessId.of(child.pid) is None
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="zombies are POSIX")
-def test_a_zombie_does_not_run() -> None:
-    child = sleeper()
-    known = ProcessId.of(child.pid)
-    assert known is not None
-    child.kill()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert not known.alive
-    child.wait()
-    child.stdout.close()  # type: ignore[union-attr]
 
 
 def test_sweep_takes_recorded_and_marked_processes_alone() -> None:

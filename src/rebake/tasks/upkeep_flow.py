@@ -1,0 +1,150 @@
+"""What a build leaves for afterwards: the dependency layer, and the ceilings of the caches.
+
+No image needs either, so nobody waits for them: another process does them in the background.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from rebake.build.upkeep import Upkeep
+from rebake.results import SCHEMA_VERSION, BuildResult
+from rebake.tasks.session import Session
+
+if TYPE_CHECKING:
+    from rebake.engine.endpoint import Endpoint
+
+CEILINGS = "the caches' ceilings"
+# Where all that there is is needed, each build is one that may have come to the ceiling.
+_LOOK_EVERY_S = 60.0
+_OFF = {"", "0", "false", "no", "off"}
+
+
+def in_background(session: Session) -> bool:
+    """Whether a build leaves it to another process.
+
+    In CI it does not: a job's machine may be gone afterwards. And who fills a remote cache for
+    others wants it filled.
+    """
+    config = session.project.config
+    return (
+        config.build.upkeep == "background"
+        and os.environ.get("CI", "").lower() in _OFF
+        and not (config.cache.remote and config.cache.export)
+    )
+
+
+def make_way(session: Session) -> None:
+    """Before a build: stop what the last one has left, where it holds the cache mount."""
+    upkeep = Upkeep(session.project.state)
+    for line in upkeep.take_news():
+        session.say(line)
+    upkeep.make_way()
+
+
+def after_build(
+    session: Session, endpoint: Endpoint, result: BuildResult, *, wait: bool
+) -> BuildResult:
+    """Do it, or start who does; return the result with what is still to be done."""
+    from rebake.tasks import caches_flow
+
+    if wait:
+        caches_flow.keep_ceilings(session, endpoint, result)
+        return result
+    later = result.later
+    if caches_flow.ceilings_due(session, endpoint, result, at_most_every_s=_LOOK_EVERY_S):
+        later = (*later, CEILINGS)
+    if later:
+        _start(session)
+        session.say(f"goes on in the background: {', '.join(later)}")
+    return replace(result, later=later)
+
+
+def _start(session: Session) -> None:
+    from rebake.process import Command, spawn_background
+
+    upkeep = Upkeep(session.project.state)
+    if upkeep.coming() is not None:
+        return  # it will see to this too
+    with contextlib.suppress(OSError):  # on Windows, one that is still open
+        upkeep.log.unlink()
+    upkeep.announce("starting")
+    spawn_background(
+        Command.of(
+            sys.executable, "-P", "-m", "rebake.cli", "refresh-cache", "upkeep",
+            cwd=session.project.root, what="the upkeep",
+        ),
+        upkeep.log,
+    )  # fmt: skip
+
+
+def run(session: Session) -> dict[str, object]:
+    """Do all of it now: the task `refresh-cache upkeep`.
+
+    Raises:
+        NoEngine: none runs.
+    """
+    from rebake.errors import NoEngine
+    from rebake.tasks import caches_flow, image_flow, wiring
+
+    endpoint = wiring.engine_if_running(session)
+    if endpoint is None:
+        raise NoEngine("no Docker engine runs, so nothing is to be done", "invoke engine start")
+    if session.dry_run:
+        return session.show_commands(
+            [*wiring.shown_layer(session), *caches_flow.shown_trim(session, endpoint)]
+        )
+    upkeep = Upkeep(session.project.state)
+    known = upkeep.coming()
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        session.say(line)
+
+    try:
+        with _alone(session, upkeep):
+            upkeep.write("dependency layer")
+            upkeep.came()
+            made = image_flow.make_layer(session)
+            upkeep.write("caches")
+            freed = caches_flow.trim(session, endpoint, say)
+            if known is not None and known.stage == "starting":
+                upkeep.leave_news(lines)
+    finally:
+        upkeep.clear()
+    session.say("the dependency layer was made" if made else "no dependency layer was due")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "dependency_layer": made,
+        "freed_bytes": freed,
+        "seconds": round(session.seconds, 3),
+    }
+
+
+@contextlib.contextmanager
+def _alone(session: Session, upkeep: Upkeep) -> Iterator[None]:
+    """One at a time for a worktree; who comes second waits."""
+    from filelock import FileLock, Timeout
+
+    upkeep.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(upkeep.lock)
+    began = time.monotonic()
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        upkeep.announce("waiting")
+        session.say("waits for the upkeep that is at work")
+        lock.acquire()
+        session.say(f"waited {time.monotonic() - began:.1f} s")
+    try:
+        yield
+    finally:
+        lock.release()
