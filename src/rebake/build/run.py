@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -50,7 +51,7 @@ from rebake.history.records import (
 from rebake.history.store import History
 from rebake.project.git import GitState, read_state
 from rebake.project.project import Project
-from rebake.report.events import OnEvent
+from rebake.report.events import Event, OnEvent, StepStarted
 from rebake.results import IN_DOUBT, BuildResult, ImageResult
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ class _Build:
         self.layer_key = self.packages.get("backend", "")
         self.networks = network.Networks()
         self.bakes = recording.Bakes()
+        self.prepared: threading.Thread | None = None
         self.outside = outside.Images(
             self.plan, self.inputs, self.surroundings.base_images, self.images.image
         )
@@ -270,7 +272,8 @@ class _Build:
             partial(read_layers, self.endpoint),
         )
         try:
-            result = bake(self.plan, self.endpoint, written.watching(self.on_event))
+            listener = written.watching(self._preparing(self.on_event))
+            result = bake(self.plan, self.endpoint, listener)
         except BakeStopped as stopped:
             self.bakes.progresses.append(stopped.progress)
             raise
@@ -290,6 +293,27 @@ class _Build:
                 raise
             made = {name: replace(image, build_id=told[name]) for name, image in made.items()}
         return result, made, layers
+
+    def _preparing(self, on_event: OnEvent) -> OnEvent:
+        """A listener that begins, as soon as a step runs, what the record needs of no step."""
+
+        def listen(event: Event) -> None:
+            if isinstance(event, StepStarted) and event.step.kind == "run" and not self.prepared:
+                self.prepared = threading.Thread(target=self._prepare, daemon=True)
+                self.prepared.start()
+            on_event(event)
+
+        return listen
+
+    def _prepare(self) -> None:
+        """Find out what the images take in; nobody but the record asks, and it asks again."""
+        with contextlib.suppress(Exception):
+            from rebake.engine import layer_claims  # noqa: F401 - told of the steps afterwards
+
+            targets = self.evidence.targets
+            self.outside.settings(targets)
+            if self.leaving is not None:
+                self.leaving.holds(targets)
 
     # nothing to do
 
@@ -452,6 +476,8 @@ class _Build:
         layer: str = "",
     ) -> None:
         state = self.git.result() if self.git is not None else None
+        if self.prepared is not None:
+            self.prepared.join()
         if self.bakes.progresses:
             self.taken_in = self.outside.settings(self.evidence.targets)
             self.bases = self.outside.base_images(self.taken_in)

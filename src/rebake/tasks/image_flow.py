@@ -69,16 +69,17 @@ def build(
     from rebake.tasks.wiring import ask_base_images, fetch_base_images
 
     overlay.read_build_secrets(session)
+    session.project.read_manifests(services)  # a broken one is told before a missing engine
+    # The engine takes its time for an answer: it is asked while modules and sources are read.
+    detected, ahead = session.detected, ask_base_images(session)
     plan = plan_images(session, mode, services, no_cache=no_cache, again=again)
-    detected = session.detected
+    images = Images(detected.endpoint)
+    images.ask_ahead(image.ref for image in plan.images)
     if no_cache:
         session.say("--no-cache: the compiled dependencies in the cache mounts are thrown away")
     require_space(session)
     wait = wait or not upkeep_flow.in_background(session)
     upkeep_flow.make_way(session)
-    # The engine takes its time for an answer: it is asked while modules and sources are read.
-    images, ahead = Images(detected.endpoint), ask_base_images(session)
-    images.ask_ahead(image.ref for image in plan.images)
     from rebake.build.inputs import read_inputs
     from rebake.build.run import build_images
 
