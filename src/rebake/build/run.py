@@ -29,7 +29,7 @@ from rebake.build import (
     seed,
     skip,
 )
-from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
+from rebake.build.bake import BakeResult, BakeStopped, Early, bake, make_dependency_layer
 from rebake.build.evidence import Collector, modes_by_half
 from rebake.build.inputs import digest_of, read_inputs
 from rebake.build.layers import Layers, LayersOf, read_layers
@@ -100,6 +100,7 @@ def build_images(
     history: Path,
     surroundings: Surroundings | None = None,
     inputs: Inputs | None = None,
+    early: Early | None = None,
 ) -> BuildResult:
     """Build the images of a plan, as far as anything changed, and check each one.
 
@@ -113,6 +114,7 @@ def build_images(
         history: the file of build records.
         surroundings: what else decides, and facts for the record.
         inputs: what `read_inputs` has just returned for the plan.
+        early: a bake that waits to be told what it shall make.
 
     Raises:
         BuildFailed, EngineLost, Interrupted: the build did not end well; it is recorded.
@@ -122,6 +124,7 @@ def build_images(
         around = surroundings or Surroundings()
         files = read_inputs(plan) if inputs is None else inputs
         one = _Build(project, plan, images, endpoint, on_event, say, store, around, files)
+        one.early = early
         return one.run()
 
 
@@ -205,6 +208,7 @@ class _Build:
         self.networks = network.Networks()
         self.bakes = recording.Bakes()
         self.prepared: threading.Thread | None = None
+        self.early: Early | None = None
         self.outside = outside.Images(
             self.plan, self.inputs, self.surroundings.base_images, self.images.image
         )
@@ -273,7 +277,8 @@ class _Build:
         )
         try:
             listener = written.watching(self._preparing(self.on_event))
-            result = bake(self.plan, self.endpoint, listener)
+            early, self.early = self.early, None
+            result = bake(self.plan, self.endpoint, listener, early)
         except BakeStopped as stopped:
             self.bakes.progresses.append(stopped.progress)
             raise
@@ -353,6 +358,8 @@ class _Build:
             return dict(zip(refs, pool.map(self.images.image, refs), strict=True))
 
     def _skip(self, found: Mapping[str, ImageRecord]) -> BuildResult:
+        if self.early is not None:
+            self.early.drop()
         made = {
             i.service: recording.as_it_was(found[i.service], self.before[i.ref])
             for i in self.plan.images

@@ -80,24 +80,29 @@ def build(
     require_space(session)
     wait = wait or not upkeep_flow.in_background(session)
     upkeep_flow.make_way(session)
-    from rebake.build.inputs import read_inputs
-    from rebake.build.run import build_images
+    from rebake.build.bake import Early
 
-    inputs = read_inputs(plan)
-    bases = fetch_base_images(session, ahead)
-    if any(base.source != "present" for base in bases):
-        inputs = read_inputs(plan)  # that took its time, and the sources may be others by now
-    result = build_images(
-        session.project,
-        plan,
-        images,
-        detected.endpoint,
-        on_event=session.reporter.event,
-        say=session.say,
-        history=history_file(),
-        surroundings=_surroundings(session, bases, layer_later=not wait),
-        inputs=inputs,
-    )
+    # So does buildx, to start.
+    with Early(plan, detected.endpoint) as early:
+        from rebake.build.inputs import read_inputs
+        from rebake.build.run import build_images
+
+        inputs = read_inputs(plan)
+        bases = fetch_base_images(session, ahead)
+        if any(base.source != "present" for base in bases):
+            inputs = read_inputs(plan)  # that took its time, and the sources may be others by now
+        result = build_images(
+            session.project,
+            plan,
+            images,
+            detected.endpoint,
+            on_event=session.reporter.event,
+            say=session.say,
+            history=history_file(),
+            surroundings=_surroundings(session, bases, layer_later=not wait),
+            inputs=inputs,
+            early=early,
+        )
     session.reporter.built(result)
     if not result.skipped:
         result = upkeep_flow.after_build(session, detected.endpoint, result, wait=wait)
