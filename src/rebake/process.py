@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NoReturn, Self
 
+from msgspec import structs
+
 from rebake.errors import Interrupted, ProgramMissing, TimedOut
 from rebake.process_command import Command, OnLine, Outcome, which
 from rebake.process_signals import (
@@ -63,37 +65,123 @@ def run(
         except BaseException:
             held.release()
             raise
-        out, err = _Collector(on_stdout), _Collector(on_stderr)
-        threads = [
-            threading.Thread(target=collector.read, args=(stream,), daemon=True)
-            for collector, stream in ((out, child.stdout), (err, child.stderr))
-            if stream is not None
-        ]
-        try:
-            held.release()
-            for thread in threads:
-                thread.start()
-            _feed(child, command.stdin)
-            returncode = _wait(child, command.timeout_s)
-            # A grandchild that lives on (a daemon) may keep the pipes open: do not wait for it.
-            limit = time.monotonic() + _PIPE_WAIT_S
-            for thread in threads:
-                thread.join(timeout=max(0.0, limit - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            stop(child)
-            raise TimedOut(_name(command), command.timeout_s or 0.0) from None
-        except KeyboardInterrupt:
-            stop(child)
-            raise Interrupted(_name(command)) from None
-        except BaseException:
-            stop(child)
-            raise
-        finally:
-            _close(child, threads)
+        return _see_through(
+            command, child, held, started=started, on_stdout=on_stdout, on_stderr=on_stderr
+        )
+
+
+def _see_through(
+    command: Command,
+    child: subprocess.Popen[bytes],
+    held: HeldSignals,
+    *,
+    started: float,
+    on_stdout: OnLine | None,
+    on_stderr: OnLine | None,
+) -> Outcome:
+    """Give a child its input, and wait for its end; whatever comes, it is not left running."""
+    out, err = _Collector(on_stdout), _Collector(on_stderr)
+    threads = [
+        threading.Thread(target=collector.read, args=(stream,), daemon=True)
+        for collector, stream in ((out, child.stdout), (err, child.stderr))
+        if stream is not None
+    ]
+    try:
+        held.release()
+        for thread in threads:
+            thread.start()
+        _feed(child, command.stdin)
+        returncode = _wait(child, command.timeout_s)
+        # A grandchild that lives on (a daemon) may keep the pipes open: do not wait for it.
+        limit = time.monotonic() + _PIPE_WAIT_S
+        for thread in threads:
+            thread.join(timeout=max(0.0, limit - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        stop(child)
+        raise TimedOut(_name(command), command.timeout_s or 0.0) from None
+    except KeyboardInterrupt:
+        stop(child)
+        raise Interrupted(_name(command)) from None
+    except BaseException:
+        stop(child)
+        raise
+    finally:
+        _close(child, threads)
     for collector in (out, err):
         if collector.failure is not None:
             raise collector.failure
     return Outcome(command.argv, returncode, out.text, err.text, time.monotonic() - started)
+
+
+class Begun:
+    """A program that waits for its standard input; `begin` makes it.
+
+    Until then its output waits in the pipes. A `with` block that is left without `finish` ends it.
+    """
+
+    def __init__(self, command: Command, child: subprocess.Popen[bytes], started: float) -> None:
+        self._command, self._child, self._started = command, child, started
+        self._over = False
+
+    def finish(
+        self, text: str, *, on_stdout: OnLine | None = None, on_stderr: OnLine | None = None
+    ) -> Outcome:
+        """Give it its input, and see it through, as `run` does; the seconds count from the start.
+
+        Raises:
+            TimedOut, Interrupted: as `run`.
+        """
+        self._over = True
+        command = structs.replace(self._command, stdin=text)
+        with terminate_as_interrupt():
+            held = HeldSignals()
+            return _see_through(
+                command,
+                self._child,
+                held,
+                started=self._started,
+                on_stdout=on_stdout,
+                on_stderr=on_stderr,
+            )
+
+    def drop(self) -> None:
+        """End it: it has not been told to do anything yet."""
+        if self._over:
+            return
+        self._over = True
+        _signal_group(self._child, interrupt=False)
+        self._child.wait()
+        _close(self._child, ())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drop()
+
+
+def begin(command: Command) -> Begun:
+    """Start a program that does nothing before it has read its standard input to the end.
+
+    Args:
+        command: what to run; `stdin` comes with `Begun.finish`.
+
+    Raises:
+        ProgramMissing: the program is not there.
+    """
+    held = HeldSignals()
+    try:
+        child = _spawn(structs.replace(command, stdin=""), inherit=False)
+    except BaseException:
+        held.release()
+        raise
+    begun = Begun(command, child, time.monotonic())
+    try:
+        held.release()
+    except KeyboardInterrupt:
+        begun.drop()
+        raise
+    return begun
 
 
 class Running:
@@ -407,10 +495,12 @@ def _name(command: Command) -> str:
 
 __all__ = [
     "GRACE_S",
+    "Begun",
     "Command",
     "OnLine",
     "Outcome",
     "Running",
+    "begin",
     "replace",
     "run",
     "spawn_background",

@@ -124,6 +124,21 @@ def test_an_edit_compiles_what_it_concerns_and_makes_no_layer(bench: Bench) -> N
     assert "compile-dependencies" not in shown
 
 
+def test_an_edit_of_a_tool_leaves_the_toolchains_layer(bench: Bench) -> None:
+    build(bench)
+    tool = bench.one.root / "docker" / "tools" / "collect-nginx"
+    tool.write_text(f"{tool.read_text()}\n# {time.time_ns()}\n")
+    _, shown = build(bench)
+    steps = dict(re.findall(r"(?m)^#(\d+) \[(?:\S+ )?(rust 2/2|build-o\S+ 1/1)\] ", shown))
+    ran = {
+        steps[number]: how
+        for number, how in re.findall(r"(?m)^#(\d+) (CACHED|DONE)", shown)
+        if number in steps
+    }
+    assert ran["rust 2/2"] == "CACHED"
+    assert [how for name, how in ran.items() if name.startswith("build-o")] == ["DONE"]
+
+
 def test_a_lost_mount_is_filled_from_the_dependency_layer(bench: Bench) -> None:
     build(bench)
     lose_mount(bench)

@@ -49,7 +49,7 @@ def test_an_edit_of_a_tool_leaves_the_layers_that_do_not_need_it() -> None:
         for name in ("rust", "compiler-sccache", "dev-tools")
         for step in stages_of(file, name)[name].steps
         for read in reads(step, {})
-        if read.source == "tools"
+        if read.source in {"tools", "toolbox"}
         for tool in read.paths or ("all of them",)
     }
     assert needed == {"with-host-settings", "ensure-packages"}

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from rebake.build.plan import DEPENDENCIES, BuildPlan, bake_words, dependency_words
+from rebake.build.plan import (
+    DEPENDENCIES,
+    BuildPlan,
+    bake_words,
+    dependency_words,
+    early_variables,
+    early_words,
+    late_definition,
+)
 from rebake.engine.endpoint import Endpoint
 from rebake.engine.ping import ping
 from rebake.errors import BuildFailed, EngineLost, Interrupted
-from rebake.process import Command, run
+from rebake.process import Begun, Command, OnLine, Outcome, begin, run
 from rebake.redact import Redactor
 from rebake.report.events import OnEvent
 
@@ -52,13 +62,83 @@ def command(plan: BuildPlan, endpoint: Endpoint, metadata: Path) -> Command:
     )
 
 
-def bake(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> BakeResult:
+class Early:
+    """A bake that starts while it is still found out what it shall make.
+
+    buildx needs as long to start as the files need to be read. It takes what it makes from a bake
+    file on its standard input, and waits for that before it asks the builder for anything. Only
+    the usual build begins so, after an edit, on a warm cache mount; any other one starts its own
+    bake. A context manager: what was not needed is ended.
+
+    Args:
+        plan: what the build will make, as far as that is known.
+        endpoint: the engine.
+    """
+
+    def __init__(self, plan: BuildPlan, endpoint: Endpoint) -> None:
+        # The step that finds its mount empty is told to refuse that wherever there is a layer.
+        self._plan = plan.seeded("none", "", refuse_empty=True)
+        self._begun: Begun | None = None
+        self._folder = Path()
+        if plan.mode != "prod" or plan.forced or plan.remote is not None:
+            return
+        self._folder = Path(tempfile.mkdtemp(prefix="rebake-"))
+        self._begun = begin(
+            endpoint.buildx_command(
+                *early_words(self._plan, self.metadata)[1:],
+                cwd=plan.root,
+                env=early_variables(self._plan) | _QUIET,
+                what="the build",
+            )
+        )
+
+    @property
+    def metadata(self) -> Path:
+        """Where it writes what it has made."""
+        return self._folder / "metadata.json"
+
+    def fits(self, plan: BuildPlan) -> bool:
+        """Whether a plan differs in nothing but what can still be told."""
+        if self._begun is None or not set(plan.images) <= set(self._plan.images):
+            return False
+        same = replace(plan, images=self._plan.images)
+        nowhere = Path("metadata.json")
+        return early_words(same, nowhere) == early_words(self._plan, nowhere) and (
+            early_variables(plan) == early_variables(self._plan)
+        )
+
+    def finish(self, plan: BuildPlan, on_line: OnLine) -> Outcome:
+        """Tell it what to make; see `process.Begun.finish`. For one that fits, and once."""
+        begun, self._begun = self._begun, None
+        if begun is None:
+            raise ValueError(plan.targets)
+        return begun.finish(late_definition(plan), on_stderr=on_line)
+
+    def drop(self) -> None:
+        """End one that is not needed."""
+        if self._begun is not None:
+            self._begun.drop()
+            self._begun = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drop()
+        if self._folder != Path():
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def bake(
+    plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent, early: Early | None = None
+) -> BakeResult:
     """Build all images of a plan.
 
     Args:
         plan: what to build.
         endpoint: the engine.
         on_event: told what happens, from another thread.
+        early: one that was begun; it is used where it fits, and dropped where not.
 
     Raises:
         BakeStopped: a step failed, the engine went away, or the user interrupted it.
@@ -67,10 +147,16 @@ def bake(plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> BakeResult:
 
     redactor = Redactor.from_environment()
     reader = ProgressReader(on_event, targets=plan.targets, redactor=redactor)
+    if early is not None and not early.fits(plan):
+        early.drop()
+        early = None
     with tempfile.TemporaryDirectory(prefix="rebake-") as folder:
-        metadata = Path(folder) / "metadata.json"
+        metadata = Path(folder) / "metadata.json" if early is None else early.metadata
         try:
-            outcome = run(command(plan, endpoint, metadata), on_stderr=reader.feed)
+            if early is None:
+                outcome = run(command(plan, endpoint, metadata), on_stderr=reader.feed)
+            else:
+                outcome = early.finish(plan, reader.feed)
         except Interrupted as error:
             raise BakeStopped(error, reader.finish()) from error
         progress = reader.finish()

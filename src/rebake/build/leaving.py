@@ -36,6 +36,7 @@ class Leaving:
         self._parts, self._plan = parts, parts.plan
         self._lasts, self._before, self._outside = lasts, before, outside
         self.left: dict[str, Left] = {}
+        self._holds: tuple[Mapping[str, BakeTarget], dict[str, frozenset[str] | None]] | None = None
 
     def begin(self, doubt: str) -> BuildPlan:
         """Return the plan of the images that are to be built.
@@ -74,6 +75,20 @@ class Leaving:
             found[image.service] = one
         return found
 
+    def holds(self, targets: Mapping[str, BakeTarget]) -> Mapping[str, frozenset[str] | None]:
+        """The binaries that each service's image holds, see `binaries.held`.
+
+        Empty where the backend is no folder of the project's.
+        """
+        if self._holds is None or self._holds[0] is not targets:
+            recipe, folder = self._outside.recipe(targets), self._plan.folders["backend"]
+            found: dict[str, frozenset[str] | None] = {}
+            if folder.is_relative_to(self._plan.root):
+                backend = folder.relative_to(self._plan.root).as_posix()
+                found = {i.service: held(recipe, i.target, backend) for i in self._plan.images}
+            self._holds = (targets, found)
+        return self._holds[1]
+
     def settings(
         self, targets: Mapping[str, BakeTarget], told: Mapping[str, str]
     ) -> dict[str, str]:
@@ -84,11 +99,9 @@ class Leaving:
             told: what the binaries are known by that this build made.
         """
         again = self._parts.linked_again(self._lasts, told)
-        recipe, folder = self._outside.recipe(targets), self._plan.folders["backend"]
-        if not folder.is_relative_to(self._plan.root):
+        holds = dict(self.holds(targets))
+        if not holds:
             return again
-        backend = folder.relative_to(self._plan.root).as_posix()
-        holds = {i.service: held(recipe, i.target, backend) for i in self._plan.images}
         known_by = dict.fromkeys(holds, told)
         for service in self.left:
             known_by[service] = binaries_of(service, self._lasts[service])

@@ -282,6 +282,7 @@ class Images:
     ) -> None:
         self._plan, self._files, self._known, self._ask = plan, inputs[RECIPE], known, ask
         self._recipe: Recipe | None = None
+        self._settings: tuple[Recipe, dict[str, str]] | None = None
         self._digests: Future[dict[str, str]] = Future()
         self._digests.set_result({})
 
@@ -310,10 +311,15 @@ class Images:
     def settings(self, targets: Mapping[str, BakeTarget]) -> dict[str, str]:
         """What each image takes in, for the record; `targets` are all known by now."""
         recipe = self.recipe(targets)
-        return {
-            SETTING + image.service: of_target(recipe, image.target).text()
-            for image in self._plan.images
-        }
+        if self._settings is None or self._settings[0] is not recipe:
+            self._settings = (
+                recipe,
+                {
+                    SETTING + image.service: of_target(recipe, image.target).text()
+                    for image in self._plan.images
+                },
+            )
+        return self._settings[1]
 
     def recipe(self, targets: Mapping[str, BakeTarget]) -> Recipe:
         """What tells what the images are made of; `targets` are all known by now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
@@ -284,6 +285,46 @@ def bake_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:
             place = reading.words(DEPENDENCIES)[1].partition("=")[2]
             words += ["--set", f"*.cache-from+={place}"]
     return (*words, *plan.targets)
+
+
+# Known only when the files have been read; all else of a plan's variables is known before.
+_LATE = frozenset(
+    {
+        *("BACKEND_BUILD_ID", "UI_BUILD_ID", "SERVICE_BUILD_IDS", "BACKEND_NETWORK", "UI_NETWORK"),
+        *("REBAKE_BACKEND_CONTEXT", "REBAKE_UI_CONTEXT"),
+    }
+)
+PLANNED = "rebake-planned"
+
+
+def early_words(plan: BuildPlan, metadata: Path) -> tuple[str, ...]:
+    """The words after `docker` of a bake that learns on its standard input what it makes."""
+    words = bake_words(plan, metadata)
+    words = words[: len(words) - len(plan.targets)]
+    after = words.index("--file") + 2
+    return (*words[:after], "--file", "-", *words[after:], PLANNED)
+
+
+def early_variables(plan: BuildPlan) -> dict[str, str | None]:
+    """The variables of such a bake: of those that come later, the user's own must not count."""
+    known = {name: value for name, value in plan.all_variables.items() if name not in _LATE}
+    return known | dict.fromkeys(_LATE)
+
+
+def late_definition(plan: BuildPlan) -> str:
+    """What such a bake is told: a bake file of its own, whose words count more than the others'."""
+    late = {name: value for name, value in plan.all_variables.items() if name in _LATE}
+    lines = [
+        f"variable {_quoted(name)} {{ default = {_quoted(late[name])} }}" for name in sorted(late)
+    ]
+    targets = ", ".join(map(_quoted, plan.targets))
+    lines.append(f"group {_quoted(PLANNED)} {{ targets = [{targets}] }}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _quoted(text: str) -> str:
+    """A text as HCL writes it (https://github.com/hashicorp/hcl, `hclsyntax/spec.md`)."""
+    return json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
 
 
 def dependency_words(plan: BuildPlan) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,7 +29,7 @@ from rebake.build import (
     seed,
     skip,
 )
-from rebake.build.bake import BakeResult, BakeStopped, bake, make_dependency_layer
+from rebake.build.bake import BakeResult, BakeStopped, Early, bake, make_dependency_layer
 from rebake.build.evidence import Collector, modes_by_half
 from rebake.build.inputs import digest_of, read_inputs
 from rebake.build.layers import Layers, LayersOf, read_layers
@@ -50,7 +51,7 @@ from rebake.history.records import (
 from rebake.history.store import History
 from rebake.project.git import GitState, read_state
 from rebake.project.project import Project
-from rebake.report.events import OnEvent
+from rebake.report.events import Event, OnEvent, StepStarted
 from rebake.results import IN_DOUBT, BuildResult, ImageResult
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def build_images(
     history: Path,
     surroundings: Surroundings | None = None,
     inputs: Inputs | None = None,
+    early: Early | None = None,
 ) -> BuildResult:
     """Build the images of a plan, as far as anything changed, and check each one.
 
@@ -112,6 +114,7 @@ def build_images(
         history: the file of build records.
         surroundings: what else decides, and facts for the record.
         inputs: what `read_inputs` has just returned for the plan.
+        early: a bake that waits to be told what it shall make.
 
     Raises:
         BuildFailed, EngineLost, Interrupted: the build did not end well; it is recorded.
@@ -121,6 +124,7 @@ def build_images(
         around = surroundings or Surroundings()
         files = read_inputs(plan) if inputs is None else inputs
         one = _Build(project, plan, images, endpoint, on_event, say, store, around, files)
+        one.early = early
         return one.run()
 
 
@@ -203,6 +207,8 @@ class _Build:
         self.layer_key = self.packages.get("backend", "")
         self.networks = network.Networks()
         self.bakes = recording.Bakes()
+        self.prepared: threading.Thread | None = None
+        self.early: Early | None = None
         self.outside = outside.Images(
             self.plan, self.inputs, self.surroundings.base_images, self.images.image
         )
@@ -270,7 +276,9 @@ class _Build:
             partial(read_layers, self.endpoint),
         )
         try:
-            result = bake(self.plan, self.endpoint, written.watching(self.on_event))
+            listener = written.watching(self._preparing(self.on_event))
+            early, self.early = self.early, None
+            result = bake(self.plan, self.endpoint, listener, early)
         except BakeStopped as stopped:
             self.bakes.progresses.append(stopped.progress)
             raise
@@ -290,6 +298,27 @@ class _Build:
                 raise
             made = {name: replace(image, build_id=told[name]) for name, image in made.items()}
         return result, made, layers
+
+    def _preparing(self, on_event: OnEvent) -> OnEvent:
+        """A listener that begins, as soon as a step runs, what the record needs of no step."""
+
+        def listen(event: Event) -> None:
+            if isinstance(event, StepStarted) and event.step.kind == "run" and not self.prepared:
+                self.prepared = threading.Thread(target=self._prepare, daemon=True)
+                self.prepared.start()
+            on_event(event)
+
+        return listen
+
+    def _prepare(self) -> None:
+        """Find out what the images take in; nobody but the record asks, and it asks again."""
+        with contextlib.suppress(Exception):
+            from rebake.engine import layer_claims  # noqa: F401 - told of the steps afterwards
+
+            targets = self.evidence.targets
+            self.outside.settings(targets)
+            if self.leaving is not None:
+                self.leaving.holds(targets)
 
     # nothing to do
 
@@ -329,6 +358,8 @@ class _Build:
             return dict(zip(refs, pool.map(self.images.image, refs), strict=True))
 
     def _skip(self, found: Mapping[str, ImageRecord]) -> BuildResult:
+        if self.early is not None:
+            self.early.drop()
         made = {
             i.service: recording.as_it_was(found[i.service], self.before[i.ref])
             for i in self.plan.images
@@ -452,6 +483,8 @@ class _Build:
         layer: str = "",
     ) -> None:
         state = self.git.result() if self.git is not None else None
+        if self.prepared is not None:
+            self.prepared.join()
         if self.bakes.progresses:
             self.taken_in = self.outside.settings(self.evidence.targets)
             self.bases = self.outside.base_images(self.taken_in)

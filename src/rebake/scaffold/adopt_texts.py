@@ -65,6 +65,7 @@ def backend_dockerfile(facts: Facts, template: str, name: str) -> str:
     binaries = " ".join(one.name for one in services)
     parts = [
         head + _arguments(template, ("RUST_IMAGE", "SEED", "COMPILER_CACHE", "NETWORK")),
+        _need(blocks, "toolbox"),
         own,
         _changed(rust, "FROM ${RUST_IMAGE} AS rust", "FROM own AS rust"),
         *(_need(blocks, stage) for stage in _BACKEND),

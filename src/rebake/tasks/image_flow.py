@@ -69,34 +69,40 @@ def build(
     from rebake.tasks.wiring import ask_base_images, fetch_base_images
 
     overlay.read_build_secrets(session)
+    session.project.read_manifests(services)  # a broken one is told before a missing engine
+    # The engine takes its time for an answer: it is asked while modules and sources are read.
+    detected, ahead = session.detected, ask_base_images(session)
     plan = plan_images(session, mode, services, no_cache=no_cache, again=again)
-    detected = session.detected
+    images = Images(detected.endpoint)
+    images.ask_ahead(image.ref for image in plan.images)
     if no_cache:
         session.say("--no-cache: the compiled dependencies in the cache mounts are thrown away")
     require_space(session)
     wait = wait or not upkeep_flow.in_background(session)
     upkeep_flow.make_way(session)
-    # The engine takes its time for an answer: it is asked while modules and sources are read.
-    images, ahead = Images(detected.endpoint), ask_base_images(session)
-    images.ask_ahead(image.ref for image in plan.images)
-    from rebake.build.inputs import read_inputs
-    from rebake.build.run import build_images
+    from rebake.build.bake import Early
 
-    inputs = read_inputs(plan)
-    bases = fetch_base_images(session, ahead)
-    if any(base.source != "present" for base in bases):
-        inputs = read_inputs(plan)  # that took its time, and the sources may be others by now
-    result = build_images(
-        session.project,
-        plan,
-        images,
-        detected.endpoint,
-        on_event=session.reporter.event,
-        say=session.say,
-        history=history_file(),
-        surroundings=_surroundings(session, bases, layer_later=not wait),
-        inputs=inputs,
-    )
+    # So does buildx, to start.
+    with Early(plan, detected.endpoint) as early:
+        from rebake.build.inputs import read_inputs
+        from rebake.build.run import build_images
+
+        inputs = read_inputs(plan)
+        bases = fetch_base_images(session, ahead)
+        if any(base.source != "present" for base in bases):
+            inputs = read_inputs(plan)  # that took its time, and the sources may be others by now
+        result = build_images(
+            session.project,
+            plan,
+            images,
+            detected.endpoint,
+            on_event=session.reporter.event,
+            say=session.say,
+            history=history_file(),
+            surroundings=_surroundings(session, bases, layer_later=not wait),
+            inputs=inputs,
+            early=early,
+        )
     session.reporter.built(result)
     if not result.skipped:
         result = upkeep_flow.after_build(session, detected.endpoint, result, wait=wait)

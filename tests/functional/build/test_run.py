@@ -558,7 +558,8 @@ def test_a_dependency_layer_that_can_not_be_made_is_done_without(
 
 
 def layers_made(bench: Bench) -> int:
-    return sum(words[-1] == "backend-deps" for words in bench.calls)
+    # A call beside us may be written by half.
+    return sum(words[-1:] == ["backend-deps"] for words in bench.calls)
 
 
 def make_layer(bench: Bench) -> bool:
