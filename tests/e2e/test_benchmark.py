@@ -74,8 +74,8 @@ def test_real_edits_real_results_and_nothing_left(own_docker: Docker, project: P
                 *("benchmark", "--project", str(project), "--runs", "1", "--json"),
                 *("--subjects", "rebake,naive,cache-mount,floor"),
                 *("--scenarios", "no-change,code-change,ui-change,dockerfile-change"),
-                REBAKE_BENCHMARK_QUICK_TIMES="2",
-                REBAKE_BENCHMARK_QUICK_S="10",
+                # Before each sample it waits for a quiet machine, which this one is not.
+                REBAKE_BENCHMARK_QUICK_TIMES="1",
             )
         )
         assert "users-own" in own_docker("volume", "ls", "--format", "{{.Name}}").split()
@@ -85,7 +85,7 @@ def test_real_edits_real_results_and_nothing_left(own_docker: Docker, project: P
     assert len(results) == 4 * 4 - 1  # the floor has no Dockerfile
     assert {key for key, one in results.items() if one["correct"] is not True} == set()
     for one in results.values():
-        assert len(one["runs_s"]) == (2 if one["runs_s"][0] < 10 else 1), one
+        assert len(one["runs_s"]) == 1, one
         assert one["median_s"] > 0
     assert results["code-change", "naive"]["steps"] > 0
     assert results["code-change", "rebake"]["context_bytes"] > 0
