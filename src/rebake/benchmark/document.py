@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from rebake.benchmark.statistics import Limit, Result, limits, middle, ratios
 from rebake.results import SCHEMA_VERSION
 
 FILE = "benchmark.json"
+_TOLD_S = 0.1
 
 
 class Finding(Struct, frozen=True):
@@ -72,10 +73,20 @@ class Finding(Struct, frozen=True):
                 {"scenario": scenario, "subject": subject, "reason": reason}
                 for scenario, subject, reason in self.not_run
             ],
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self._background()],
             "started_at": started_at,
             "seconds": round(seconds, 3),
         }
+
+    def _background(self) -> Iterator[str]:
+        """What went on after a command's end; less than a tenth of a second is not told."""
+        for one in self.results:
+            if one.background_s >= _TOLD_S:
+                yield (
+                    f"{one.scenario}, {one.subject}: {one.background_s:.1f} s more in the "
+                    "background after the command's end, for what no image needs (the dependency layer, the "
+                    "caches' ceilings); the next sample waits for it"
+                )
 
 
 def machine(engine: Mapping[str, str], kind: str) -> dict[str, object]:

@@ -50,6 +50,17 @@ def test_it_has_the_promised_keys() -> None:
     assert made["not_run"] == [{"scenario": "fresh-ci", "subject": "", "reason": "no root"}]
 
 
+def test_what_went_on_in_the_background_is_told() -> None:
+    later = Result("dependency-bump", "rebake", 2, (45.0,), background_s=5.04)
+    quick = Result("code-change", "rebake", 2, (3.0,), background_s=0.02)
+    document = Finding([later, quick], notes=["one"]).document(
+        VALUES, project={}, machine={}, started_at=0.0, seconds=1.0
+    )
+    first, told = document["notes"]  # type: ignore[misc]
+    assert first == "one"
+    assert told.startswith("dependency-bump, rebake: 5.0 s more in the background after")
+
+
 def test_what_could_not_be_run_is_a_limit_that_is_not_kept() -> None:
     fresh = [limit for limit in FINDING.limits(VALUES) if limit.name.startswith("fresh-ci")]
     assert fresh
