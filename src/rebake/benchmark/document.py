@@ -84,8 +84,8 @@ class Finding(Struct, frozen=True):
             if one.background_s >= _TOLD_S:
                 yield (
                     f"{one.scenario}, {one.subject}: {one.background_s:.1f} s more in the "
-                    "background after the command's end, for what no image needs (the dependency layer, the "
-                    "caches' ceilings); the next sample waits for it"
+                    "background after the command's end, for what no image needs (the dependency "
+                    "layer, the caches' ceilings); the next sample waits for it"
                 )
 
 
