@@ -141,6 +141,7 @@ def _sample(
             **cache_environment(address, export=False),
             **site.endpoint.environment(),
             "REBAKE_ENGINE_KIND": "auto",
+            "CI": "true",  # nothing goes on after the command on a machine that goes with it
         }
         state = site.made.folder / f"state-{text}"  # a fresh machine has no history
         moved = subject.at(site, environment, state)
