@@ -709,12 +709,26 @@ def test_a_build_leaves_its_caches_to_another_process(
     assert set(bench.engine.records) == {"m1", "m2", "l1", "l3"} | FOREIGN
     assert upkeep(bench).wait(0.0)
     # The next build tells what nobody has read; it has just been looked, and it looks no more.
-    upkeep_flow.make_way(session(bench))
+    upkeep_flow.tell_news(session(bench))
     assert "caches: 550 B removed that no build needs" in capsys.readouterr().err
-    upkeep_flow.make_way(session(bench))
+    upkeep_flow.tell_news(session(bench))
     assert capsys.readouterr().err == ""
     assert after_build(bench, built()).later == ()
     assert len(started) == 1
+
+
+def test_no_build_fails_because_nothing_can_be_started(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    background(bench, monkeypatch)
+
+    def fails(_command: process.Command, _log: Path) -> int:
+        raise PermissionError(13, "no")
+
+    monkeypatch.setattr(process, "spawn_background", fails)
+    ceiling(bench, "")
+    assert after_build(bench, LATER).later == ()
+    assert "not begun in the background: dependency layer: [Errno 13] no" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from rebake.build.leaving import Leaving
 from rebake.build.mends import Mends, seed_plan
 from rebake.build.parts import Around, Parts
 from rebake.build.plan import RECIPE, BuildPlan, Half, PlannedImage
+from rebake.build.upkeep import Upkeep
 from rebake.build.written import Written
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
@@ -217,6 +218,8 @@ class _Build:
         """Do it."""
         if not self.plan.forced and (found := self._nothing_to_do()):
             return self._skip(found)
+        if self.plan.mode == "prod":
+            Upkeep(self.project.state).make_way()
         self._look_around()
         if hidden := resend.missed(self.project, self.inputs[RECIPE]):
             self.say(
@@ -469,7 +472,7 @@ class _Build:
     def _due(self, outcome: Outcome, skipped: str) -> dict[str, str]:
         """The dependency layer that is still to be made: stays due until a build has another."""
         due = self.layer_key if self.layer_due else ""
-        if skipped or outcome != "done":
+        if skipped or outcome != "done" or not self.layer_key:
             due = self._last_settings().get(seed.DUE, "")
         return {seed.DUE: due} if due else {}
 

@@ -79,7 +79,7 @@ def build(
         session.say("--no-cache: the compiled dependencies in the cache mounts are thrown away")
     require_space(session)
     wait = wait or not upkeep_flow.in_background(session)
-    upkeep_flow.make_way(session)
+    upkeep_flow.tell_news(session)
     from rebake.build.bake import Early
 
     # So does buildx, to start.

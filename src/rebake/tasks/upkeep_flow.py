@@ -41,28 +41,32 @@ def in_background(session: Session) -> bool:
     )
 
 
-def make_way(session: Session) -> None:
-    """Before a build: stop what the last one has left, where it holds the cache mount."""
-    upkeep = Upkeep(session.project.state)
-    for line in upkeep.take_news():
+def tell_news(session: Session) -> None:
+    """Before a build: say what came of what the last one has left."""
+    for line in Upkeep(session.project.state).take_news():
         session.say(line)
-    upkeep.make_way()
 
 
 def after_build(
     session: Session, endpoint: Endpoint, result: BuildResult, *, wait: bool
 ) -> BuildResult:
     """Do it, or start who does; return the result with what is still to be done."""
+    from rebake.errors import RebakeError
     from rebake.tasks import caches_flow
 
     if wait:
         caches_flow.keep_ceilings(session, endpoint, result)
         return result
     later = result.later
-    if caches_flow.ceilings_due(session, endpoint, result, at_most_every_s=_LOOK_EVERY_S):
-        later = (*later, CEILINGS)
+    try:
+        if caches_flow.ceilings_due(session, endpoint, result, at_most_every_s=_LOOK_EVERY_S):
+            later = (*later, CEILINGS)
+        if later:
+            _start(session)
+    except (OSError, RebakeError) as error:  # the images are there: no build fails for this
+        session.say(f"not begun in the background: {', '.join(later) or CEILINGS}: {error}")
+        return replace(result, later=())
     if later:
-        _start(session)
         session.say(f"goes on in the background: {', '.join(later)}")
     return replace(result, later=later)
 

@@ -18,6 +18,7 @@ from rebake.build.inputs import build_id, read_inputs
 from rebake.build.plan import plan_build
 from rebake.build.progress_state import BuildProgress
 from rebake.build.run import Surroundings, build_images
+from rebake.build.upkeep import Upkeep
 from rebake.engine.client import ImageInfo
 from rebake.engine.endpoint import Endpoint
 from rebake.errors import BuildFailed, WrongImage
@@ -605,6 +606,17 @@ def test_a_layer_stays_due_until_it_is_made(bench: Bench) -> None:
     with pytest.raises(BuildFailed):
         bench.build()
     assert make_layer(bench)
+
+
+def test_a_build_stops_the_upkeep_and_one_with_nothing_to_do_does_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[Path] = []
+    monkeypatch.setattr(Upkeep, "make_way", lambda upkeep: stopped.append(upkeep.folder))
+    bench.build()
+    assert stopped == [bench.project.state]
+    assert bench.build().skipped
+    assert len(stopped) == 1
 
 
 def test_no_layer_is_made_of_sources_that_no_build_has_seen(bench: Bench) -> None:
