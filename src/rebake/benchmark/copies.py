@@ -50,13 +50,11 @@ def copy_project(root: Path, names: Sequence[str], target: Path) -> None:
 
 
 def write_project(files: Mapping[str, str], target: Path) -> None:
-    """Write a generated project's files; those in `tools` are scripts."""
+    """Write a generated project's files."""
     for name, text in files.items():
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8", newline="\n")
-        if place.parent.name == "tools":
-            place.chmod(0o755)
 
 
 class Copy:

@@ -173,6 +173,7 @@ class Benchmark:
 
     def _prepare(self, scenarios: Sequence[Scenario]) -> None:
         """Make the copies; all begin with the same text, so that each edit changes one."""
+        self._say("making ready, not counted")
         with self._site.made.building():
             for name in self._wanted.subjects:
                 try:

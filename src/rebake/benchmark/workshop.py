@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -60,15 +61,22 @@ def generate(donor: Project, count: int, made: Made, host_settings: Path) -> Pro
         ProjectError: the donor has no bake file or Dockerfile in the usual place.
     """
     folder = made.folder / "generated"
+    write_generated(donor, count, folder)
+    _lock(donor.config.base_images.rust, folder / "backend", made, host_settings)
+    return open_project(folder)
+
+
+def write_generated(donor: Project, count: int, folder: Path) -> None:
+    """Write a project of `count` services, with the files that say how `donor` is built."""
     files = {
         name: (donor.root / name).read_text(encoding="utf-8")
         for name in listed_files(donor.root)
         if name in _TAKEN_OVER or name.startswith("docker/")
     }
     write_project(project_files(count, files), folder)
+    for name in files:
+        shutil.copymode(donor.root / name, folder / name)  # the tools are programs
     (folder / "ui").mkdir(exist_ok=True)
-    _lock(donor.config.base_images.rust, folder / "backend", made, host_settings)
-    return open_project(folder)
 
 
 def choose_runtime_image(project: Project, made: Made, say: Say) -> tuple[str, str]:
