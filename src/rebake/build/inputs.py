@@ -42,11 +42,19 @@ def read_inputs(plan: BuildPlan) -> dict[str, tuple[FileDigest, ...]]:
     """Digest every file that a plan's images are made from: of each half, and of the recipe.
 
     Raises:
-        ProjectError: a file can't be read, or has a name that can't be in an id.
+        ProjectError: a half has no folder; a file can't be read, or has a name that can't be in an
+            id.
     """
     found: dict[str, tuple[FileDigest, ...]] = {}
     for half in plan.halves:
         folder = plan.folders[half]
+        if not folder.is_dir():
+            without = ' ("" where there is no UI)' if half == "ui" else ""
+            raise ProjectError(
+                folder,
+                "there is no such folder",
+                f"say where the {half} is: {half}.path in rebake.toml{without}",
+            )
         ignore = ignore_file(folder, plan.dockerfiles.get(half))
         found[half] = manifest(folder, walk(folder, IgnoreMatcher.load(ignore)))
     found[RECIPE] = manifest(plan.root, [file.relative_to(plan.root) for file in plan.recipe])

@@ -29,7 +29,8 @@ from rebake.build import (
     seed,
     skip,
 )
-from rebake.build.bake import BakeResult, BakeStopped, Early, bake, make_dependency_layer
+from rebake.build.bake import BakeResult, BakeStopped, Early, bake
+from rebake.build.dependency_layer import DependencyLayer
 from rebake.build.evidence import Collector, modes_by_half
 from rebake.build.inputs import digest_of, read_inputs
 from rebake.build.layers import Layers, LayersOf, read_layers
@@ -195,7 +196,6 @@ class _Build:
         self.around = Around(digests, self.modes, bases, {**around, **environment})
         self.keys = skip.keys_of(self.plan, digests, self.modes, bases, self.around.surroundings)
         self.leaving: Leaving | None = None
-        self.layer_due = False
         self.digests, self.packages = digests, dict[Half, str]()
         self.compiling = packing.recipe_of_compiling(
             self.plan.root, self.inputs[RECIPE], self.plan.dockerfiles.values()
@@ -205,7 +205,9 @@ class _Build:
                 half: seed.packages_key(self.inputs[half], self.compiling, bases, around)
                 for half in self.plan.halves
             }
-        self.layer_key = self.packages.get("backend", "")
+        self.layer = DependencyLayer(
+            self.store, self.project.cache_id, self.packages.get("backend", ""), self.say
+        )
         self.networks = network.Networks()
         self.bakes = recording.Bakes()
         self.prepared: threading.Thread | None = None
@@ -255,7 +257,7 @@ class _Build:
             time.monotonic() - self.began,
             mode=self.plan.mode,
             caches=result.progress.caches(),
-            later=(seed.SETTING,) if self.layer_due else (),
+            later=(seed.SETTING,) if self.layer.due else (),
         )
 
     def _bake_until_right(self) -> tuple[BakeResult, dict[str, ImageResult], LayersOf]:
@@ -391,14 +393,14 @@ class _Build:
         self.git = pool.submit(read_state, self.project.root)  # awaited by the record alone
         pool.shutdown(wait=False)
         self.before = self.before or self._ask_images()
-        if self.layer_key and not self.plan.no_cache:
+        if self.layer.key and not self.plan.no_cache:
             self.caches = seed.CacheState(
-                layer=self._known_layer() == self.layer_key,
+                layer=self.layer.known == self.layer.key,
                 remote=self.plan.remote is not None,
-                built=self._last_prod is not None,
+                built=self.layer.newest is not None,
             )
             self.plan = seed_plan(self.plan, seed.choose(self.caches), self.say)
-        known = self._last_settings() if not self.plan.no_cache else {}
+        known = self.layer.settings if not self.plan.no_cache else {}
         inputs = {h: f"{self.digests[h]}{self.compiling}" for h in self.plan.halves}
         self.networks.choose(known, inputs, self.packages)
         if self.plan.seed != "none":
@@ -407,44 +409,22 @@ class _Build:
         self.evidence.begin(self.plan)
         self.outside.begin(self.evidence.targets_known)
 
-    def _known_layer(self) -> str:
-        """The key of the dependency layer that the last build left on this engine."""
-        return self._last_settings().get(seed.SETTING, "")
-
-    def _last_settings(self) -> Mapping[str, str]:
-        last = self._last_prod
-        return last.record.settings if last else {}
-
-    @cached_property
-    def _last_prod(self) -> StoredBuild | None:
-        return self.store.last(self.project.cache_id, "prod", outcome="done")
-
     def _dependency_layer(self) -> str:
         """Bring the dependency layer up to date where that is due; return its key."""
-        known = self._known_layer()
-        wanted = self.layer_key and self.project.config.build.dependency_layer
-        if not wanted or known == self.layer_key:
-            return known
-        if self.surroundings.layer_later:
-            self.layer_due = True
-            return known
-        if (made := make_dependency_layer(self.plan, self.endpoint, self.on_event)) is not None:
-            self.bakes.layer = made
-            return self.layer_key
-        self.say("the dependency layer could not be made; a lost cache mount will cost minutes")
-        return known
+        if not self.project.config.build.dependency_layer:
+            return self.layer.known
+        later = self.surroundings.layer_later
+        key = self.layer.bring_up_to_date(self.plan, self.endpoint, self.on_event, later=later)
+        self.bakes.layer = self.layer.done
+        return key
 
     def layer_alone(self) -> bool:
         """Make the dependency layer where the newest build has left this very one for later."""
-        last = self._last_prod
-        if last is None or last.record.settings.get(seed.DUE) != self.layer_key:
+        if not self.layer.catch_up(self.plan, self.endpoint, self.on_event):
             return False
-        made = make_dependency_layer(self.plan, self.endpoint, self.on_event)
-        if made is None:
-            self.say("the dependency layer could not be made; a lost cache mount will cost minutes")
-            return False
-        self.surroundings.on_steps(made)
-        self.store.change_settings(last.id, {seed.SETTING: self.layer_key, seed.DUE: ""})
+        if self.layer.done is not None:
+            self.surroundings.on_steps(self.layer.done)
+        self.layer.caught_up()
         return True
 
     # what came out
@@ -468,13 +448,6 @@ class _Build:
         if self.leaving is None:  # nothing was built
             return {}
         return self.leaving.settings(self.evidence.targets, self.bakes.binaries)
-
-    def _due(self, outcome: Outcome, skipped: str) -> dict[str, str]:
-        """The dependency layer that is still to be made: stays due until a build has another."""
-        due = self.layer_key if self.layer_due else ""
-        if skipped or outcome != "done" or not self.layer_key:
-            due = self._last_settings().get(seed.DUE, "")
-        return {seed.DUE: due} if due else {}
 
     def _record(
         self,
@@ -513,10 +486,10 @@ class _Build:
             arguments=recording.arguments(self.plan),
             settings={
                 **skip.settings_of(self.keys if outcome == "done" else {}),
-                seed.SETTING: layer or self._known_layer(),
-                **self._due(outcome, skipped),
+                seed.SETTING: layer or self.layer.known,
+                **self.layer.due_settings(outcome, skipped=bool(skipped)),
                 "seed": self.plan.seed_reason,
-                **self.networks.settings(self._last_settings()),
+                **self.networks.settings(self.layer.settings),
                 **self.taken_in,
                 **known_by,
                 **({IN_DOUBT: self.in_doubt} if self.in_doubt else {}),

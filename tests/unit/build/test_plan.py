@@ -8,6 +8,7 @@ import pytest
 
 from rebake.build.inputs import read_inputs
 from rebake.build.plan import EXPORTS, bake_words, dependency_words, plan_build
+from rebake.errors import ProjectError
 from rebake.project.project import open_project
 
 
@@ -173,3 +174,14 @@ def test_other_dockerfiles_and_a_ui_with_a_server_of_its_own(tmp_path: Path) -> 
         for name in ("Dockerfile.rebake", "Dockerfile.rebake.dockerignore")
     }
     assert [file.path for file in read_inputs(plan)["backend"]] == ["kept"]
+
+
+def test_a_half_without_a_folder_is_told_apart_from_one_that_cant_be_read(tmp_path: Path) -> None:
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "rebake.toml").write_text('[backend]\nservices = ["api"]\n')
+    plan = plan_build(open_project(tmp_path), "prod", ("ui",), tmp_path)
+    with pytest.raises(ProjectError) as raised:
+        read_inputs(plan)
+    assert str(raised.value) == f"{tmp_path / 'ui'}: there is no such folder"
+    wanted = 'say where the ui is: ui.path in rebake.toml ("" where there is no UI)'
+    assert raised.value.next_step == wanted
