@@ -36,9 +36,7 @@ class DependencyLayer:
         done: what was done to make it; None where it was not made.
     """
 
-    def __init__(
-        self, store: History, cache_id: str, key: str, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, store: History, cache_id: str, key: str, say: Callable[[str], None]) -> None:
         self._store, self._cache_id, self._say = store, cache_id, say
         self.key = key
         self.due = False
@@ -109,5 +107,7 @@ class DependencyLayer:
     def _make(self, plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> bool:
         self.done = make_dependency_layer(plan, endpoint, on_event)
         if self.done is None:
-            self._say("the dependency layer could not be made; a lost cache mount will cost minutes")
+            self._say(
+                "the dependency layer could not be made; a lost cache mount will cost minutes"
+            )
         return self.done is not None

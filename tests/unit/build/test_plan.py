@@ -182,6 +182,6 @@ def test_a_half_without_a_folder_is_told_apart_from_one_that_cant_be_read(tmp_pa
     plan = plan_build(open_project(tmp_path), "prod", ("ui",), tmp_path)
     with pytest.raises(ProjectError) as raised:
         read_inputs(plan)
-    assert str(raised.value) == f"{tmp_path / 'ui'}: there is no such folder"
+    assert raised.value.what == f"{tmp_path / 'ui'}: there is no such folder"
     wanted = 'say where the ui is: ui.path in rebake.toml ("" where there is no UI)'
     assert raised.value.next_step == wanted
