@@ -43,6 +43,7 @@ class Facts(Struct, frozen=True):
         backend: the workspace's folder from the root; `.` for the root itself.
         workspace: the cargo workspace.
         lto: whether its release profile links with optimisation over all crates.
+        codegen_units: parts of a crate, as that profile has it; 0 where it does not say.
         flags: whether it has flags for the compiler in `.cargo/config.toml`.
         ui: the UI, where a service is built from one.
         compose: the compose file.
@@ -58,6 +59,7 @@ class Facts(Struct, frozen=True):
     compose: ComposeFile
     mapped: tuple[Mapped, ...]
     lto: bool = False
+    codegen_units: int = 0
     flags: bool = False
     ui: Ui | None = None
     left: Mapping[str, str] = field(default_factory=dict)
@@ -122,14 +124,16 @@ class _Looking:
                 "--release in one stage, and copies it into another",
             )
         settings = self._cargo_settings()
-        release = read_manifest(self._workspace.root / "Cargo.toml").get("profile", {})
+        profiles = read_manifest(self._workspace.root / "Cargo.toml").get("profile", {})
+        release = profiles.get("release", {})
         return Facts(
             self._root,
             self._backend,
             self._workspace,
             self._compose,
             tuple(self._mapped),
-            lto=release.get("release", {}).get("lto", False) in {True, "fat", "thin"},
+            lto=release.get("lto", False) in {True, "fat", "thin"},
+            codegen_units=release.get("codegen-units", 0),
             flags="rustflags" in settings,
             ui=self._ui,
             left=left,

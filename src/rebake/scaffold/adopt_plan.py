@@ -248,6 +248,11 @@ def _notes(facts: Facts, images: Mapping[str, str]) -> Iterator[str]:
             "the release profile has lto: an edit links the whole program anew, "
             "which incremental compilation can't help"
         )
+    elif facts.codegen_units:
+        yield (
+            f"the release profile has codegen-units = {facts.codegen_units}: "
+            "after an edit, larger parts of a crate are compiled again than without it"
+        )
     if facts.flags:
         yield ".cargo/config.toml has rustflags: they stay, and the linker is not changed"
     ui = next((one for one in facts.mapped if one.carried.kind == "ui"), None)

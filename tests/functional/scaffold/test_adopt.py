@@ -397,6 +397,17 @@ def test_a_profile_with_lto_and_flags_of_the_project(old: Old) -> None:
     assert any("rustflags" in note for note in document["notes"])
 
 
+def test_a_profile_with_few_codegen_units_is_told_of(old: Old) -> None:
+    profile = "[profile.release]\ncodegen-units = 1\n"
+    old.change("Cargo.toml", "[workspace]", f"{profile}[workspace]")
+    (note,) = [note for note in old.document()["notes"] if "codegen-units" in note]
+    assert note == (
+        "the release profile has codegen-units = 1: "
+        "after an edit, larger parts of a crate are compiled again than without it"
+    )
+    assert "CARGO_PROFILE_RELEASE_INCREMENTAL=true" in old.text("Dockerfile.rebake")
+
+
 def test_what_is_needed_is_named(old: Old) -> None:
     assert "adopt takes one folder, not 2" in old.refused("another")
     assert "adopt asks for no 'nmae'" in old.refused("--data", "nmae=x")

@@ -18,6 +18,7 @@ from rebake.doctor import (
     line_ends,
     owners,
     ports,
+    release_profile,
     secret_files,
     settings,
     workspace,
@@ -31,8 +32,8 @@ LOOK = {check.name: check for check in CHECKS}
 
 def test_a_sound_project_has_nothing_to_mend(root: Path, make_case: MakeCase) -> None:
     case = make_case(root, REBAKE_PROD_PORTS_UI="1")
-    for name in ("settings", "files", "workspace", "lock-files", "context", "secrets", "owners",
-                 "line-ends", "cargo-chef", "bun-manifests"):  # fmt: skip
+    for name in ("settings", "files", "workspace", "release-profile", "lock-files", "context",
+                 "secrets", "owners", "line-ends", "cargo-chef", "bun-manifests"):  # fmt: skip
         found = look(LOOK[name], case)
         assert bad(found) == [], name
         assert found, name
@@ -261,6 +262,46 @@ def test_a_workspace_that_the_base_image_is_too_old_for(root: Path, make_case: M
     assert one.message == "rust-version is 1.95, and base_images.rust is rust:1.90-slim"
     (root / "rebake.toml").write_text('[base_images]\nrust = "rust:1-slim"\n')
     assert bad(list(workspace.check(make_case(root)))) == []
+
+
+# --- the release profile ---
+
+
+def profile(root: Path, make_case: MakeCase, line: str, variable: str = "") -> list[str]:
+    manifest, dockerfile = root / "backend/Cargo.toml", root / "backend/Dockerfile"
+    manifest.write_text(f"{manifest.read_text()}\n[profile.release]\n{line}\n")
+    before, text = "CARGO_PROFILE_RELEASE_INCREMENTAL=true", dockerfile.read_text()
+    assert before in text
+    dockerfile.write_text(text.replace(before, variable or before))
+    return [d.message for d in bad(list(release_profile.check(make_case(root))))]
+
+
+@pytest.mark.parametrize(
+    ("line", "variable", "says"),
+    [
+        ("codegen-units = 1", "", "backend/Cargo.toml: the release profile has codegen-units = 1"),
+        ("codegen-units = 256", "", ""),
+        ('lto = "fat"', "", "backend/Cargo.toml: the release profile has lto = fat"),
+        ("lto = true", "", "backend/Cargo.toml: the release profile has lto = true"),
+        ("lto = false", "", ""),
+        ('lto = "off"', "", ""),
+        ("codegen-units = 1", "CARGO_PROFILE_RELEASE_INCREMENTAL=false", ""),
+        ("codegen-units = 1", "CARGO_INCREMENTAL=0", ""),
+        ("incremental = true\nlto = true", "FOO=1",
+         "backend/Cargo.toml: the release profile has lto = true"),
+        ("", "CARGO_PROFILE_RELEASE_INCREMENTAL=true CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16",
+         "backend/Dockerfile: the release profile has codegen-units = 16"),
+        ("lto = true", "CARGO_PROFILE_RELEASE_INCREMENTAL=true CARGO_PROFILE_RELEASE_LTO=off", ""),
+    ],
+)  # fmt: skip
+def test_what_makes_each_edit_slow_is_told(
+    root: Path, make_case: MakeCase, line: str, variable: str, says: str
+) -> None:
+    assert profile(root, make_case, line, variable) == ([says] if says else [])
+
+
+def test_both_are_told(root: Path, make_case: MakeCase) -> None:
+    assert len(profile(root, make_case, 'codegen-units = 4\nlto = "thin"')) == 2
 
 
 # --- Dockerfiles ---
