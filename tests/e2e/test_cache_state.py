@@ -156,11 +156,18 @@ def test_a_lost_mount_is_filled_from_the_dependency_layer(bench: Bench) -> None:
     assert (told.build_id, told.text) == (bench.one.id, text)
 
 
+def hurry(bench: Bench) -> list[Upkeep]:
+    """Let what rests begin."""
+    found = [Upkeep(folder) for folder in (bench.one.state / "projects").iterdir()]
+    assert found
+    for upkeep in found:
+        upkeep.rest(0.0)
+    return found
+
+
 def wait_for_upkeep(bench: Bench) -> None:
-    folders = list((bench.one.state / "projects").iterdir())
-    assert folders
-    for folder in folders:
-        assert Upkeep(folder).wait(120.0), folder
+    for upkeep in hurry(bench):
+        assert upkeep.wait(120.0), upkeep.folder
 
 
 def test_the_layer_is_made_in_the_background_and_a_build_goes_first(bench: Bench) -> None:
@@ -170,10 +177,13 @@ def test_the_layer_is_made_in_the_background_and_a_build_goes_first(bench: Bench
     document, shown = build(bench, **background)
     assert document["later"][0] == "dependency layer"
     assert "compile-dependencies" not in shown
-    # While it is at work, or begins: whoever comes is built, and is right.
-    bench.one.write_text(f"next {time.time_ns()}")
-    document, _ = build(bench, **background)
-    assert bench.ask(document["images"]["api"]["ref"]).build_id == bench.one.id
+    # While it rests, and while it is at work or begins: whoever comes is built, and is right.
+    for moment in ("rests", "is at work"):
+        bench.one.write_text(f"next {time.time_ns()}")
+        document, _ = build(bench, **background)
+        assert document["later"][0] == "dependency layer", moment
+        assert bench.ask(document["images"]["api"]["ref"]).build_id == bench.one.id
+        hurry(bench)
     wait_for_upkeep(bench)
     bench.one.write_text(f"and next {time.time_ns()}")
     document, _ = build(bench, **background)

@@ -163,6 +163,7 @@ class RebakeSubject:
         """
         began = time.monotonic()
         for folder in (self._state / "projects").glob(f"{self.prefix}*"):
+            Upkeep(folder).rest(0.0)
             Upkeep(folder).wait(_UPKEEP_S)
         return time.monotonic() - began
 

@@ -19,13 +19,15 @@ from msgspec import Struct
 
 from rebake.process_id import ProcessId
 
-Stage = Literal["starting", "waiting", "dependency layer", "caches"]
+Stage = Literal["starting", "resting", "waiting", "dependency layer", "caches"]
 # One is at work and another one may be coming: each has a note of its own.
 _AT_WORK, _COMING = "upkeep.json", "upkeep.next.json"
-_LOCK, _LOG, _NEWS = "upkeep.lock", "upkeep.log", "upkeep.news"
+_LOCK, _LOG, _NEWS, _REST = "upkeep.lock", "upkeep.log", "upkeep.news", "upkeep.rest"
 # From the word of who starts it to its own: a Python that starts on a busy machine.
 _STARTS_WITHIN_S = 30.0
 _LOOK_S = 0.1
+# While a build goes on; one that fails does not say that it has ended.
+_BUILD_S = 600.0
 
 
 class Note(Struct, frozen=True):
@@ -67,7 +69,7 @@ class Upkeep(Struct, frozen=True):
         """Held by the one that is at work: there is one at a time."""
         return self.folder / _LOCK
 
-    def announce(self, stage: Literal["starting", "waiting"]) -> None:
+    def announce(self, stage: Literal["starting", "resting", "waiting"]) -> None:
         """Note that one is coming: this process, or one that it starts."""
         self._write(_COMING, stage)
 
@@ -134,12 +136,39 @@ class Upkeep(Struct, frozen=True):
             return []
         return text.splitlines()
 
+    def rest(self, seconds: float) -> None:
+        """Let the one in the background begin in so many seconds, and not before."""
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / _REST).write_text(f"{time.time() + seconds}", encoding="utf-8")
+
+    def rest_again(self, seconds: float) -> None:
+        """The same, where one rests."""
+        note = self.coming()
+        if note is not None and note.stage == "resting":
+            self.rest(seconds)
+
+    def sleep(self) -> None:
+        """Rest, as long as builds say so; for the one in the background."""
+        self.announce("resting")
+        while True:
+            try:
+                until = float((self.folder / _REST).read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                return
+            left = until - time.time()
+            if not 0 < left <= _BUILD_S:  # over, or by another clock
+                return
+            time.sleep(min(left, 0.5))
+
     def make_way(self) -> None:
         """Stop the one that holds the cache mount, with its programs: a build wants that now.
 
         What it has not done stays due. One that removes caches goes on: it holds no mount, and an
-        engine that is interrupted there forgets more than it should.
+        engine that is interrupted there forgets more than it should. One that rests goes on with
+        that: to be stopped half-way costs the engine seconds.
         """
+        self.rest_again(_BUILD_S)
         note = self.at_work()
         if note is None or note.stage != "dependency layer":
             return

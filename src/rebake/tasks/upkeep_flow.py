@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CEILINGS = "the caches' ceilings"
 # Where all that there is is needed, each build is one that may have come to the ceiling.
 _LOOK_EVERY_S = 60.0
+# From a build's end. Who edits again at once would stop it in the middle each time.
+_REST_S = 10.0
 _OFF = {"", "0", "false", "no", "off"}
 
 
@@ -58,6 +60,7 @@ def after_build(
         caches_flow.keep_ceilings(session, endpoint, result)
         return result
     later = result.later
+    Upkeep(session.project.state).rest_again(_REST_S)
     try:
         if caches_flow.ceilings_due(session, endpoint, result, at_most_every_s=_LOOK_EVERY_S):
             later = (*later, CEILINGS)
@@ -77,6 +80,7 @@ def _start(session: Session) -> None:
     upkeep = Upkeep(session.project.state)
     if upkeep.coming() is not None:
         return  # it will see to this too
+    upkeep.rest(_REST_S)
     with contextlib.suppress(OSError):  # on Windows, one that is still open
         upkeep.log.unlink()
     upkeep.announce("starting")
@@ -107,6 +111,8 @@ def run(session: Session) -> dict[str, object]:
         )
     upkeep = Upkeep(session.project.state)
     known = upkeep.coming()
+    if known is not None and known.stage == "starting":
+        upkeep.sleep()
     lines: list[str] = []
 
     def say(line: str) -> None:

@@ -141,3 +141,40 @@ def test_news_are_told_once(tmp_path: Path) -> None:
     assert upkeep.take_news() == []
     upkeep.leave_news([])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_rests_until_builds_have_an_end(tmp_path: Path) -> None:
+    upkeep = Upkeep(tmp_path)
+    upkeep.sleep()  # nobody said for how long
+    began = time.monotonic()
+    upkeep.rest(0.2)
+    timer = threading.Timer(0.1, upkeep.rest, (0.3,))
+    timer.start()
+    upkeep.sleep()
+    assert 0.35 < time.monotonic() - began < 20
+    timer.join()
+    note = upkeep.coming()
+    assert note is not None
+    assert note.stage == "resting"
+
+
+@pytest.mark.parametrize("text", ["", "soon", "1e999", "0", "1e11"])
+def test_a_rest_that_cant_be_true_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "upkeep.rest").write_text(text)
+    began = time.monotonic()
+    Upkeep(tmp_path).sleep()
+    assert time.monotonic() - began < 20
+
+
+def test_a_build_lets_one_that_rests_go_on_with_that(tmp_path: Path) -> None:
+    upkeep = Upkeep(tmp_path)
+    upkeep.make_way()
+    assert not (tmp_path / "upkeep.rest").exists()  # nobody rests
+    upkeep.announce("resting")
+    upkeep.rest(0.0)
+    upkeep.make_way()
+    left = float((tmp_path / "upkeep.rest").read_text()) - time.time()
+    assert 500 < left <= 600
+    upkeep.rest_again(10.0)
+    assert float((tmp_path / "upkeep.rest").read_text()) - time.time() <= 10
+    assert upkeep.coming() is not None
