@@ -779,6 +779,20 @@ def test_upkeep_by_hand_waits_for_the_one_at_work_and_tells_no_news(
     assert upkeep(bench).take_news() == []
 
 
+def test_what_rests_begins_also_after_a_build_that_failed(bench: Bench) -> None:
+    one = upkeep(bench)
+    one.announce("resting")
+
+    def build_that_fails() -> None:
+        with upkeep_flow.resting(session(bench)):
+            one.make_way()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_that_fails()
+    assert float((one.folder / "upkeep.rest").read_text()) - time.time() <= 10
+
+
 def test_upkeep_shows_what_it_would_do(bench: Bench) -> None:
     bench.fill()
     manifest = '[package]\nname = "api"\nversion = "1.0.0"\n[[bin]]\nname = "api"\npath = "a.rs"\n'

@@ -26,7 +26,7 @@ _LOCK, _LOG, _NEWS, _REST = "upkeep.lock", "upkeep.log", "upkeep.news", "upkeep.
 # From the word of who starts it to its own: a Python that starts on a busy machine.
 _STARTS_WITHIN_S = 30.0
 _LOOK_S = 0.1
-# While a build goes on; one that fails does not say that it has ended.
+# While a build goes on; one that is killed does not say that it has ended.
 _BUILD_S = 600.0
 
 

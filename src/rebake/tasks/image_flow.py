@@ -83,7 +83,7 @@ def build(
     from rebake.build.bake import Early
 
     # So does buildx, to start.
-    with Early(plan, detected.endpoint) as early:
+    with upkeep_flow.resting(session), Early(plan, detected.endpoint) as early:
         from rebake.build.inputs import read_inputs
         from rebake.build.run import build_images
 

@@ -49,6 +49,15 @@ def tell_news(session: Session) -> None:
         session.say(line)
 
 
+@contextlib.contextmanager
+def resting(session: Session) -> Iterator[None]:
+    """However the build in it ends: what rests begins a while after that."""
+    try:
+        yield
+    finally:
+        Upkeep(session.project.state).rest_again(_REST_S)
+
+
 def after_build(
     session: Session, endpoint: Endpoint, result: BuildResult, *, wait: bool
 ) -> BuildResult:
@@ -60,7 +69,6 @@ def after_build(
         caches_flow.keep_ceilings(session, endpoint, result)
         return result
     later = result.later
-    Upkeep(session.project.state).rest_again(_REST_S)
     try:
         if caches_flow.ceilings_due(session, endpoint, result, at_most_every_s=_LOOK_EVERY_S):
             later = (*later, CEILINGS)
