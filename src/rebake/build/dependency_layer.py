@@ -76,7 +76,7 @@ class DependencyLayer:
         return self.key if self._make(plan, endpoint, on_event) else self.known
 
     def catch_up(self, plan: BuildPlan, endpoint: Endpoint, on_event: OnEvent) -> bool:
-        """Make it where the newest build has left this very one for later.
+        """Make it where the newest build has left this very one for later; note it in its record.
 
         Returns:
             Whether it was made.
@@ -86,13 +86,10 @@ class DependencyLayer:
         """
         if self.newest is None or self.settings.get(seed.DUE) != self.key:
             return False
-        return self._make(plan, endpoint, on_event)
-
-    def caught_up(self) -> None:
-        """Write down, in the record of the build that left it for later, that it is there."""
-        if self.newest is not None:
-            made = {seed.SETTING: self.key, seed.DUE: ""}
-            self._store.change_settings(self.newest.id, made)
+        if not self._make(plan, endpoint, on_event):
+            return False
+        self._store.change_settings(self.newest.id, {seed.SETTING: self.key, seed.DUE: ""})
+        return True
 
     def due_settings(self, outcome: Outcome, *, skipped: bool) -> dict[str, str]:
         """What a record says of a layer that is still to be made.

@@ -420,12 +420,10 @@ class _Build:
 
     def layer_alone(self) -> bool:
         """Make the dependency layer where the newest build has left this very one for later."""
-        if not self.layer.catch_up(self.plan, self.endpoint, self.on_event):
-            return False
+        made = self.layer.catch_up(self.plan, self.endpoint, self.on_event)
         if self.layer.done is not None:
             self.surroundings.on_steps(self.layer.done)
-        self.layer.caught_up()
-        return True
+        return made
 
     # what came out
 

@@ -85,9 +85,7 @@ def test_what_was_left_for_later_is_caught_up_with(bench: Bench) -> None:
     assert due == {seed.DUE: "one"}
     bench.built(due)
 
-    after = bench.layer("one")
-    assert after.catch_up(ANY, ANY, ANY)
-    after.caught_up()
+    assert bench.layer("one").catch_up(ANY, ANY, ANY)
     assert bench.layer("one").known == "one"
     assert not bench.layer("one").catch_up(ANY, ANY, ANY)
 
