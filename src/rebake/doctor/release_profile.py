@@ -12,11 +12,10 @@ from typing import Any
 
 from rebake.doctor.case import Case
 from rebake.doctor.diagnosis import Diagnosis, ok, warning
-from rebake.project.cargo import read_manifest
+from rebake.project.cargo import INCREMENTAL_PARTS, read_manifest
 from rebake.project.dockerfile import Dockerfile
 from rebake.project.dockerfile_words import expand_known, given_values
 
-_PARTS = 256  # of a crate: rustc's default where it compiles incrementally
 _WHOLE = ("true", "fat", "thin")
 _PREFIX = "CARGO_PROFILE_RELEASE_"
 
@@ -82,11 +81,12 @@ def _parts(
     profile: Mapping[str, Any], given: Mapping[str, str], manifest: str, dockerfile: str
 ) -> Iterator[Diagnosis]:
     value, place = _value("codegen-units", profile, given, manifest, dockerfile)
-    if value.isdigit() and int(value) < _PARTS:
+    if value.isdigit() and int(value) < INCREMENTAL_PARTS:
         yield warning(
             f"{place}: the release profile has codegen-units = {value}",
-            why="after an edit rustc compiles larger parts of a crate than it would (by default it "
-            "makes up to 256): with 16, an edit of the template took ten times as long",
+            why="after an edit rustc compiles larger parts of a crate than it would (up to "
+            f"{INCREMENTAL_PARTS} by default): with 16, an edit of the template took ten times as "
+            "long",
             fix="leave it out, or say it of dependencies alone: "
             f'codegen-units = {value} below [profile.release.package."*"]',
         )

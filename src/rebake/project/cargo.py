@@ -16,6 +16,10 @@ from msgspec import Struct, field
 from rebake.errors import ProjectError
 from rebake.project.manifests import needs
 
+# Into so many parts rustc compiles a crate at most where it does so incrementally, by default.
+# https://doc.rust-lang.org/cargo/reference/profiles.html#codegen-units
+INCREMENTAL_PARTS = 256
+
 
 class Binary(Struct, frozen=True):
     """One binary of the workspace and the package that makes it."""

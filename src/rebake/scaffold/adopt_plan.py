@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from rebake.project.cargo import INCREMENTAL_PARTS
 from rebake.scaffold.adopt_find import OURS
 from rebake.scaffold.adopt_look import Facts
 from rebake.scaffold.adopt_mapped import DOCKERFILE, Mapped, on_debian
@@ -248,7 +249,7 @@ def _notes(facts: Facts, images: Mapping[str, str]) -> Iterator[str]:
             "the release profile has lto: an edit links the whole program anew, "
             "which incremental compilation can't help"
         )
-    elif facts.codegen_units:
+    elif 0 < facts.codegen_units < INCREMENTAL_PARTS:
         yield (
             f"the release profile has codegen-units = {facts.codegen_units}: "
             "after an edit, larger parts of a crate are compiled again than without it"

@@ -247,7 +247,7 @@ def _quoted(value: str) -> str:
 
 def _compiler_settings(text: str, facts: Facts, services: Sequence[Mapped]) -> str:
     """Leave out what would work against the project's own settings for the compiler."""
-    if facts.lto:  # rustc before 1.95 may refuse both at once, and later ones gain nothing
+    if facts.lto:  # older compilers refuse both at once; 1.95 takes them
         setting = "CARGO_PROFILE_RELEASE_INCREMENTAL="
         text = _changed(text, f"{setting}true", f"{setting}false")
     if facts.flags or any("RUSTFLAGS" in one.carried.variables for one in services):
