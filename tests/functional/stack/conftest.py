@@ -268,6 +268,11 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+@pytest.fixture(name="free_ports")
+def free_ports_fixture() -> Callable[[int], list[int]]:
+    return free_ports
+
+
 @pytest.fixture(name="get")
 def get_fixture() -> Callable[[str], str]:
     return get
