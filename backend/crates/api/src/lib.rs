@@ -6,7 +6,7 @@ mod items;
 
 use app_core::{DatabaseUrl, Store};
 use app_service::http::problem;
-use app_service::{App, BoxError, ConfigError, Environment, Metrics, Service, Variable};
+use app_service::{App, BoxError, BoxFuture, ConfigError, Environment, Metrics, Service, Variable};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
@@ -53,19 +53,21 @@ impl Service for Api {
         })
     }
 
-    async fn start(config: Config, metrics: &Metrics) -> Result<App, BoxError> {
-        let counts = Counts::new(metrics)?;
-        let store = Store::open(&config.database).await?;
-        let routes = Router::new()
-            .nest("/api/items", items::routes(store.clone(), counts))
-            .fallback(problem::no_such_route)
-            .layer(DefaultBodyLimit::max(BODY_LIMIT));
-        let to_close = store.clone();
-        Ok(App::new(routes)
-            .ready(move || {
-                let store = store.clone();
-                async move { Ok(store.check().await?) }
-            })
-            .cleanup(async move { to_close.close().await }))
+    fn start(config: Config, metrics: Metrics) -> BoxFuture<Result<App, BoxError>> {
+        Box::pin(async move {
+            let counts = Counts::new(&metrics)?;
+            let store = Store::open(&config.database).await?;
+            let routes = Router::new()
+                .nest("/api/items", items::routes(store.clone(), counts))
+                .fallback(problem::no_such_route)
+                .layer(DefaultBodyLimit::max(BODY_LIMIT));
+            let to_close = store.clone();
+            Ok(App::new(routes)
+                .ready(move || {
+                    let store = store.clone();
+                    async move { Ok(store.check().await?) }
+                })
+                .cleanup(async move { to_close.close().await }))
+        })
     }
 }

@@ -16,13 +16,17 @@ use crate::metrics::Metrics;
 /// Any error that nobody reacts to except by reporting it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// What is going to be done.
+///
+/// Between crates a box, and no `async fn`: rustc compiles the body of an `async fn` in each crate that
+/// awaits it, again and again with all that it uses of hyper and tokio, and what is in a box once.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) type Probe = Arc<dyn Fn() -> BoxFuture<Result<(), BoxError>> + Send + Sync>;
 pub(crate) type Details = Arc<dyn Fn() -> BoxFuture<Map<String, Value>> + Send + Sync>;
 type Background = Box<dyn FnOnce(CancellationToken) -> BoxFuture<()> + Send>;
 
 /// A program of this workspace.
-pub trait Service {
+pub trait Service: 'static {
     /// Its name, which is also the binary's.
     const NAME: &'static str;
     /// Its version.
@@ -35,7 +39,7 @@ pub trait Service {
     const VARIABLES: &'static [Variable];
 
     /// What it is configured with.
-    type Config: Send;
+    type Config: Send + 'static;
 
     /// Reads the configuration. No effects: a wrong value is found before anything has started.
     fn configure(environment: &Environment) -> Result<Self::Config, ConfigError>;
@@ -47,10 +51,7 @@ pub trait Service {
     }
 
     /// Opens what the service needs and says how it answers.
-    fn start(
-        config: Self::Config,
-        metrics: &Metrics,
-    ) -> impl Future<Output = Result<App, BoxError>> + Send;
+    fn start(config: Self::Config, metrics: Metrics) -> BoxFuture<Result<App, BoxError>>;
 }
 
 /// A service that is ready to be run.

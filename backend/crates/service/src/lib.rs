@@ -26,7 +26,7 @@ mod logging;
 mod run;
 mod signals;
 
-pub use app::{App, BoxError, Service};
+pub use app::{App, BoxError, BoxFuture, Service};
 pub use environment::{ConfigError, Environment, Variable};
 pub use front::Front;
 pub use http::problem::Problem;

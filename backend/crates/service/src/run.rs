@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use crate::app::{App, BoxError, Service};
+use crate::app::{App, BoxError, BoxFuture, Service};
 use crate::cli::{self, Action};
 use crate::environment::{ConfigError, Environment, LOG_LEVEL};
 use crate::http::{self, Operations};
@@ -90,86 +90,106 @@ impl<S: Service> Settings<S> {
     }
 
     fn serve(self, identity: Identity) -> ExitCode {
-        logging::start(self.log_level);
-        let outcome = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(BoxError::from)
-            .and_then(|runtime| {
-                let outcome = runtime.block_on(self.serve_until_signal(identity));
-                // What still runs has had its time.
-                runtime.shutdown_background();
-                outcome
-            });
-        match outcome {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                tracing::error!(error = logging::chain(&*error), "failed");
-                ExitCode::from(FAILED)
-            }
-        }
-    }
-
-    async fn serve_until_signal(self, identity: Identity) -> Result<(), BoxError> {
-        let mut signals = Signals::install()?;
-        // The socket first: whoever connects while the rest starts waits, and is not refused.
-        let listener = server::listen(self.address)?;
-        let metrics = Metrics::new(&identity)?;
-        let app = S::start(self.config, &metrics).await?;
-
-        let stop = CancellationToken::new();
-        let stopping = stop.clone();
-        tokio::spawn(async move {
-            let signal = signals.wait().await;
-            tracing::info!(signal, "stopping");
-            stopping.cancel();
-        });
-        serve_app(app, identity, metrics, listener, stop).await?;
-        tracing::info!("stopped");
-        Ok(())
+        let config = self.config;
+        let start: Start = Box::new(move |metrics| S::start(config, metrics));
+        serve(identity, self.address, self.log_level, start)
     }
 }
 
+/// [`Service::start`], of whichever service: the rest is then compiled once, and not for each.
+type Start = Box<dyn FnOnce(Metrics) -> BoxFuture<Result<App, BoxError>> + Send>;
+
+fn serve(
+    identity: Identity,
+    address: SocketAddr,
+    log_level: LevelFilter,
+    start: Start,
+) -> ExitCode {
+    logging::start(log_level);
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(BoxError::from)
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(serve_until_signal(identity, address, start));
+            // What still runs has had its time.
+            runtime.shutdown_background();
+            outcome
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = logging::chain(&*error), "failed");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+async fn serve_until_signal(
+    identity: Identity,
+    address: SocketAddr,
+    start: Start,
+) -> Result<(), BoxError> {
+    let mut signals = Signals::install()?;
+    // The socket first: whoever connects while the rest starts waits, and is not refused.
+    let listener = server::listen(address)?;
+    let metrics = Metrics::new(&identity)?;
+    let app = start(metrics.clone()).await?;
+
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        let signal = signals.wait().await;
+        tracing::info!(signal, "stopping");
+        stopping.cancel();
+    });
+    serve_app(app, identity, metrics, listener, stop).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
 /// Runs a service until `stop` is cancelled and what it was doing then is done.
-pub async fn serve_app(
+pub fn serve_app(
     app: App,
     identity: Identity,
     metrics: Metrics,
     listener: TcpListener,
     stop: CancellationToken,
-) -> Result<(), BoxError> {
-    let operations = Operations::new(&app, identity, metrics.clone());
-    let router = http::surround(app.routes, operations, metrics);
-    let Identity {
-        service,
-        version,
-        build_id,
-    } = identity;
-    let addr = listener.local_addr()?;
-    tracing::info!(%addr, service, version, build_id, "listening");
+) -> BoxFuture<Result<(), BoxError>> {
+    Box::pin(async move {
+        let operations = Operations::new(&app, identity, metrics.clone());
+        let router = http::surround(app.routes, operations, metrics);
+        let Identity {
+            service,
+            version,
+            build_id,
+        } = identity;
+        let addr = listener.local_addr()?;
+        tracing::info!(%addr, service, version, build_id, "listening");
 
-    let background = app
-        .background
-        .map(|work| watch(work(stop.clone()), stop.clone()));
-    let mut outcome = match app.front {
-        None => {
-            server::serve(listener, router, stop).await;
-            Ok(())
-        }
-        Some(run) => front::serve(run, listener, router, stop).await,
-    };
+        let background = app
+            .background
+            .map(|work| watch(work(stop.clone()), stop.clone()));
+        let mut outcome = match app.front {
+            None => {
+                server::serve(listener, router, stop).await;
+                Ok(())
+            }
+            Some(run) => front::serve(run, listener, router, stop).await,
+        };
 
-    if let Some(task) = background {
-        match tokio::time::timeout(WIND_DOWN, task).await {
-            Ok(Ok(ended)) => outcome = outcome.and(ended),
-            Ok(Err(error)) => outcome = Err(error.into()),
-            Err(_) => tracing::warn!("time is up, background work is cut off"),
+        if let Some(task) = background {
+            match tokio::time::timeout(WIND_DOWN, task).await {
+                Ok(Ok(ended)) => outcome = outcome.and(ended),
+                Ok(Err(error)) => outcome = Err(error.into()),
+                Err(_) => tracing::warn!("time is up, background work is cut off"),
+            }
         }
-    }
-    if tokio::time::timeout(WIND_DOWN, app.cleanup).await.is_err() {
-        tracing::warn!("time is up, cleanup is cut off");
-    }
-    outcome
+        if tokio::time::timeout(WIND_DOWN, app.cleanup).await.is_err() {
+            tracing::warn!("time is up, cleanup is cut off");
+        }
+        outcome
+    })
 }
 
 /// Background work in a task of its own. When it ends before it should, the service stops: half a

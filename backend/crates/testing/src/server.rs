@@ -33,7 +33,7 @@ impl Server {
             .await
             .expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let app = S::start(config, &metrics).await.expect("a start");
+        let app = S::start(config, metrics.clone()).await.expect("a start");
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve_app(app, identity, metrics, listener, stop.clone()));
         Self {

@@ -13,7 +13,7 @@ mod security;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use app_service::{App, BoxError, ConfigError, Environment, Metrics, Service, Variable};
+use app_service::{App, BoxError, BoxFuture, ConfigError, Environment, Metrics, Service, Variable};
 use axum::Router;
 use axum::middleware::map_response;
 use axum::routing::any;
@@ -86,33 +86,35 @@ impl Service for Web {
         build_info::of_folder(&root).map(|id| format!("ui (build {id})"))
     }
 
-    async fn start(config: Config, metrics: &Metrics) -> Result<App, BoxError> {
-        let Config {
-            root,
-            api,
-            api_timeout,
-            nginx,
-        } = config;
-        let assets = Assets::new(&root);
-        assets.warn_if_empty().await;
-        let proxy = Proxy::new(api.clone(), api_timeout, metrics)?;
-        let routes = Router::new()
-            .route("/api", any(proxy::forward))
-            .route("/api/", any(proxy::forward))
-            .route("/api/{*path}", any(proxy::forward))
-            .with_state(proxy.clone())
-            .fallback_service(assets::routes(assets))
-            .layer(map_response(security::add_headers));
-        let served = root.clone();
-        let app = App::new(routes)
-            .ready(move || {
-                let proxy = proxy.clone();
-                async move { proxy.check().await }
+    fn start(config: Config, metrics: Metrics) -> BoxFuture<Result<App, BoxError>> {
+        Box::pin(async move {
+            let Config {
+                root,
+                api,
+                api_timeout,
+                nginx,
+            } = config;
+            let assets = Assets::new(&root);
+            assets.warn_if_empty().await;
+            let proxy = Proxy::new(api.clone(), api_timeout, &metrics)?;
+            let routes = Router::new()
+                .route("/api", any(proxy::forward))
+                .route("/api/", any(proxy::forward))
+                .route("/api/{*path}", any(proxy::forward))
+                .with_state(proxy.clone())
+                .fallback_service(assets::routes(assets))
+                .layer(map_response(security::add_headers));
+            let served = root.clone();
+            let app = App::new(routes)
+                .ready(move || {
+                    let proxy = proxy.clone();
+                    async move { proxy.check().await }
+                })
+                .details(move || build_info::details(served.clone()));
+            Ok(match nginx {
+                Some(nginx) => app.front(move |front| nginx.run(root, api, front)),
+                None => app,
             })
-            .details(move || build_info::details(served.clone()));
-        Ok(match nginx {
-            Some(nginx) => app.front(move |front| nginx.run(root, api, front)),
-            None => app,
         })
     }
 }

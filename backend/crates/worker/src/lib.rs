@@ -6,7 +6,7 @@ mod sweeper;
 
 use app_core::{DatabaseUrl, Store};
 use app_service::http::problem;
-use app_service::{App, BoxError, ConfigError, Environment, Metrics, Service, Variable};
+use app_service::{App, BoxError, BoxFuture, ConfigError, Environment, Metrics, Service, Variable};
 use axum::Router;
 
 use counts::Counts;
@@ -61,17 +61,19 @@ impl Service for Worker {
         })
     }
 
-    async fn start(config: Config, metrics: &Metrics) -> Result<App, BoxError> {
-        let counts = Counts::new(metrics)?;
-        let store = Store::open(&config.database).await?;
-        let to_close = store.clone();
-        let sweeper = Sweeper::new(store.clone(), counts);
-        Ok(App::new(Router::new().fallback(problem::no_such_route))
-            .ready(move || {
-                let store = store.clone();
-                async move { Ok(store.check().await?) }
-            })
-            .background(move |stop| sweeper.run(config.interval, stop))
-            .cleanup(async move { to_close.close().await }))
+    fn start(config: Config, metrics: Metrics) -> BoxFuture<Result<App, BoxError>> {
+        Box::pin(async move {
+            let counts = Counts::new(&metrics)?;
+            let store = Store::open(&config.database).await?;
+            let to_close = store.clone();
+            let sweeper = Sweeper::new(store.clone(), counts);
+            Ok(App::new(Router::new().fallback(problem::no_such_route))
+                .ready(move || {
+                    let store = store.clone();
+                    async move { Ok(store.check().await?) }
+                })
+                .background(move |stop| sweeper.run(config.interval, stop))
+                .cleanup(async move { to_close.close().await }))
+        })
     }
 }

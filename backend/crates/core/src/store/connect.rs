@@ -9,7 +9,7 @@ use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::{Store, StoreError};
+use super::{BoxFuture, Store, StoreError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
@@ -66,21 +66,24 @@ impl Store {
     /// Opens the database, creates it where it is missing, and brings its tables up to date.
     ///
     /// Safe when several processes do so at once: one migrates, the others wait and find it done.
-    pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
-        create_folder(url.file()).await?;
-        let mut attempt = 1;
-        loop {
-            match try_open(url).await {
-                // Switching a new file to write-ahead logging takes an exclusive lock, for which
-                // SQLite does not wait however long the busy timeout is.
-                Err(error) if is_busy(&error) && attempt < OPEN_ATTEMPTS => {
-                    tracing::debug!(attempt, "the database is busy, trying again");
-                    attempt += 1;
-                    tokio::time::sleep(OPEN_PAUSE).await;
+    #[must_use]
+    pub fn open(url: &DatabaseUrl) -> BoxFuture<'_, Result<Self, StoreError>> {
+        Box::pin(async move {
+            create_folder(url.file()).await?;
+            let mut attempt = 1;
+            loop {
+                match try_open(url).await {
+                    // Switching a new file to write-ahead logging takes an exclusive lock, for which
+                    // SQLite does not wait however long the busy timeout is.
+                    Err(error) if is_busy(&error) && attempt < OPEN_ATTEMPTS => {
+                        tracing::debug!(attempt, "the database is busy, trying again");
+                        attempt += 1;
+                        tokio::time::sleep(OPEN_PAUSE).await;
+                    }
+                    outcome => return outcome,
                 }
-                outcome => return outcome,
             }
-        }
+        })
     }
 }
 

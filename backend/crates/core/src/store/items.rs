@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 use time::{Date, OffsetDateTime};
 
-use super::{Store, StoreError};
+use super::{BoxFuture, Store, StoreError};
 use crate::item::{Item, ItemId, ItemPatch, NewItem};
 
 /// Which part of the list is wanted. Newest items come first.
@@ -30,104 +30,123 @@ pub struct Page {
 
 impl Store {
     /// Keeps a new item.
-    pub async fn create(&self, new: NewItem) -> Result<Item, StoreError> {
-        let now = now();
-        let item = Item {
-            id: ItemId::generate(),
-            title: new.title,
-            notes: new.notes,
-            due_on: new.due_on,
-            done: new.done,
-            overdue: false,
-            created_at: now,
-            updated_at: now,
-        };
-        sqlx::query!(
-            "INSERT INTO items (id, title, notes, due_on, done, overdue, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            item.id,
-            item.title,
-            item.notes,
-            item.due_on,
-            item.done,
-            item.overdue,
-            item.created_at,
-            item.updated_at,
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(item)
+    #[must_use]
+    pub fn create(&self, new: NewItem) -> BoxFuture<'_, Result<Item, StoreError>> {
+        Box::pin(async move {
+            let now = now();
+            let item = Item {
+                id: ItemId::generate(),
+                title: new.title,
+                notes: new.notes,
+                due_on: new.due_on,
+                done: new.done,
+                overdue: false,
+                created_at: now,
+                updated_at: now,
+            };
+            sqlx::query!(
+                "INSERT INTO items (id, title, notes, due_on, done, overdue, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                item.id,
+                item.title,
+                item.notes,
+                item.due_on,
+                item.done,
+                item.overdue,
+                item.created_at,
+                item.updated_at,
+            )
+            .execute(&self.pool)
+            .await?;
+            Ok(item)
+        })
     }
 
     /// The item, if there is one.
-    pub async fn get(&self, id: ItemId) -> Result<Option<Item>, StoreError> {
-        let item = sqlx::query_as!(
-            Item,
-            r#"SELECT id AS "id: ItemId", title, notes, due_on AS "due_on: Date",
-                      done AS "done: bool", overdue AS "overdue: bool",
-                      created_at AS "created_at: OffsetDateTime",
-                      updated_at AS "updated_at: OffsetDateTime"
-               FROM items WHERE id = ?1"#,
-            id,
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(item)
+    #[must_use]
+    pub fn get(&self, id: ItemId) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
+        Box::pin(async move {
+            let item = sqlx::query_as!(
+                Item,
+                r#"SELECT id AS "id: ItemId", title, notes, due_on AS "due_on: Date",
+                          done AS "done: bool", overdue AS "overdue: bool",
+                          created_at AS "created_at: OffsetDateTime",
+                          updated_at AS "updated_at: OffsetDateTime"
+                   FROM items WHERE id = ?1"#,
+                id,
+            )
+            .fetch_optional(&self.pool)
+            .await?;
+            Ok(item)
+        })
     }
 
     /// Changes the item, if there is one, and returns what it is now.
-    pub async fn update(&self, id: ItemId, patch: ItemPatch) -> Result<Option<Item>, StoreError> {
-        // One statement, so that two changes of different fields at the same time both last.
-        let sets_due_on = patch.due_on.is_some();
-        let due_on = patch.due_on.flatten();
-        let now = now();
-        let item = sqlx::query_as!(
-            Item,
-            r#"UPDATE items
-               SET title = COALESCE(?2, title), notes = COALESCE(?3, notes),
-                   due_on = CASE WHEN ?4 THEN ?5 ELSE due_on END,
-                   done = COALESCE(?6, done), updated_at = ?7
-               WHERE id = ?1
-               RETURNING id AS "id!: ItemId", title AS "title!", notes AS "notes!",
-                         due_on AS "due_on: Date", done AS "done!: bool",
-                         overdue AS "overdue!: bool",
-                         created_at AS "created_at!: OffsetDateTime",
-                         updated_at AS "updated_at!: OffsetDateTime""#,
-            id,
-            patch.title,
-            patch.notes,
-            sets_due_on,
-            due_on,
-            patch.done,
-            now,
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(item)
+    #[must_use]
+    pub fn update(
+        &self,
+        id: ItemId,
+        patch: ItemPatch,
+    ) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
+        Box::pin(async move {
+            // One statement, so that two changes of different fields at the same time both last.
+            let sets_due_on = patch.due_on.is_some();
+            let due_on = patch.due_on.flatten();
+            let now = now();
+            let item = sqlx::query_as!(
+                Item,
+                r#"UPDATE items
+                   SET title = COALESCE(?2, title), notes = COALESCE(?3, notes),
+                       due_on = CASE WHEN ?4 THEN ?5 ELSE due_on END,
+                       done = COALESCE(?6, done), updated_at = ?7
+                   WHERE id = ?1
+                   RETURNING id AS "id!: ItemId", title AS "title!", notes AS "notes!",
+                             due_on AS "due_on: Date", done AS "done!: bool",
+                             overdue AS "overdue!: bool",
+                             created_at AS "created_at!: OffsetDateTime",
+                             updated_at AS "updated_at!: OffsetDateTime""#,
+                id,
+                patch.title,
+                patch.notes,
+                sets_due_on,
+                due_on,
+                patch.done,
+                now,
+            )
+            .fetch_optional(&self.pool)
+            .await?;
+            Ok(item)
+        })
     }
 
     /// Deletes the item and says whether there was one.
-    pub async fn delete(&self, id: ItemId) -> Result<bool, StoreError> {
-        let outcome = sqlx::query!("DELETE FROM items WHERE id = ?1", id)
-            .execute(&self.pool)
-            .await?;
-        Ok(outcome.rows_affected() > 0)
+    #[must_use]
+    pub fn delete(&self, id: ItemId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let outcome = sqlx::query!("DELETE FROM items WHERE id = ?1", id)
+                .execute(&self.pool)
+                .await?;
+            Ok(outcome.rows_affected() > 0)
+        })
     }
 
     /// A part of the list.
-    pub async fn list(&self, query: ListQuery) -> Result<Page, StoreError> {
-        // In one transaction, so that the part and the total are of the same moment.
-        let mut transaction = self.pool.begin().await?;
-        let total = count(&mut transaction, query.done).await?;
-        // One more than asked for tells whether there is a next part.
-        let mut items = select(&mut transaction, query, u32::from(query.limit) + 1).await?;
-        transaction.commit().await?;
+    #[must_use]
+    pub fn list(&self, query: ListQuery) -> BoxFuture<'_, Result<Page, StoreError>> {
+        Box::pin(async move {
+            // In one transaction, so that the part and the total are of the same moment.
+            let mut transaction = self.pool.begin().await?;
+            let total = count(&mut transaction, query.done).await?;
+            // One more than asked for tells whether there is a next part.
+            let mut items = select(&mut transaction, query, u32::from(query.limit) + 1).await?;
+            transaction.commit().await?;
 
-        let limit = usize::from(query.limit);
-        let has_more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().map(|item| item.id).filter(|_| has_more);
-        Ok(Page { items, next, total })
+            let limit = usize::from(query.limit);
+            let has_more = items.len() > limit;
+            items.truncate(limit);
+            let next = items.last().map(|item| item.id).filter(|_| has_more);
+            Ok(Page { items, next, total })
+        })
     }
 }
 
