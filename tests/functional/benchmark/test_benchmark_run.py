@@ -29,7 +29,9 @@ if sys.platform == "win32":
 FAKE = """\
     #!/bin/sh
     home=${{0%/*}}
-    {{ printf '%s\\037' "$@"; echo; }} >> "$home/calls"
+    # In one write: two that run at once would mix their lines.
+    line=; for word; do line="$line$word\037"; done
+    printf '%s\\n' "$line" >> "$home/calls"
     for last; do :; done
     image() {{ echo "$home/images/$(echo "$1" | sed 's/[^[:alnum:].-]/_/g')"; }}
     case "$1 $2" in

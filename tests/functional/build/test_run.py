@@ -35,7 +35,9 @@ if sys.platform == "win32":
 FAKE = """\
     #!/bin/sh
     folder=${{0%/*}}
-    {{ printf '%s\\037' "$@"; echo; }} >> "$folder/calls"
+    # In one write: two that run at once would mix their lines.
+    line=; for word; do line="$line$word\037"; done
+    printf '%s\\n' "$line" >> "$folder/calls"
     for last; do :; done
     case "$last $* " in
     "backend-deps "*) ;;
