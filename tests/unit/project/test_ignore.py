@@ -167,9 +167,9 @@ def test_big_trees_are_quick(tmp_path: Path) -> None:
     for folder in range(40):
         make(tmp_path, *(f"src/{folder}/f{n}.rs" for n in range(50)))
     matcher = IgnoreMatcher.parse("target\n**/node_modules\n*.log\n.git\n**/*.md\n!README.md\n")
-    started = time.perf_counter()
+    started = time.thread_time()  # CPU seconds: others use this machine too
     assert len(walk(tmp_path, matcher)) == 2000
-    assert time.perf_counter() - started < 1.0  # about 0.03 s on an idle machine
+    assert time.thread_time() - started < 1.0  # about 0.03 s on an idle machine
 
 
 NAME = st.text("ab.", max_size=3)

@@ -264,10 +264,10 @@ def test_a_thousand_builds_with_hundreds_of_steps_stay_small_and_quick() -> None
     steps = [step(n / 10, n / 10 + 0.3, title=f"RUN {'x' * 300} {n}") for n in range(400)]
     files = tuple(FileView(f"{'d/' * 30}{n}", n) for n in range(20))
     big = build(*steps, contexts=tuple(ContextView(f"c{n}", 20, 9, files) for n in range(3)))
-    began = time.perf_counter()
+    began = time.thread_time()  # CPU seconds: others use this machine too
     html = render(view(build=big, timeline=big, trend=tuple(mixed(1000)), total=1000))
     assert len(html.encode()) < 400_000
-    assert time.perf_counter() - began < 1.5
+    assert time.thread_time() - began < 1.5
 
 
 def test_secrets_are_masked_before_they_are_escaped() -> None:
