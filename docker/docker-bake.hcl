@@ -87,7 +87,7 @@ variable "UI_BUILD_ID" {
 
 // A service's own part of the backend's sources: an edit of another one leaves its image as it is.
 variable "SERVICE_BUILD_IDS" {
-  description = "For each service `name=id:folder,folder`: its id, and what is no part of it"
+  description = "For each service `name=id:folder,folder:package`: its id, and what is no part of it"
   default     = ""
 }
 

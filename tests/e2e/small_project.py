@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.support import REPOSITORY, Docker, Ran, clean_environment
-from rebake.build.ids import others, without
+from rebake.build.ids import others, own, with_lock
 from rebake.build.inputs import build_id, manifest
 from rebake.project.cargo import read_workspace
 from rebake.project.ignore import IgnoreMatcher, ignore_file, walk
@@ -86,7 +86,8 @@ class Small:
         """The build id of the sources of `api` that are on the disk now."""
         matcher = IgnoreMatcher.load(ignore_file(self.backend))
         files = manifest(self.backend, walk(self.backend, matcher))
-        return build_id(without(files, others(read_workspace(self.backend))["api"]))
+        scopes = with_lock(others(read_workspace(self.backend)), files, self.backend)
+        return build_id(own(files, [scopes["api"]]))
 
 
 @dataclass(frozen=True)

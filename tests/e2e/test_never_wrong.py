@@ -82,6 +82,34 @@ def test_an_edit_of_one_service_leaves_the_others_images(bench: Bench) -> None:
     assert before["worker"] == after["worker"]
 
 
+def test_a_dependency_of_one_service_leaves_the_others_images(bench: Bench) -> None:
+    def images() -> dict[str, dict[str, object]]:
+        document = bench.one.invoke("build", "api", "worker", "--json").ok().document
+        return document["images"]  # type: ignore[no-any-return]
+
+    before = images()
+    bench.one.write("crates/extra/src/lib.rs", "")
+    package = '[package]\nname = "extra"\nversion.workspace = true\nedition.workspace = true\n'
+    bench.one.write("crates/extra/Cargo.toml", package)
+    manifest = bench.one.backend / "crates" / "api" / "Cargo.toml"
+    manifest.write_text(f'{manifest.read_text()}extra.path = "../extra"\n')
+    lock = bench.one.backend / "Cargo.lock"
+    needs = 'name = "api"\nversion = "0.1.0"\ndependencies = [\n'
+    assert needs in lock.read_text()
+    entry = '[[package]]\nname = "extra"\nversion = "0.1.0"\n\n'
+    text = lock.read_text().replace(needs, f'{needs} "extra",\n')
+    lock.write_text(
+        text.replace('[[package]]\nname = "itoa"', f'{entry}[[package]]\nname = "itoa"')
+    )
+    after = images()
+    assert before["api"]["build_id"] != after["api"]["build_id"]
+    assert before["worker"]["build_id"] == after["worker"]["build_id"]
+    assert before["worker"]["digest"] == after["worker"]["digest"]
+    main = bench.one.backend / "crates" / "api" / "src" / "main.rs"
+    main.write_text(f"{main.read_text()}\nuse extra as _;\n")
+    assert bench.built().text == "text-0"  # the builder's id is the host's
+
+
 def test_what_is_included_from_a_package_that_is_not_needed(bench: Bench) -> None:
     """Such a file is no part of the service's own id: its content is what tells."""
     main = bench.one.backend / "crates" / "api" / "src" / "main.rs"

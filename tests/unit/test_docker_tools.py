@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -15,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from rebake.build.ids import without
+from rebake.build.ids import own, with_lock
 from rebake.build.inputs import build_id, manifest
-from rebake.build.plan import id_words
+from rebake.build.plan import Scope, id_words
 from rebake.build.usage import parse_crates, parse_usage
 from rebake.project.ignore import IgnoreMatcher, walk
 from rebake.results import StepUsage
@@ -608,6 +609,7 @@ def service_ids(folder: Path, told: str, *binaries: str) -> subprocess.Completed
     (folder / "files").write_text(digests)
     return subprocess.run(
         [*command("service-ids"), folder / "files", "of-all", *binaries],
+        cwd=sources,
         env=os.environ | {"SERVICE_BUILD_IDS": told},
         capture_output=True,
         text=True,
@@ -615,7 +617,7 @@ def service_ids(folder: Path, told: str, *binaries: str) -> subprocess.Completed
     )
 
 
-def some_services(folder: Path) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+def some_services(folder: Path) -> tuple[dict[str, Scope], dict[str, str]]:
     """Sources; what is no part of each binary, and the ids as they are worked out from outside."""
     sources = folder / "sources"
     for name in ("api/main.rs", "api2/x", "web/main.rs", "web/a b,ü", "core/lib.rs", "Cargo.toml"):
@@ -623,9 +625,9 @@ def some_services(folder: Path) -> tuple[dict[str, tuple[str, ...]], dict[str, s
         (sources / name).write_text(name)
     (sources / "web" / "link").symlink_to("main.rs")
     (sources / "web" / ".dockerignore").write_text("x")
-    scopes = {"api": ("web",), "my-web": ("api", "api2"), "all": ()}
+    scopes = {"api": Scope(("web",)), "my-web": Scope(("api", "api2")), "all": Scope()}
     files = manifest(sources, walk(sources, IgnoreMatcher(())))
-    return scopes, {name: build_id(without(files, some)) for name, some in scopes.items()}
+    return scopes, {name: build_id(own(files, [some])) for name, some in scopes.items()}
 
 
 def test_the_builder_works_out_the_same_id_of_each_service(tmp_path: Path) -> None:
@@ -638,6 +640,56 @@ def test_the_builder_works_out_the_same_id_of_each_service(tmp_path: Path) -> No
         f"my-web REBAKE_BUILD_ID_MY_WEB {ids['my-web']}",
         f"all REBAKE_BUILD_ID_ALL {ids['all']}",
     ]
+
+
+def locks() -> list[str]:
+    """The template's lock file, whole and with one change at random places, and odd ones."""
+    whole = (TOOLS.parents[1] / "backend" / "Cargo.lock").read_text(encoding="utf-8")
+    found = [
+        whole,
+        whole.replace("\n", "\r\n"),
+        whole.rstrip(),
+        "",
+        "[",
+        "\n[[package]]\n",
+        f"[\n{whole}",
+    ]
+    odd = (
+        "[",
+        "\n[",
+        '"',
+        "\n",
+        " ",
+        "\nreplace = 1\n",
+        "\ndependencies = []\n",
+        "é",
+        '\nname = "a"\n',
+    )
+    pick = random.Random(3)
+    places = [pick.randrange(len(whole)) for _ in range(4 * len(odd))]
+    found += [whole[:p] + odd[n % len(odd)] + whole[p:] for n, p in enumerate(places)]
+    lines = whole.splitlines(keepends=True)
+    for place in pick.sample(range(len(lines)), 8):  # a line is lost, a line stands twice
+        found += ["".join([*lines[:place], *lines[place + 1 :]])]
+        found += ["".join([*lines[:place], lines[place], *lines[place:]])]
+    return found
+
+
+def test_the_builder_takes_the_same_part_of_a_lock_file(tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    packages, partly = ("api", "worker", "web"), 0
+    for number, text in enumerate(locks()):
+        (sources / "Cargo.lock").write_bytes(text.encode())
+        files = manifest(sources, ["Cargo.lock"])
+        # Each has a folder that is no part of it: only such binaries have ids of their own.
+        scopes = with_lock({p: Scope(("none",), p) for p in packages}, files, sources)
+        ids = {name: build_id(own(files, [scope])) for name, scope in scopes.items()}
+        partly += any(scope.locked for scope in scopes.values())
+        done = service_ids(tmp_path, id_words(ids, scopes), *packages)
+        assert (done.returncode, done.stderr) == (0, ""), (number, text)
+        assert [line.split()[2] for line in done.stdout.splitlines()] == list(ids.values())
+    assert partly > 25
 
 
 def test_where_nothing_was_told_all_have_the_id_of_all(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@
 
 mod elf;
 mod ids;
+mod lock;
 mod mount;
 mod pack;
 mod sealed;

@@ -61,11 +61,14 @@ class Mends:
         return self._with_network(error, plan)
 
     def _with_seed(self, error: Stopped, plan: BuildPlan) -> BuildPlan | None:
-        """After a build that found the cache mount empty: fill it from the dependency layer."""
+        """After a build that found the cache mount empty: fill it, if there is a layer."""
         failure = error.progress.failure if isinstance(error, BakeStopped) else None
         if not plan.refuse_empty or failure is None or not seed.was_empty(failure.error):
             return None
-        plan = seed_plan(plan, seed.after_refusal(self._caches), self._say)
+        choice = seed.after_refusal(self._caches)
+        if choice.seed == "none":
+            self._say(choice.reason)
+        plan = seed_plan(plan, choice, self._say)
         self._networks.need("backend")  # the mount with what was downloaded may be gone too
         self._evidence.target_was_empty = True
         return plan.networked(self._networks.by_half)

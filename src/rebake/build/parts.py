@@ -21,9 +21,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from rebake.build import skip
-from rebake.build.ids import without
+from rebake.build.ids import own
 from rebake.build.inputs import digest_of
-from rebake.build.plan import RECIPE, BuildPlan, PlannedImage
+from rebake.build.plan import RECIPE, BuildPlan, PlannedImage, Scope
 from rebake.history.records import FileDigest, ImageRecord, StoredBuild
 
 _HOLDS = "binaries of: "
@@ -173,15 +173,14 @@ class Parts:
 
     def _key(self, image: PlannedImage, binaries: Collection[str]) -> str:
         """A digest of all that decides about an image with these binaries; empty for all files."""
-        scopes = [frozenset(self.plan.scopes.get(name, ())) for name in binaries]
-        folders = frozenset.intersection(*scopes)
-        if not folders:
+        scopes = [self.plan.scopes.get(name, Scope()) for name in binaries]
+        part = own(self._inputs["backend"], scopes)
+        if part == list(self._inputs["backend"]):
             return ""
         around = self._around
-        own = digest_of(without(self._inputs["backend"], sorted(folders)))
         digests = {name: around.digests[name] for name in (RECIPE, *image.needs)}
         return skip.image_key(
-            inputs=digests | {"backend": own},
+            inputs=digests | {"backend": digest_of(part)},
             modes={half: around.modes[half] for half in image.needs},
             arguments=self.plan.variables,
             base_images=around.base_images,

@@ -64,6 +64,20 @@ class RemoteCache(Struct, frozen=True):
         return tuple(words)
 
 
+class Scope(Struct, frozen=True):
+    """What of the backend's sources is no part of a binary.
+
+    Attributes:
+        folders: those of the packages that it is not compiled from.
+        package: the one that makes it.
+        locked: the digest of that package's part of the Cargo.lock; empty where all of it counts.
+    """
+
+    folders: tuple[str, ...] = ()
+    package: str = ""
+    locked: str = ""
+
+
 class BuildPlan(Struct, frozen=True):
     """Everything that a build needs to know.
 
@@ -79,7 +93,7 @@ class BuildPlan(Struct, frozen=True):
         networks: online or offline, for the compiling step of each half.
         build_ids: the id that each half's sources must have.
         service_ids: the id of each backend service's own part of them; see `build.ids`.
-        scopes: by binary, the folders of packages that are no part of it.
+        scopes: by binary, what of the backend's sources is no part of it.
         contexts: other names of folders, see `build.resend`.
         secrets: what the project declares: the variable or the file of each, by name.
         provenance: whether the images carry what BuildKit says of how they were made.
@@ -102,7 +116,7 @@ class BuildPlan(Struct, frozen=True):
     networks: Mapping[Half, str] = field(default_factory=dict)
     build_ids: Mapping[Half, str] = field(default_factory=dict)
     service_ids: Mapping[str, str] = field(default_factory=dict)
-    scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scopes: Mapping[str, Scope] = field(default_factory=dict)
     contexts: Mapping[Half, Path] = field(default_factory=dict)
     secrets: Mapping[str, str | Path] = field(default_factory=dict)
     provenance: bool = False
@@ -141,7 +155,7 @@ class BuildPlan(Struct, frozen=True):
         self,
         build_ids: Mapping[Half, str],
         service_ids: Mapping[str, str] | None = None,
-        scopes: Mapping[str, tuple[str, ...]] | None = None,
+        scopes: Mapping[str, Scope] | None = None,
     ) -> BuildPlan:
         """The same plan for sources with these ids."""
         return replace(
@@ -238,9 +252,15 @@ def _of_ui(project: Project) -> dict[str, str]:
     return npm | (nginx if ui.runtime == "nginx" else {})
 
 
-def id_words(ids: Mapping[str, str], scopes: Mapping[str, Sequence[str]]) -> str:
-    """Write ids as docker/tools/step/ids.rs reads them: `api=ID:crates/web,crates/worker …`."""
-    return " ".join(f"{name}={id_}:{','.join(scopes.get(name, ()))}" for name, id_ in ids.items())
+def id_words(ids: Mapping[str, str], scopes: Mapping[str, Scope]) -> str:
+    """Write ids as docker/tools/step/ids.rs reads them: `api=ID:crates/web,crates/worker:api …`."""
+
+    def words(name: str, own: str) -> str:
+        scope = scopes.get(name, Scope())
+        package = f":{scope.package}" if scope.locked else ""
+        return f"{name}={own}:{','.join(scope.folders)}{package}"
+
+    return " ".join(words(name, own) for name, own in ids.items())
 
 
 def recipe_files(project: Project) -> tuple[Path, ...]:

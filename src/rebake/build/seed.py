@@ -6,8 +6,10 @@ cache. Where there is none, compiling into the mount at once is the shortest way
 made from the mount afterwards.
 
 Nobody but the step that has it mounted knows for certain whether a mount is empty, and asking the
-engine for all its caches takes as long as an edit takes to compile. So where there is something to
-fill it from, the step is told to refuse an empty mount at once, and the build begins again.
+engine for all its caches takes as long as an edit takes to compile. So where the project was built
+before, the step is told to refuse an empty mount at once, and the build begins again. Where there
+is nothing to fill it from, after a new dependency, that is a moment lost beside minutes: if it were
+not told, each such build would ask the engine, and could not begin before its files are read.
 """
 
 from __future__ import annotations
@@ -69,10 +71,10 @@ class Choice(Struct, frozen=True):
 
 def choose(state: CacheState) -> Choice:
     """Choose before a build."""
-    if not state.layer and not state.remote:
-        return Choice("none", refuse_empty=False, reason="there is no dependency layer")
     if state.built:
         return Choice("none", refuse_empty=True, reason="the cache mount is there")
+    if not state.layer and not state.remote:
+        return Choice("none", refuse_empty=False, reason="there is no dependency layer")
     return Choice(
         "deps",
         refuse_empty=False,
@@ -82,6 +84,9 @@ def choose(state: CacheState) -> Choice:
 
 def after_refusal(state: CacheState) -> Choice:
     """Choose after a build that found the mount empty."""
+    if not state.layer and not state.remote:
+        reason = "the cache mount is gone, and there is no dependency layer: compiling everything"
+        return Choice("none", refuse_empty=False, reason=reason)
     where = "the dependency layer" if state.layer else "the remote cache, if that has it"
     reason = f"the cache mount is gone: filling it from {where}"
     return Choice("deps", refuse_empty=False, reason=reason)

@@ -455,6 +455,20 @@ def test_a_lost_mount_is_filled_from_the_layer_by_a_second_bake(
     assert told in capsys.readouterr().out
 
 
+def test_a_lost_mount_without_a_layer_of_these_dependencies(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.build()
+    (bench.folder / "code").write_text("66")
+    (bench.folder / "backend" / "Cargo.lock").write_text("version = 4\n")
+    bench.replan()
+    assert bench.build().images["api"].build_id == bench.id
+    seeds = (bench.folder / "seeds").read_text().split()
+    assert [seed for seed in seeds if seed] == ["none", "none", "none"]
+    told = "the cache mount is gone, and there is no dependency layer: compiling everything"
+    assert told in capsys.readouterr().out
+
+
 def test_a_step_has_a_network_only_where_it_may_need_one(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:

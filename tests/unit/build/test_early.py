@@ -16,6 +16,7 @@ from rebake.build.plan import (
     PLANNED,
     BuildPlan,
     RemoteCache,
+    Scope,
     early_variables,
     early_words,
     late_definition,
@@ -54,7 +55,7 @@ class Bench:
             images=self.first.images[:1],
             build_ids={"backend": "0123456789abcdef"},
             service_ids={"api": "f" * 16},
-            scopes={"api": ("crates/web",)},
+            scopes={"api": Scope(("crates/web",))},
             networks={"backend": "offline"},
         )
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from rebake.build import skip
 from rebake.build.parts import Around, Left, Parts, as_promised, binaries_of
-from rebake.build.plan import RECIPE, BuildPlan, Half, PlannedImage, RemoteCache
+from rebake.build.plan import RECIPE, BuildPlan, Half, PlannedImage, RemoteCache, Scope
 from rebake.history.records import BuildRecord, FileDigest, ImageRecord, StoredBuild
 
 API = PlannedImage("api", "api", "shop-api:prod", "backend", ("backend",))
@@ -19,9 +19,9 @@ UI = PlannedImage("ui", "ui", "shop-ui:prod", "ui", ("ui", "backend"))
 HOLDS = {"api": frozenset({"api"}), "worker": frozenset({"worker"}), "ui": frozenset({"web"})}
 TOLD = {"api": "1:10:1.000000000", "worker": "2:10:1.000000000", "web": "3:10:1.000000000"}
 SCOPES = {
-    "api": ("crates/web", "crates/worker"),
-    "worker": ("crates/api", "crates/web"),
-    "web": ("crates/api", "crates/worker"),
+    "api": Scope(("crates/web", "crates/worker")),
+    "worker": Scope(("crates/api", "crates/web")),
+    "web": Scope(("crates/api", "crates/worker")),
 }
 FILES = (
     *("Cargo.lock", "crates/api/a.rs", "crates/core/c.rs"),

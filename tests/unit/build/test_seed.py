@@ -16,10 +16,10 @@ from rebake.history.records import FileDigest
         (CacheState(layer=False, remote=True, built=True), "none", True),
         (CacheState(layer=False, remote=True, built=False), "deps", False),
         (CacheState(layer=False, remote=False, built=False), "none", False),
-        (CacheState(layer=False, remote=False, built=True), "none", False),
+        (CacheState(layer=False, remote=False, built=True), "none", True),
     ],
 )
-def test_an_empty_mount_is_refused_where_there_is_something_to_fill_it_from(
+def test_an_empty_mount_is_refused_where_one_is_to_be_expected(
     state: CacheState, seed: str, refuse: bool
 ) -> None:
     chosen = choose(state)
@@ -31,6 +31,13 @@ def test_after_a_refusal_the_layer_is_used_and_nothing_is_refused_again() -> Non
     chosen = after_refusal(CacheState(layer=True, remote=False, built=True))
     assert (chosen.seed, chosen.refuse_empty) == ("deps", False)
     assert chosen.reason == "the cache mount is gone: filling it from the dependency layer"
+
+
+def test_after_a_refusal_without_a_layer_everything_is_compiled() -> None:
+    chosen = after_refusal(CacheState(layer=False, remote=False, built=True))
+    assert (chosen.seed, chosen.refuse_empty) == ("none", False)
+    told = "the cache mount is gone, and there is no dependency layer: compiling everything"
+    assert chosen.reason == told
 
 
 def test_a_refusal_is_told_by_its_exit_code() -> None:
