@@ -29,7 +29,10 @@ from rebake.process import run
 
 Kind = Literal["mount", "layer", "source"]
 _LIST_TIMEOUT_S = 60.0
-_PRUNE_TIMEOUT_S = 120.0
+# A slow disk takes minutes for gigabytes of small files (seen: 113 s for 10 GB). An engine
+# that is left alone meanwhile has removed a part, and forgets the steps of all builds: see `empty`.
+_PRUNE_TIMEOUT_S = 3600.0
+_EMPTY_TIMEOUT_S = 120.0
 _AT_ONCE = 200  # ids in one call: their pattern is a part of its address
 _LOOKS, _MEASURED_S = 3, 0.5  # how often it is asked while it measures; at most between
 _ID = re.compile(r"[A-Za-z0-9]+")
@@ -118,17 +121,25 @@ def remove(endpoint: Endpoint, ids: Iterable[str]) -> int:
     A record that is gone or in use is left out, and so is one that others stand on. The engine
     takes one id a call, and matches it as a pattern: many are given as one that matches them whole
     and nothing else. An engine that does not take a pattern is told each id by itself. `empty` says
-    what a removal costs other builds, and so why one call is better than many.
+    what a removal costs other builds, and so why one call is better than many. One that does not
+    answer is asked for nothing more: it may still be at work.
     """
     names = [name for name in ids if _ID.fullmatch(name)]
     freed = 0
     for start in range(0, len(names), _AT_ONCE):
         part = names[start : start + _AT_ONCE]
-        done, size = _prune(endpoint, f"/^({'|'.join(part)})$/") if len(part) > 1 else ((), 0)
-        freed += size
-        if not done:
-            left = part if len(part) == 1 else _idle(endpoint, part)
-            freed += sum(_prune(endpoint, name)[1] for name in left)
+        if len(part) > 1:
+            gone = _prune(endpoint, f"/^({'|'.join(part)})$/")
+            if gone is None:
+                return freed
+            freed += gone.bytes
+            if gone.ids:
+                continue
+            part = _idle(endpoint, part)
+        for name in part:
+            if (gone := _prune(endpoint, name)) is None:
+                return freed
+            freed += gone.bytes
     return freed
 
 
@@ -138,8 +149,15 @@ def _idle(endpoint: Endpoint, names: Iterable[str]) -> list[str]:
     return [name for name in names if name in there]
 
 
-def _prune(endpoint: Endpoint, pattern: str) -> tuple[tuple[str, ...], int]:
-    """Remove what an id or a pattern names; return the ids that went, and their bytes."""
+class _Gone(Struct, frozen=True):
+    """What a removal has removed."""
+
+    ids: tuple[str, ...] = ()
+    bytes: int = 0
+
+
+def _prune(endpoint: Endpoint, pattern: str) -> _Gone | None:
+    """Remove what an id or a pattern names; None where the engine does not answer."""
     answer = api.ask(
         endpoint.docker_host,
         "/build/prune",
@@ -147,10 +165,12 @@ def _prune(endpoint: Endpoint, pattern: str) -> tuple[tuple[str, ...], int]:
         method="POST",
         timeout_s=_PRUNE_TIMEOUT_S,
     )
-    if answer is None or not answer.ok or not isinstance(answer.document, dict):
-        return (), 0
+    if answer is None:
+        return None
+    if not answer.ok or not isinstance(answer.document, dict):
+        return _Gone()
     gone = tuple(str(name) for name in answer.document.get("CachesDeleted") or ())
-    return gone, int(answer.document.get("SpaceReclaimed") or 0)
+    return _Gone(gone, int(answer.document.get("SpaceReclaimed") or 0))
 
 
 def moment(text: str) -> float:
@@ -184,7 +204,7 @@ def empty(endpoint: Endpoint, mounts: Iterable[str], image: str) -> None:
         *("build", "--no-cache", "--provenance=false", "--progress", "plain"),
         *("--output", "type=cacheonly", "-"),
         stdin=f"FROM {image}\nRUN {' '.join(words)} :\n",
-        timeout_s=_PRUNE_TIMEOUT_S,
+        timeout_s=_EMPTY_TIMEOUT_S,
         what="emptying cache mounts",
     )
     run(command).check()

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from rebake.engine import api, build_cache
 from rebake.engine.api import Answer
-from rebake.engine.build_cache import CacheRecord, moment, parse, records
+from rebake.engine.build_cache import CacheRecord, moment, parse, records, remove
 from rebake.engine.endpoint import Endpoint
 
 TARGET = (
@@ -108,3 +108,19 @@ def test_while_the_engine_measures_it_is_asked_again(
     found = records(Endpoint("default", "unix:///nowhere", Path("docker")))
     assert (None if found is None else [record.id for record in found]) == ids
     assert len(calls) == asked
+
+
+@pytest.mark.parametrize("ids", [["a1", "b2"], ["a1"]])
+def test_an_engine_that_does_not_answer_is_asked_for_nothing_more(
+    monkeypatch: pytest.MonkeyPatch, ids: list[str]
+) -> None:
+    """Each call that is given up costs the steps of all builds: it may still be at work."""
+    waits = []
+
+    def ask(*_: object, timeout_s: float, **__: object) -> Answer | None:
+        waits.append(timeout_s)
+        return None
+
+    monkeypatch.setattr(api, "ask", ask)
+    assert remove(Endpoint("default", "unix:///nowhere", Path("docker")), ids) == 0
+    assert waits == [3600.0]
