@@ -197,6 +197,23 @@ def test_the_layer_is_made_in_the_background_and_a_build_goes_first(bench: Bench
     wait_for_upkeep(bench)
 
 
+def test_after_a_removal_the_next_build_finds_its_steps(bench: Bench) -> None:
+    """The engine forgets the steps of all builds then: the upkeep has run them again."""
+
+    def edited() -> str:
+        bench.one.write_text(f"edit {time.time_ns()}")
+        return build(bench)[1]
+
+    toolchain = "/tools/ensure-packages"
+    for _ in range(2):  # so that there is an old layer of each step
+        assert toolchain in edited()
+    done = bench.one.invoke("refresh-cache", "upkeep", "--json", REBAKE_CACHE_MAX_SIZE="1kB").ok()
+    assert done.document["freed_bytes"] > 0
+    ran = re.findall(r"^#(\d+) \[.*ensure-packages", shown := edited(), re.MULTILINE)
+    assert ran
+    assert re.search(rf"^#{ran[0]} CACHED", shown, re.MULTILINE), shown
+
+
 def test_without_the_layer_a_lost_mount_is_compiled_anew(bench: Bench) -> None:
     build(bench)
     lose_mount(bench)

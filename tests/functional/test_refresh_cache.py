@@ -703,6 +703,14 @@ def test_a_build_leaves_its_caches_to_another_process(
     after_build(bench, LATER)
     assert len(started) == 1
     monkeypatch.setattr(image_flow, "make_layer", lambda _session: True)
+    stages: list[str] = []
+
+    def run_steps(one: Session) -> bool:
+        note = Upkeep(one.project.state).at_work()
+        stages.append(note.stage if note is not None else "")
+        return True
+
+    monkeypatch.setattr(image_flow, "run_steps", run_steps)
     # It rests for a while, since whoever edits may edit again; here nobody does.
     resting: list[str] = []
     monkeypatch.setattr(Upkeep, "sleep", lambda upkeep: resting.append(upkeep.folder.name))
@@ -710,6 +718,7 @@ def test_a_build_leaves_its_caches_to_another_process(
     assert resting == [bench.project.state.name]
     assert done.document["dependency_layer"] is True
     assert done.document["freed_bytes"] == 550
+    assert stages == ["steps"]  # the engine takes them for new ones once
     assert set(bench.engine.records) == {"m1", "m2", "l1", "l3"} | FOREIGN
     assert upkeep(bench).wait(0.0)
     # The next build tells what nobody has read; it has just been looked, and it looks no more.
@@ -759,6 +768,7 @@ def test_upkeep_by_hand_waits_for_the_one_at_work_and_tells_no_news(
 ) -> None:
     bench.fill()
     monkeypatch.setattr(image_flow, "make_layer", lambda _session: False)
+    monkeypatch.setattr(image_flow, "run_steps", lambda _session: True)
     bench.project.state.mkdir(parents=True)
     held = threading.Event()
 

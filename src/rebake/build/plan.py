@@ -147,6 +147,10 @@ class BuildPlan(Struct, frozen=True):
         """The same plan with a choice of what an empty mount is filled from."""
         return replace(self, seed=seed, seed_reason=reason, refuse_empty=refuse_empty)
 
+    def writing_nothing(self) -> BuildPlan:
+        """The same plan, but its images are not written."""
+        return replace(self, export="type=cacheonly", provenance=False)
+
     def networked(self, networks: Mapping[Half, str]) -> BuildPlan:
         """The same plan with a choice of who gets a network."""
         return replace(self, networks=networks)

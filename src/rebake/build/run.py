@@ -156,6 +156,33 @@ def make_layer(
         return one.layer_alone()
 
 
+def run_steps(
+    project: Project,
+    plan: BuildPlan,
+    images: ImageStore,
+    endpoint: Endpoint,
+    *,
+    on_event: OnEvent,
+    say: Say,
+    history: Path,
+    surroundings: Surroundings,
+) -> bool:
+    """Run the steps of a build that the engine has forgotten, and write no image.
+
+    It has, after layers were removed: see `build_cache.empty`. `build_images` as to all.
+
+    Returns:
+        Whether all of them ended well.
+
+    Raises:
+        Interrupted: the user interrupted it.
+    """
+    with History(history, on_note=say) as store:
+        files = read_inputs(plan)
+        one = _Build(project, plan, images, endpoint, on_event, say, store, surroundings, files)
+        return one.steps_alone()
+
+
 @dataclass
 class _Build:
     """One build while it goes on."""
@@ -393,6 +420,12 @@ class _Build:
         self.git = pool.submit(read_state, self.project.root)  # awaited by the record alone
         pool.shutdown(wait=False)
         self.before = self.before or self._ask_images()
+        self._choose()
+        self.evidence.begin(self.plan)
+        self.outside.begin(self.evidence.targets_known)
+
+    def _choose(self) -> None:
+        """What an empty mount is filled from, and who has a network."""
         if self.layer.key and not self.plan.no_cache:
             self.caches = seed.CacheState(
                 layer=self.layer.known == self.layer.key,
@@ -406,8 +439,6 @@ class _Build:
         if self.plan.seed != "none":
             self.networks.need("backend")
         self.plan = self.plan.networked(self.networks.by_half)
-        self.evidence.begin(self.plan)
-        self.outside.begin(self.evidence.targets_known)
 
     def _dependency_layer(self) -> str:
         """Bring the dependency layer up to date where that is due; return its key."""
@@ -424,6 +455,18 @@ class _Build:
         if self.layer.done is not None:
             self.surroundings.on_steps(self.layer.done)
         return made
+
+    def steps_alone(self) -> bool:
+        """Run the steps, and write no image."""
+        self._choose()
+        try:
+            progress = bake(self.plan.writing_nothing(), self.endpoint, self.on_event).progress
+        except BakeStopped as stopped:
+            if isinstance(stopped.error, Interrupted):
+                raise stopped.error from stopped
+            return False  # a build will tell why, if it still is so
+        self.surroundings.on_steps(progress)
+        return True
 
     # what came out
 

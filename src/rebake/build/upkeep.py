@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from rebake.process_id import ProcessId
 
-Stage = Literal["starting", "resting", "waiting", "dependency layer", "caches"]
+Stage = Literal["starting", "resting", "waiting", "dependency layer", "caches", "steps"]
+_BUILDS = frozenset({"dependency layer", "steps"})  # with the cache mount
 # One is at work and another one may be coming: each has a note of its own.
 _AT_WORK, _COMING = "upkeep.json", "upkeep.next.json"
 _LOCK, _LOG, _NEWS, _REST = "upkeep.lock", "upkeep.log", "upkeep.news", "upkeep.rest"
@@ -73,7 +74,7 @@ class Upkeep(Struct, frozen=True):
         """Note that one is coming: this process, or one that it starts."""
         self._write(_COMING, stage)
 
-    def write(self, stage: Literal["dependency layer", "caches"]) -> None:
+    def write(self, stage: Literal["dependency layer", "caches", "steps"]) -> None:
         """Note what this process does. A folder that can't be written to is no fault."""
         self._write(_AT_WORK, stage)
 
@@ -170,7 +171,7 @@ class Upkeep(Struct, frozen=True):
         """
         self.rest_again(_BUILD_S)
         note = self.at_work()
-        if note is None or note.stage != "dependency layer":
+        if note is None or note.stage not in _BUILDS:
             return
         from rebake.process_signals import descendants_of, stop_all
 

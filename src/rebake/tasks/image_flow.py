@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,18 +128,32 @@ def _surroundings(
 
 def make_layer(session: Session) -> bool:
     """Make the dependency layer, where the newest build has left one for later; `build.run`."""
-    from rebake.build.run import make_layer
+    from rebake.build import run
+
+    config = session.project.config
+    if not config.build.dependency_layer:
+        return False
+    return _afterwards(session, config.backend.services, run.make_layer)
+
+
+def run_steps(session: Session) -> bool:
+    """Run the steps again that the engine has forgotten; `build.run`."""
+    from rebake.build import run
+
+    return _afterwards(session, session.services(()), run.run_steps)
+
+
+def _afterwards(session: Session, services: Sequence[str], do: Callable[..., bool]) -> bool:
+    """Do what belongs to the newest production build; `do` has the arguments of `make_layer`."""
     from rebake.engine.images import Images
     from rebake.tasks import overlay
     from rebake.tasks.wiring import ask_base_images, fetch_base_images
 
-    if not session.project.config.build.dependency_layer:
-        return False
     overlay.read_build_secrets(session)
     endpoint = session.detected.endpoint
-    return make_layer(
+    return do(
         session.project,
-        plan_images(session, "prod", session.project.config.backend.services),
+        plan_images(session, "prod", services),
         Images(endpoint),
         endpoint,
         on_event=session.reporter.event,

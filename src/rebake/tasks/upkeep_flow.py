@@ -136,6 +136,10 @@ def run(session: Session) -> dict[str, object]:
             freed = caches_flow.trim(session, endpoint, say)
             if known is not None and known.stage == "starting":
                 upkeep.leave_news(lines)
+            if freed:
+                # The engine takes all steps for new ones once, after that. So that no edit waits:
+                upkeep.write("steps")
+                image_flow.run_steps(session)
     finally:
         upkeep.clear()
     session.say("the dependency layer was made" if made else "no dependency layer was due")

@@ -592,6 +592,40 @@ def make_layer(bench: Bench) -> bool:
     )
 
 
+def run_steps(bench: Bench) -> bool:
+    return build_run.run_steps(
+        bench.project,
+        bench.plan,
+        bench.client,  # type: ignore[arg-type]
+        Endpoint("host-env", "ssh://nowhere", bench.folder / "docker.sh"),
+        on_event=lambda _event: None,
+        say=print,
+        history=bench.history,
+        surroundings=bench.surroundings,
+    )
+
+
+def test_steps_that_were_forgotten_run_again_and_write_no_image(bench: Bench) -> None:
+    bench.build()
+    (bench.folder / "backend" / "main.rs").write_text("fn main() { /* edited */ }\n")
+    bench.replan()
+    bench.build()
+    before, builds = len(bench.calls), bench.last().id
+    assert run_steps(bench)
+    (words,) = (words for words in bench.calls[before:] if "bake" in words)
+    assert "api.output=type=cacheonly" in words
+    networks = (bench.folder / "networks").read_text().split()
+    assert networks[-2:] == ["offline", "offline"]  # with another choice it were another step
+    assert bench.last().id == builds
+    assert bench.build().skipped
+
+
+def test_steps_that_fail_fail_nothing_else(bench: Bench) -> None:
+    bench.build()
+    (bench.folder / "code").write_text("1")
+    assert not run_steps(bench)
+
+
 def test_a_layer_that_is_left_for_later_is_made_once(bench: Bench) -> None:
     assert not make_layer(bench)  # nothing was ever built
     bench.surroundings = replace(bench.surroundings, layer_later=True)

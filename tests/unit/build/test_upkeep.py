@@ -96,7 +96,10 @@ def test_anothers_note_is_not_cleared(tmp_path: Path) -> None:
         child.wait()
 
 
-def test_a_build_stops_the_layer_and_its_programs_and_not_the_caches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["dependency layer", "steps"])
+def test_a_build_stops_the_layer_and_its_programs_and_not_the_caches(
+    tmp_path: Path, stage: Stage
+) -> None:
     code = (
         "import subprocess, sys; "
         f"child = subprocess.Popen([sys.executable, '-c', {SLEEPS!r}]); "
@@ -112,7 +115,7 @@ def test_a_build_stops_the_layer_and_its_programs_and_not_the_caches(tmp_path: P
         note(tmp_path, "caches", known)
         Upkeep(tmp_path).make_way()
         assert known.alive
-        note(tmp_path, "dependency layer", known)
+        note(tmp_path, stage, known)
         Upkeep(tmp_path).make_way()
         assert not known.alive
         assert not inner.alive
