@@ -130,21 +130,18 @@ def make_layer(session: Session) -> bool:
     """Make the dependency layer, where the newest build has left one for later; `build.run`."""
     from rebake.build import run
 
-    config = session.project.config
-    if not config.build.dependency_layer:
-        return False
-    return _afterwards(session, config.backend.services, run.make_layer)
+    return session.project.config.build.dependency_layer and _afterwards(session, run.make_layer)
 
 
 def run_steps(session: Session) -> bool:
     """Run the steps again that the engine has forgotten; `build.run`."""
     from rebake.build import run
 
-    return _afterwards(session, session.services(()), run.run_steps)
+    return _afterwards(session, run.run_steps)
 
 
-def _afterwards(session: Session, services: Sequence[str], do: Callable[..., bool]) -> bool:
-    """Do what belongs to the newest production build; `do` has the arguments of `make_layer`."""
+def _afterwards(session: Session, do: Callable[..., bool]) -> bool:
+    """Do what belongs to the backend's images; `do` has the arguments of `make_layer`."""
     from rebake.engine.images import Images
     from rebake.tasks import overlay
     from rebake.tasks.wiring import ask_base_images, fetch_base_images
@@ -153,7 +150,7 @@ def _afterwards(session: Session, services: Sequence[str], do: Callable[..., boo
     endpoint = session.detected.endpoint
     return do(
         session.project,
-        plan_images(session, "prod", services),
+        plan_images(session, "prod", session.project.config.backend.services),
         Images(endpoint),
         endpoint,
         on_event=session.reporter.event,
