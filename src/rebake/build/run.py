@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from rebake.build.progress_state import BuildProgress
 
 Say = Callable[[str], None]
+Later = Literal["dependency layer", "steps"]  # stages of `upkeep`, too
 Inputs = Mapping[str, tuple[FileDigest, ...]]
 
 
@@ -130,7 +131,8 @@ def build_images(
         return one.run()
 
 
-def make_layer(
+def do_later(
+    what: Later,
     project: Project,
     plan: BuildPlan,
     images: ImageStore,
@@ -141,46 +143,23 @@ def make_layer(
     history: Path,
     surroundings: Surroundings,
 ) -> bool:
-    """Make the dependency layer that the newest build has left for later; `build_images` as to all.
+    """Do what no image waits for; `build_images` as to all but the first.
+
+    That is to make the dependency layer that the newest build has left for later, or to run the
+    steps of a build that the engine has forgotten, and to write no image. It has, after layers
+    were removed: see `build_cache.empty`.
 
     Returns:
-        Whether it was made. It is not where none is due, or where the sources need another one by
-        now: the build of those sees to it.
+        Whether it was done, and ended well. A layer is not made where none is due, or where the
+        sources need another one by now: the build of those sees to it.
 
     Raises:
-        Interrupted: the user interrupted it; it is still due.
+        Interrupted: the user interrupted it; a layer is still due.
     """
     with History(history, on_note=say) as store:
         files = read_inputs(plan)
         one = _Build(project, plan, images, endpoint, on_event, say, store, surroundings, files)
-        return one.layer_alone()
-
-
-def run_steps(
-    project: Project,
-    plan: BuildPlan,
-    images: ImageStore,
-    endpoint: Endpoint,
-    *,
-    on_event: OnEvent,
-    say: Say,
-    history: Path,
-    surroundings: Surroundings,
-) -> bool:
-    """Run the steps of a build that the engine has forgotten, and write no image.
-
-    It has, after layers were removed: see `build_cache.empty`. `build_images` as to all.
-
-    Returns:
-        Whether all of them ended well.
-
-    Raises:
-        Interrupted: the user interrupted it.
-    """
-    with History(history, on_note=say) as store:
-        files = read_inputs(plan)
-        one = _Build(project, plan, images, endpoint, on_event, say, store, surroundings, files)
-        return one.steps_alone()
+        return one.layer_alone() if what == "dependency layer" else one.steps_alone()
 
 
 @dataclass

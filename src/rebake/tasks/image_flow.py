@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from rebake.tasks.session import Session
 
 if TYPE_CHECKING:
     from rebake.build.plan import BuildPlan
-    from rebake.build.run import Surroundings
+    from rebake.build.run import Later, Surroundings
     from rebake.engine.base_images import BaseImageResult
 
 
@@ -128,27 +128,24 @@ def _surroundings(
 
 def make_layer(session: Session) -> bool:
     """Make the dependency layer, where the newest build has left one for later; `build.run`."""
-    from rebake.build import run
-
-    return session.project.config.build.dependency_layer and _afterwards(session, run.make_layer)
+    return session.project.config.build.dependency_layer and _later(session, "dependency layer")
 
 
 def run_steps(session: Session) -> bool:
-    """Run the steps again that the engine has forgotten; `build.run`."""
-    from rebake.build import run
-
-    return _afterwards(session, run.run_steps)
+    """Run the backend's steps again that the engine has forgotten; `build.run`."""
+    return _later(session, "steps")
 
 
-def _afterwards(session: Session, do: Callable[..., bool]) -> bool:
-    """Do what belongs to the backend's images; `do` has the arguments of `make_layer`."""
+def _later(session: Session, what: Later) -> bool:
+    from rebake.build.run import do_later
     from rebake.engine.images import Images
     from rebake.tasks import overlay
     from rebake.tasks.wiring import ask_base_images, fetch_base_images
 
     overlay.read_build_secrets(session)
     endpoint = session.detected.endpoint
-    return do(
+    return do_later(
+        what,
         session.project,
         plan_images(session, "prod", session.project.config.backend.services),
         Images(endpoint),

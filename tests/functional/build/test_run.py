@@ -579,30 +579,22 @@ def layers_made(bench: Bench) -> int:
     return sum(words[-1:] == ["backend-deps"] for words in bench.calls)
 
 
+def later(bench: Bench, what: build_run.Later) -> bool:
+    return build_run.do_later(
+        what,
+        bench.project,
+        bench.plan,
+        bench.client,  # type: ignore[arg-type]
+        Endpoint("host-env", "ssh://nowhere", bench.folder / "docker.sh"),
+        on_event=lambda _event: None,
+        say=print,
+        history=bench.history,
+        surroundings=bench.surroundings,
+    )
+
+
 def make_layer(bench: Bench) -> bool:
-    return build_run.make_layer(
-        bench.project,
-        bench.plan,
-        bench.client,  # type: ignore[arg-type]
-        Endpoint("host-env", "ssh://nowhere", bench.folder / "docker.sh"),
-        on_event=lambda _event: None,
-        say=print,
-        history=bench.history,
-        surroundings=bench.surroundings,
-    )
-
-
-def run_steps(bench: Bench) -> bool:
-    return build_run.run_steps(
-        bench.project,
-        bench.plan,
-        bench.client,  # type: ignore[arg-type]
-        Endpoint("host-env", "ssh://nowhere", bench.folder / "docker.sh"),
-        on_event=lambda _event: None,
-        say=print,
-        history=bench.history,
-        surroundings=bench.surroundings,
-    )
+    return later(bench, "dependency layer")
 
 
 def test_steps_that_were_forgotten_run_again_and_write_no_image(bench: Bench) -> None:
@@ -611,7 +603,7 @@ def test_steps_that_were_forgotten_run_again_and_write_no_image(bench: Bench) ->
     bench.replan()
     bench.build()
     before, builds = len(bench.calls), bench.last().id
-    assert run_steps(bench)
+    assert later(bench, "steps")
     (words,) = (words for words in bench.calls[before:] if "bake" in words)
     assert "api.output=type=cacheonly" in words
     networks = (bench.folder / "networks").read_text().split()
@@ -623,7 +615,7 @@ def test_steps_that_were_forgotten_run_again_and_write_no_image(bench: Bench) ->
 def test_steps_that_fail_fail_nothing_else(bench: Bench) -> None:
     bench.build()
     (bench.folder / "code").write_text("1")
-    assert not run_steps(bench)
+    assert not later(bench, "steps")
 
 
 def test_a_layer_that_is_left_for_later_is_made_once(bench: Bench) -> None:
