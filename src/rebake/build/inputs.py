@@ -19,7 +19,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rebake.build.digest_cache import DigestCache, Stamp
 from rebake.build.plan import RECIPE, BuildPlan
 from rebake.errors import ProjectError
 from rebake.history.records import FileDigest, FileKind
@@ -69,15 +68,12 @@ def digest_of(files: Iterable[FileDigest]) -> str:
     return total.hexdigest()
 
 
-def manifest(
-    root: Path, paths: Iterable[Path | str], *, cache: DigestCache | None = None
-) -> tuple[FileDigest, ...]:
+def manifest(root: Path, paths: Iterable[Path | str]) -> tuple[FileDigest, ...]:
     """Return the digest of each file, sorted by the bytes of the paths.
 
     Args:
         root: the context's folder.
         paths: files and symbolic links below it, relative to it (`project.ignore.walk`).
-        cache: digests of earlier runs; hashes everything when None.
 
     Raises:
         ProjectError: a file is gone or can't be read, or has a name that can't be in an id.
@@ -86,16 +82,7 @@ def manifest(
     for name in names:
         _check_name(root, name)
     base = str(root)
-    known: dict[str, FileDigest] = {}
-    todo: list[str] = []
-    for name in names:
-        entry = _known(base, name, cache)
-        if entry is None:
-            todo.append(name)
-        else:
-            known[name] = entry
-    for digest in _hash_all(base, todo, cache):
-        known[digest.path] = digest
+    known = {digest.path: digest for digest in _hash_all(base, names)}
     return tuple(known[name] for name in names)
 
 
@@ -108,11 +95,6 @@ def build_id(files: Sequence[FileDigest]) -> str:
         mark = " @" if file.kind == "link" else "  "
         total.update(f"{file.sha256}{mark}./".encode() + os.fsencode(file.path) + b"\n")
     return total.hexdigest()[:BUILD_ID_LENGTH]
-
-
-def total_bytes(files: Iterable[FileDigest]) -> int:
-    """How many bytes the files hold together."""
-    return sum(file.size for file in files)
 
 
 def _posix(path: Path | str) -> str:
@@ -128,32 +110,21 @@ def _check_name(root: Path, name: str) -> None:
         )
 
 
-def _known(base: str, name: str, cache: DigestCache | None) -> FileDigest | None:
-    if cache is None:
-        return None
-    path = os.path.join(base, name)  # noqa: PTH118 - thousands of files: Path is too slow here
-    status = _stat(path)
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    digest = cache.get(path, Stamp.of(status))
-    return None if digest is None else FileDigest(name, digest, status.st_size, _kind(status))
-
-
-def _hash_all(base: str, names: list[str], cache: DigestCache | None) -> list[FileDigest]:
+def _hash_all(base: str, names: list[str]) -> list[FileDigest]:
     """Large files side by side; to hand over a small one takes longer than to hash it."""
     large = {name for name in names if _size(base, name) >= _LARGE}
     if len(large) < _THREADS_FROM:
-        return [_hash(base, name, cache) for name in names]
+        return [_hash(base, name) for name in names]
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 2) + 2)) as pool:
-        beside = pool.map(lambda name: _hash(base, name, cache), sorted(large))
-        return [*(_hash(base, name, cache) for name in names if name not in large), *beside]
+        beside = pool.map(lambda name: _hash(base, name), sorted(large))
+        return [*(_hash(base, name) for name in names if name not in large), *beside]
 
 
 def _size(base: str, name: str) -> int:
     return _stat(os.path.join(base, name)).st_size  # noqa: PTH118
 
 
-def _hash(base: str, name: str, cache: DigestCache | None) -> FileDigest:
+def _hash(base: str, name: str) -> FileDigest:
     path = os.path.join(base, name)  # noqa: PTH118
     status = _stat(path)
     if stat.S_ISLNK(status.st_mode):
@@ -161,11 +132,8 @@ def _hash(base: str, name: str, cache: DigestCache | None) -> FileDigest:
     if not stat.S_ISREG(status.st_mode):
         raise ProjectError(Path(path), "is neither a file nor a symbolic link")
     for _ in range(_TRIES):
-        moment = DigestCache.now()
         digest, size, before, after = _read(path)
-        if Stamp.of(before) == Stamp.of(after):
-            if cache is not None:
-                cache.put(path, Stamp.of(after), digest, moment)
+        if _moment(before) == _moment(after):
             return FileDigest(name, digest, size, _kind(after))
     raise ProjectError(
         Path(path),
@@ -196,6 +164,14 @@ def _read(path: str) -> tuple[str, int, os.stat_result, os.stat_result]:
             return total.hexdigest(), size, before, os.fstat(file.fileno())
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _moment(status: os.stat_result) -> tuple[int, ...]:
+    """What is another one where a file was changed."""
+    return (
+        *(status.st_dev, status.st_ino, status.st_size),
+        *(status.st_mtime_ns, status.st_ctime_ns),
+    )
 
 
 def _stat(path: str) -> os.stat_result:

@@ -15,7 +15,6 @@ from msgspec import Struct, field
 from rebake.results import SCHEMA_VERSION
 
 Kind = Literal["mount", "layers", "volume", "image"]
-KINDS: tuple[Kind, ...] = ("mount", "layers", "image", "volume")
 
 
 class Piece(Struct, frozen=True):

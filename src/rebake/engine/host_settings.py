@@ -22,7 +22,6 @@ from msgspec.structs import replace
 
 from rebake.engine import apt_settings, apt_sources, ca
 from rebake.engine.npm_registry import read_npmrc
-from rebake.errors import CannotRun
 
 FILES = (
     "ca.pem",
@@ -73,18 +72,17 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def write(folder: Path | None = None, *, suite: str = "") -> Path:
+def write(folder: Path | None = None) -> Path:
     """Write the files for this machine and return their folder.
 
     Args:
         folder: where to; the user's usual place when None.
-        suite: the Debian suite of the images that packages are installed in; see `suite_of`.
 
     Raises:
         OSError: the folder can't be written.
     """
     target = folder or usual_folder()
-    write_files(target, read(suite=suite, keep_in=target.with_name("apt-settings")).contents)
+    write_files(target, read(keep_in=target.with_name("apt-settings")).contents)
     return target
 
 
@@ -114,7 +112,6 @@ def read(
     home: Path | None = None,
     etc: Path = Path("/etc"),
     *,
-    suite: str = "",
     keep_in: Path | None = None,
 ) -> HostSettings:
     """Read this machine's settings; `keep_in` names a file that keeps apt's answer."""
@@ -127,7 +124,7 @@ def read(
             "cargo-config.toml": cargo_config(_cargo_files(cargo_home), env),
             "npmrc": npmrc(read_npmrc(user / ".npmrc", env), env),
             "pip.conf": pip_conf(_read(user / ".config/pip/pip.conf"), env),
-            "apt-sources.sources": apt_sources_text(etc, suite),
+            "apt-sources.sources": apt_sources_text(etc),
             "apt.conf": "".join(f"{line}\n" for line in apt_settings.host_settings(keep_in)),
         },
         proxies=proxy_build_args(env),
@@ -211,12 +208,11 @@ def pip_conf(text: str, environ: Mapping[str, str]) -> str:
     return stream.getvalue()
 
 
-def apt_sources_text(etc: Path = Path("/etc"), suite: str = "") -> str:
+def apt_sources_text(etc: Path = Path("/etc")) -> str:
     """Return the host's own package archive for Debian-based images; empty elsewhere.
 
     Args:
         etc: the host's /etc.
-        suite: the image's Debian suite; the host's own sources, as they are, when empty.
     """
     system = apt_sources.read_system(etc / "os-release")
     if not system.debian_like:
@@ -226,19 +222,7 @@ def apt_sources_text(etc: Path = Path("/etc"), suite: str = "") -> str:
         for source in apt_sources.read_sources(etc / "apt")
         if not source.uri.startswith(("file:", "copy:"))
     ]
-    if suite:
-        try:
-            archive = apt_sources.archive_of(sources, system)
-        except CannotRun:
-            return ""
-        sources = [replace(archive, suite=suite, components=("main",))]
     return apt_sources.render(sources)
-
-
-def suite_of(ref: str) -> str:
-    """Return the Debian suite that a reference (`rust:1.97-slim-trixie`) names, or nothing."""
-    words = re.split(r"[:.-]", ref)
-    return next((suite for suite in apt_sources.DEBIAN_SUITES if suite in words), "")
 
 
 def _cargo_files(cargo_home: Path) -> str:

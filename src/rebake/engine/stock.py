@@ -8,12 +8,12 @@ Source: https://docs.docker.com/reference/api/engine/version/v1.48/
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from rebake.engine import api
 from rebake.engine.build_cache import moment
@@ -70,15 +70,6 @@ class StoredVolume(Struct, frozen=True):
     key: str
     created_at: float
     bytes: int | None = None
-
-
-class Stock(Struct, frozen=True):
-    """All of it."""
-
-    images: tuple[StoredImage, ...] = ()
-    containers: tuple[StoredContainer, ...] = ()
-    volumes: tuple[StoredVolume, ...] = ()
-    layers: Mapping[str, tuple[LayerRecord, ...]] = field(default_factory=dict)
 
 
 def images(endpoint: Endpoint) -> tuple[StoredImage, ...] | None:

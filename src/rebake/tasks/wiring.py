@@ -57,23 +57,6 @@ def engine_if_running(session: Session) -> Endpoint | None:
     return found.endpoint
 
 
-def engine_versions(session: Session) -> tuple[str, Mapping[str, str]] | None:
-    """Kind and versions of the engine that answers; None when none does.
-
-    Raises:
-        NoEngine: there is one, but it can't be used: too old, or its client lacks plugins.
-    """
-    from rebake.engine import detect
-
-    try:
-        found = detect.detect(remember=not session.dry_run)
-    except NoEngine as error:
-        if error.found_unusable:
-            raise
-        return None
-    return found.endpoint.kind, found.versions.document()
-
-
 def base_images(session: Session) -> list[BaseImage]:
     """The base images that the project's Dockerfiles start from."""
     from rebake.engine.base_images import BaseImage

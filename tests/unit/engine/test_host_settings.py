@@ -104,20 +104,11 @@ def test_apt_sources_name_the_images_keyring_and_suite(tmp_path):
     (tmp_path / "apt/sources.list").write_text(
         "deb [signed-by=/home/u/k.gpg] https://m.invalid/debian bookworm main contrib\n"
     )
-    assert host_settings.apt_sources_text(tmp_path, "trixie") == (
-        "Types: deb\nURIs: https://m.invalid/debian\nSuites: trixie\nComponents: main\n"
+    assert host_settings.apt_sources_text(tmp_path) == (
+        "Types: deb\nURIs: https://m.invalid/debian\nSuites: bookworm\nComponents: main contrib\n"
         "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
     )
-    assert "Suites: bookworm" in host_settings.apt_sources_text(tmp_path)
     assert host_settings.apt_sources_text(tmp_path / "none") == ""
-
-
-@pytest.mark.parametrize(
-    ("ref", "suite"),
-    [("rust:1.97-slim-trixie", "trixie"), ("oven/bun:1.4.5-slim", ""), ("debian:sid", "sid")],
-)
-def test_the_suite_that_a_reference_names(ref, suite):
-    assert host_settings.suite_of(ref) == suite
 
 
 def test_all_files_are_written_for_the_user_alone_and_only_when_changed(tmp_path):
