@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from types import TracebackType
@@ -27,7 +28,8 @@ def engine_is_here(endpoint: Endpoint) -> bool:
 def settle(limit_s: float = _SETTLE_S) -> bool:
     """Wait until the machine has nothing to do, so that a sample holds its own work alone.
 
-    An engine goes on for a while after an answer: it removes what a container or an image left.
+    An engine goes on for a while after an answer: it removes what a container or an image left. And
+    what was written before may still be on its way to the disk, which this sample would wait for.
 
     Args:
         limit_s: seconds after which the sample begins all the same.
@@ -35,6 +37,8 @@ def settle(limit_s: float = _SETTLE_S) -> bool:
     Returns:
         Whether it came to be quiet.
     """
+    # No processor shows that. On Windows, nobody can be asked for it.
+    getattr(os, "sync", lambda: None)()
     quiet = 0
     until = time.monotonic() + limit_s
     while time.monotonic() < until:

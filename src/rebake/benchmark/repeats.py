@@ -13,7 +13,7 @@ class Repeats(Struct, frozen=True):
 
     Attributes:
         runs: how many as a rule.
-        slow_runs: how many at most when the first one took longer than `slow_s` seconds.
+        slow_runs: how many at most when the quickest one took longer than `slow_s` seconds.
         quick_times: how many times as many when it took less than `quick_s` seconds.
     """
 
@@ -23,11 +23,11 @@ class Repeats(Struct, frozen=True):
     quick_times: int
     quick_s: float
 
-    def after(self, first_s: float) -> int:
-        """How many are taken where the first one took so many seconds."""
-        if first_s > self.slow_s:
+    def after(self, quickest_s: float) -> int:
+        """How many are taken where the quickest so far took so many seconds."""
+        if quickest_s > self.slow_s:
             return self.fewest
-        return self.runs * self.quick_times if first_s < self.quick_s else self.runs
+        return self.runs * self.quick_times if quickest_s < self.quick_s else self.runs
 
     @property
     def fewest(self) -> int:

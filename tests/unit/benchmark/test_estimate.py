@@ -19,6 +19,14 @@ def test_a_slow_first_sample_makes_fewer_of_them() -> None:
     assert clock.wanted("code-change", "rebake") == 5
 
 
+def test_a_first_sample_that_was_disturbed_takes_none_of_the_others_away() -> None:
+    clock = Clock(Repeats(3, 1, 60.0, 3, 10.0))
+    clock.took("code-change", "rebake", 42.1, 45.0)
+    assert clock.wanted("code-change", "rebake") == 3
+    clock.took("code-change", "rebake", 2.3, 5.0)
+    assert clock.wanted("code-change", "rebake") == 9
+
+
 def test_what_is_expected_to_be_quick_counts_more_often() -> None:
     clock = Clock(Repeats(5, 2, 60.0, 3, 10.0))
     assert clock.left_s([("no-change", "rebake")]) == 15 * guess("no-change", "rebake")

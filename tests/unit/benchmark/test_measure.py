@@ -17,6 +17,7 @@ def _shares(monkeypatch: pytest.MonkeyPatch, shares: Iterator[float]) -> list[fl
         return next(shares)
 
     monkeypatch.setattr("rebake.benchmark.measure.psutil.cpu_percent", percent)
+    monkeypatch.setattr("os.sync", lambda: None, raising=False)
     return seen
 
 
@@ -24,6 +25,23 @@ def test_it_goes_on_once_the_machine_was_quiet_twice(monkeypatch: pytest.MonkeyP
     looks = _shares(monkeypatch, iter([80.0, 3.0, 40.0, 4.0, 2.0, 99.0]))
     assert measure.settle(60.0)
     assert len(looks) == 5
+
+
+def test_what_was_written_before_is_on_the_disk_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = _shares(monkeypatch, iter([3.0] * 9))
+    written: list[int] = []
+    monkeypatch.setattr("os.sync", lambda: written.append(len(looks)), raising=False)
+    assert measure.settle(60.0)
+    assert written == [0]
+
+
+def test_without_a_way_to_write_it_all_the_machine_is_still_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = _shares(monkeypatch, iter([3.0] * 9))
+    monkeypatch.delattr("os.sync")
+    assert measure.settle(60.0)
+    assert len(looks) == 2
 
 
 def test_a_machine_that_is_never_quiet_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

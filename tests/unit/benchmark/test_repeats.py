@@ -8,7 +8,7 @@ from rebake.benchmark.repeats import Repeats
 
 
 @pytest.mark.parametrize(
-    ("runs", "first_s", "count"),
+    ("runs", "quickest_s", "count"),
     [
         (5, 60.1, 2),
         (5, 60.0, 5),
@@ -19,9 +19,9 @@ from rebake.benchmark.repeats import Repeats
     ],
 )
 def test_slow_ones_are_taken_less_often_and_quick_ones_more(
-    runs: int, first_s: float, count: int
+    runs: int, quickest_s: float, count: int
 ) -> None:
-    assert Repeats(runs, 2, 60.0, 3, 10.0).after(first_s) == count
+    assert Repeats(runs, 2, 60.0, 3, 10.0).after(quickest_s) == count
 
 
 def test_the_least_and_the_most() -> None:
