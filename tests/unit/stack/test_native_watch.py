@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -35,12 +36,26 @@ def start(backend: Path) -> Iterator[Start]:
         watcher = Watcher(backend, (lock,), changes.put, polling=polling)
         watcher.start()
         watchers.append(watcher)
-        time.sleep(0.3)  # until the watches stand
+        until_it_watches(changes, backend / "crates" / "api" / "src" / "probe.rs", polling)
         return changes
 
     yield begin
     for watcher in watchers:
         watcher.stop()
+
+
+def until_it_watches(
+    changes: queue.SimpleQueue[frozenset[Path]], probe: Path, polling: bool
+) -> None:
+    """Write a file until that is seen: on a busy machine the watches take a while to stand."""
+    deadline = time.monotonic() + 20
+    while changes.empty():
+        assert time.monotonic() < deadline, "it never began to watch"
+        probe.write_text(str(time.monotonic_ns()))
+        time.sleep(0.3)
+    with contextlib.suppress(queue.Empty):  # what is seen of it later is no edit of the test's
+        while True:
+            changes.get(timeout=1.2 if polling else 0.5)
 
 
 def wait_for(changes: queue.SimpleQueue[frozenset[Path]], path: Path) -> None:
