@@ -44,6 +44,7 @@ def markdown(benchmark: Benchmark, picture: str) -> str:
         "machine, and this page was made from its result, not by hand.",
         f"![Seconds for each scenario and recipe, with the floor marked]({picture})",
         _what(benchmark),
+        *_left_out(benchmark),
         "## Seconds",
         "Medians; the whole command's time. *Wrong*: what was built did not hold the edit."
         + (
@@ -117,6 +118,12 @@ def _kept(benchmark: Benchmark) -> str:
 
 def _services(count: int) -> str:
     return f"{count} service{'' if count == 1 else 's'}"
+
+
+def _left_out(benchmark: Benchmark) -> list[str]:
+    """Which recipes are not in it: one of them may have been the fastest."""
+    names = [name for name in SUBJECT_WORDS if name not in benchmark.subjects]
+    return [f"**Not in this run:** {', '.join(names)}."] if names else []
 
 
 def _what(benchmark: Benchmark) -> str:

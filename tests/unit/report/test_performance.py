@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from rebake.report.measured import read
-from rebake.report.performance import cell, markdown, table
+from rebake.report.performance import SUBJECT_WORDS, cell, markdown, table
 from unit.report.test_measured import document, row
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -54,6 +54,13 @@ def test_medians_ratios_limits_and_runs() -> None:
         assert line in page, line
     assert page.endswith("\n")
     assert markdown(read(document(when="2026-11-25")), "../images/benchmark.svg") == page
+
+
+def test_recipes_that_were_left_out_are_named() -> None:
+    rows = [row("cold", name, 9.0) for name in SUBJECT_WORDS]
+    assert "**Not in this run:**" not in markdown(read(document(results=rows)), "x.svg")
+    page = markdown(read(document(results=rows[:2])), "x.svg")
+    assert "**Not in this run:** cache-mount, cargo-chef, dummy-main, naive." in page
 
 
 def test_references_and_notes_are_told() -> None:
